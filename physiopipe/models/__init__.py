@@ -1,0 +1,1 @@
+"""The encoder, masking, losses, fusion and weights. Imports torch and numpy alone."""

@@ -1,0 +1,1 @@
+"""Training loops: pretraining and fine-tuning."""

@@ -1,0 +1,1 @@
+"""The store of windows: writing, index, manifest, splits and reading for training."""
