@@ -23,6 +23,8 @@ class Recording:
         subject: whose recording it is; for Challenge 2021, where it is not published, the record's name.
         clip: 1-based number of the film clip, 0 where there is none.
         ratings: valence, arousal, dominance (1..5) of the clip, empty where there are none.
+        missing: channels that the recording does not have; their rows are zero.
+        derived: channels computed from others (III, aVR, aVL, aVF from I and II).
         flags: findings about the whole record at reading (sorted names), carried to each of its windows.
     """
 
@@ -35,4 +37,6 @@ class Recording:
     subject: str
     clip: int = 0
     ratings: dict[str, float] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    derived: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
