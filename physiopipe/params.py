@@ -317,6 +317,8 @@ class Evaluate(Section):
     )
     bootstrap: Count = Field(2000, description="bootstrap resamples of the subjects")
     confidence: float = Field(0.95, gt=0, lt=1, description="coverage of the intervals")
+    permutations: Count = Field(2000, description="permutations of the labels within each subject, for p-values")
+    resampling_seed: int = Field(0, ge=0, description="seed of resamples and permutations")
 
 
 class Run(Section):

@@ -1,0 +1,38 @@
+# make demo: from nothing to Table 1.  make test: the tests.  Both install what they need into .venv.
+PYTHON   ?= python3
+PIP_ARGS ?=
+BIN      := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Training and evaluation choose their own threads; many small numpy jobs side by side should not
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: demo test test-all lint install clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "physiopipe needs Python 3.11 or newer; name one with PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev]'
+	touch $@
+
+demo: install
+	dvc repro
+	@echo
+	@echo "Table 1:  results/table1.md        The whole story:  results/report.html"
+
+test: install
+	pytest -m "not slow"
+
+test-all: install
+	pytest
+
+lint: install
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+clean:
+	rm -rf data models logs state .snakemake results/figures results/predictions results/finetune results/report.html

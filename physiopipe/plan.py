@@ -1,0 +1,130 @@
+"""Where the data half keeps its files, and which parameters and inputs name them.
+
+A finished part lies in a folder named by the digest of all that determines it, so a changed or reverted parameter
+costs only what is really missing. Light imports: the Snakefile loads this module each time it is parsed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from physiopipe.files import read_json, sha256_json, write_json
+from physiopipe.params import Params
+from physiopipe.recordings.tree import Batch, read_plan
+from physiopipe.signals.processing import PROCESSING_VERSION
+
+Cohort = Literal["challenge", "dreamer"]
+MODALITIES: dict[str, tuple[str, ...]] = {"challenge": ("ecg",), "dreamer": ("eeg", "ecg")}
+
+DATA = Path("data")
+LOCKS = DATA / "locks"
+
+
+@dataclass(frozen=True)
+class PlannedPart:
+    """One batch of one modality: a unit of work, and the folder its result will have."""
+
+    cohort: str
+    modality: str
+    batch: str
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        return DATA / "parts" / f"{self.cohort}-{self.modality}" / self.batch / self.digest
+
+
+def section(params: Params, cohort: str, modality: str, step: str) -> Any:
+    """The parameters of one step (filter, resample, shard) for one modality of a cohort."""
+    return getattr(getattr(getattr(params, step), cohort), modality)
+
+
+def plan_folder(cohort: str) -> Path:
+    return DATA / "plan" / cohort
+
+
+def simulated_file(cohort: str) -> Path:
+    """The file of a simulated cohort that is written last."""
+    name = "SHA256SUMS.txt" if cohort == "challenge" else "DREAMER.mat"
+    return DATA / "simulated" / cohort / name
+
+
+def source_location(params: Params, cohort: str) -> str:
+    """URL or folder of the Challenge tree, or path of DREAMER.mat: simulated or real."""
+    if getattr(params.data, cohort).origin == "simulated":
+        simulated = simulated_file(cohort)
+        return str(simulated.parent if cohort == "challenge" else simulated)
+    return params.data.challenge.base_url if cohort == "challenge" else params.data.dreamer.path
+
+
+def raw_folder(params: Params) -> Path:
+    """Where the Challenge's recordings are kept once downloaded, in the published layout."""
+    simulated = params.data.challenge.origin == "simulated"
+    return DATA / "raw" / ("challenge-simulated" if simulated else "challenge-2021")
+
+
+def inputs_digest(batch: Batch) -> str:
+    """Names a batch by the published checksums of its files."""
+    return sha256_json([list(entry) for entry in batch.files])[:16]
+
+
+def recordings_file(params: Params, cohort: str, modality: str, batch: Batch) -> Path:
+    """What `filter` starts from: the stamp of a downloaded batch, or a batch file unpacked from DREAMER.mat."""
+    digest = inputs_digest(batch)
+    if cohort == "challenge":
+        return raw_folder(params) / "complete" / batch.name / f"{digest}.json"
+    return DATA / "work" / "unpacked" / f"{cohort}-{modality}" / batch.name / f"{digest}.npz"
+
+
+def part_digest(params: Params, cohort: str, modality: str, batch: Batch) -> str:
+    """Digest of everything that determines a part's bytes: inputs, parameters and the code's own version."""
+    content: dict[str, Any] = {
+        step: section(params, cohort, modality, step).model_dump(mode="json") for step in ("filter", "resample", "shard")
+    }
+    content["inputs"] = [list(entry) for entry in batch.files]
+    content["cohort"], content["modality"] = cohort, modality
+    content["simulated"] = getattr(params.data, cohort).origin == "simulated"
+    content["processing_version"] = PROCESSING_VERSION
+    if cohort == "dreamer":
+        content["eeg_unit_uv"] = params.data.dreamer.eeg_unit_uv
+    return sha256_json(content)[:24]
+
+
+def planned_parts(params: Params, cohort: str) -> list[PlannedPart]:
+    """Every part of a cohort, after `discover` has written its plan."""
+    batches = read_plan(plan_folder(cohort))
+    return [
+        PlannedPart(cohort, modality, batch.name, part_digest(params, cohort, modality, batch))
+        for modality in MODALITIES[cohort]
+        for batch in batches
+    ]
+
+
+def planned_batch(cohort: str, name: str) -> Batch:
+    """One batch of a cohort's plan, by name."""
+    return next(batch for batch in read_plan(plan_folder(cohort)) if batch.name == name)
+
+
+def cohort_parameters(params: Params, cohort: str) -> dict[str, Any]:
+    """What the windows of a cohort depend on; recorded in the manifest."""
+    content: dict[str, Any] = {"data": getattr(params.data, cohort).model_dump(mode="json")}
+    if getattr(params.data, cohort).origin == "simulated":
+        content["simulate"] = getattr(params.simulate, cohort).model_dump(mode="json")
+    for step in ("filter", "resample", "shard"):
+        content[step] = getattr(getattr(params, step), cohort).model_dump(mode="json")
+    return content
+
+
+def parameter_stamp(params: Params, cohort: str, kind: Literal["simulate", "data", "windows"]) -> Path:
+    """Path of a small file with the parameters that a step depends on, rewritten only when they change.
+
+    Snakemake compares its time with the step's outputs, so a changed parameter is noticed even where Snakemake's
+    own records are gone (a fresh clone, `dvc exp run --temp`).
+    """
+    content = cohort_parameters(params, cohort)
+    chosen = {"simulate": ("simulate",), "data": ("data", "simulate"), "windows": tuple(content)}[kind]
+    content = {key: content[key] for key in chosen if key in content}
+    path = plan_folder(cohort) / f"{kind}.params.json"
+    if not path.exists() or read_json(path) != content:
+        write_json(path, content)
+    return path

@@ -1,0 +1,36 @@
+"""Parameters, names and the inputs that are known only after `discover`."""
+
+from pathlib import Path
+
+from physiopipe import plan
+from physiopipe.params import load_params
+
+PARAMS_FILE = "params.yaml"
+PARAMS = load_params(Path(PARAMS_FILE))
+COHORTS = list(plan.MODALITIES)
+
+
+wildcard_constraints:
+    cohort="challenge|dreamer",
+    modality="ecg|eeg",
+    batch=r"[a-z0-9_.\-]+",
+    digest=r"[0-9a-f]+",
+
+
+def simulated_input(wildcards):
+    """What `discover` waits for: the simulator's last file, the real DREAMER.mat, or nothing."""
+    if getattr(PARAMS.data, wildcards.cohort).origin == "simulated":
+        return [plan.simulated_file(wildcards.cohort)]
+    return [PARAMS.data.dreamer.path] if wildcards.cohort == "dreamer" else []
+
+
+def recordings_input(wildcards):
+    """What a batch is read from: the stamp of its download, or the recordings unpacked from DREAMER.mat."""
+    batch = plan.planned_batch(wildcards.cohort, wildcards.batch)
+    return plan.recordings_file(PARAMS, wildcards.cohort, wildcards.modality, batch)
+
+
+def parts_input(wildcards):
+    """The last file of every part of a cohort."""
+    checkpoints.discover.get(cohort=wildcards.cohort)
+    return [part.folder / "part.json" for part in plan.planned_parts(PARAMS, wildcards.cohort)]

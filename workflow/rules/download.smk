@@ -1,0 +1,58 @@
+"""Recordings as published (or simulated): kept under data/raw, checked, never made twice."""
+
+
+localrules:
+    discover,
+    download,
+
+
+rule simulate:
+    """Write a simulated cohort in the published layout; its last file tells that it is whole."""
+    input:
+        lambda wildcards: plan.parameter_stamp(PARAMS, wildcards.cohort, "simulate"),
+    output:
+        "data/simulated/{cohort}/{last,SHA256SUMS.txt|DREAMER.mat}",
+    log:
+        "logs/simulate/{cohort}-{last}.log",
+    shell:
+        "physiopipe simulate --params {PARAMS_FILE} --cohort {wildcards.cohort} 2>&1 | tee {log}"
+
+
+checkpoint discover:
+    """Learn the batches of a cohort: folders, records and checksums."""
+    input:
+        lambda wildcards: plan.parameter_stamp(PARAMS, wildcards.cohort, "data"),
+        simulated_input,
+    output:
+        "data/plan/{cohort}/batches.csv",
+    log:
+        "logs/discover/{cohort}.log",
+    shell:
+        "physiopipe discover --params {PARAMS_FILE} --cohort {wildcards.cohort} 2>&1 | tee {log}"
+
+
+rule download:
+    """Bring the files of one batch here, each checked before it gets its name."""
+    input:
+        ancient("data/plan/challenge/batches.csv"),
+    output:
+        "data/raw/{tree}/complete/{batch}/{digest}.json",
+    log:
+        "logs/download/{tree}/{batch}-{digest}.log",
+    shell:
+        "physiopipe download --params {PARAMS_FILE} --batch {wildcards.batch} 2>&1 | tee {log}"
+
+
+rule unpack:
+    """Read DREAMER.mat once, into one file of recordings for each modality."""
+    input:
+        ancient("data/plan/dreamer/batches.csv"),
+    output:
+        eeg=temp("data/work/unpacked/dreamer-eeg/{batch}/{digest}.npz"),
+        ecg=temp("data/work/unpacked/dreamer-ecg/{batch}/{digest}.npz"),
+    resources:
+        mem_mb=2000,
+    log:
+        "logs/unpack/{batch}-{digest}.log",
+    shell:
+        "physiopipe unpack --params {PARAMS_FILE} --eeg {output.eeg} --ecg {output.ecg} 2>&1 | tee {log}"

@@ -1,0 +1,51 @@
+"""Signal processing of one batch; rising priority finishes a batch before the next begins."""
+
+
+rule filter:
+    """Leads in order, band-pass and notch at the recording's own rate."""
+    input:
+        recordings=recordings_input,
+    output:
+        temp("data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz"),
+    priority: 1
+    resources:
+        mem_mb=1000,
+    log:
+        "logs/filter/{cohort}-{modality}/{batch}-{digest}.log",
+    shell:
+        "physiopipe filter --params {PARAMS_FILE} --cohort {wildcards.cohort} --modality {wildcards.modality}"
+        " --batch {wildcards.batch} --recordings {input.recordings} --output {output} 2>&1 | tee {log}"
+
+
+rule resample:
+    """Every rate asked for."""
+    input:
+        filtered="data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz",
+    output:
+        temp("data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz"),
+    priority: 2
+    resources:
+        mem_mb=1000,
+    log:
+        "logs/resample/{cohort}-{modality}/{batch}-{digest}.log",
+    shell:
+        "physiopipe resample --params {PARAMS_FILE} --cohort {wildcards.cohort} --modality {wildcards.modality}"
+        " --filtered {input.filtered} --output {output} 2>&1 | tee {log}"
+
+
+rule shard:
+    """Windows, quality flags, index and Zarr arrays of one part."""
+    input:
+        recordings=recordings_input,
+        resampled="data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz",
+    output:
+        "data/parts/{cohort}-{modality}/{batch}/{digest}/part.json",
+    priority: 3
+    resources:
+        mem_mb=1000,
+    log:
+        "logs/shard/{cohort}-{modality}/{batch}-{digest}.log",
+    shell:
+        "physiopipe shard --params {PARAMS_FILE} --cohort {wildcards.cohort} --modality {wildcards.modality}"
+        " --batch {wildcards.batch} --recordings {input.recordings} --resampled {input.resampled}"
+        " --output {output} 2>&1 | tee {log}"
