@@ -109,7 +109,8 @@ class CrissCrossLayer(nn.Module):
         """Transform x (B, C, P, width); the biases are added to the attention scores over channels and patches."""
         x = x + self.dropout1(self._attend(self.norm1(x), bias_s, bias_t))
         hidden = self.dropout(functional.gelu(self.linear1(self.norm2(x))))
-        return x + self.dropout2(self.linear2(hidden))
+        transformed: Tensor = x + self.dropout2(self.linear2(hidden))
+        return transformed
 
     def _attend(self, x: Tensor, bias_s: Tensor | None, bias_t: Tensor | None) -> Tensor:
         over_channels, over_patches = x.chunk(2, dim=-1)
@@ -180,7 +181,8 @@ def mean_features(features: Tensor, valid: Tensor, over_patches: bool = True) ->
     """
     weight = valid.to(features.dtype).unsqueeze(-1)
     over = (1, 2) if over_patches else (1,)
-    return (features * weight).sum(over) / weight.sum(over).clamp(min=1)
+    total: Tensor = (features * weight).sum(over)
+    return total / weight.sum(over).clamp(min=1)
 
 
 def _attention_bias(valid: Tensor, dtype: torch.dtype) -> Tensor:
