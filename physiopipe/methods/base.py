@@ -1,0 +1,152 @@
+"""What every row of Table 1 is: a method that is fitted on some subjects' clips and predicts others'.
+
+A new method is one file with one subclass of `Method`, its name in `params.MethodName` and a line in `METHOD_CLASSES`.
+This module and the trivial methods import no torch and no scikit-learn.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.params import MethodName, Params
+from physiopipe.training.curve import CurvePoint
+
+LABELS = ("valence", "arousal", "dominance")
+HIDDEN_LABEL = -1  # in place of the labels of clips that a method is to predict
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+METHOD_CLASSES: dict[MethodName, str] = {
+    "always_high": "physiopipe.methods.always_high:AlwaysHigh",
+    "clip_prior": "physiopipe.methods.clip_prior:ClipPrior",
+    "chance": "physiopipe.methods.chance:Chance",
+    "handcrafted": "physiopipe.methods.handcrafted:Handcrafted",
+    "ours": "physiopipe.methods.ours:Ours",
+}
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """Clips (one rating of a subject each) and the windows cut from them; n clips, w windows, P patches of 200.
+
+    Attributes:
+        subjects, clips: (n,) whose clip it is, and its 1-based number in the experiment.
+        labels: int8 (n, 3), 1 high, 0 low in the order of LABELS; HIDDEN_LABEL where the method must not know.
+        eeg: float32 (w, 14, P, 200), microvolt.
+        ecg: float32 (w, 2, P, 200), in the stored unit (DREAMER documents none: z-score it).
+        eeg_present, ecg_present: bool (w, channel), False where a channel is missing or flat.
+        valid_patches: int64 (w,), leading patches of the window that hold signal in both modalities.
+        clip_of: int64 (w,), the clip (row of `subjects`) of each window; ascending, in order of time inside a clip.
+    """
+
+    subjects: npt.NDArray[np.str_]
+    clips: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]
+    eeg: F32
+    ecg: F32
+    eeg_present: npt.NDArray[np.bool_]
+    ecg_present: npt.NDArray[np.bool_]
+    valid_patches: npt.NDArray[np.int64]
+    clip_of: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    def of_subjects(self, names: Iterable[str]) -> "ClipData":
+        """The clips and windows of these subjects, in the order they have here."""
+        kept = np.isin(self.subjects, np.array(sorted(names), dtype=np.str_))
+        windows = kept[self.clip_of]
+        return ClipData(
+            subjects=self.subjects[kept],
+            clips=self.clips[kept],
+            labels=self.labels[kept],
+            eeg=self.eeg[windows],
+            ecg=self.ecg[windows],
+            eeg_present=self.eeg_present[windows],
+            ecg_present=self.ecg_present[windows],
+            valid_patches=self.valid_patches[windows],
+            clip_of=(np.cumsum(kept) - 1)[self.clip_of[windows]],
+        )
+
+    def without_labels(self) -> "ClipData":
+        """The same clips with HIDDEN_LABEL everywhere: what a method is given to predict."""
+        return replace(self, labels=np.full_like(self.labels, HIDDEN_LABEL))
+
+    def clip_means(self, values: npt.NDArray[Any]) -> F64:
+        """Mean of a window quantity (w, k) over each clip's windows, (n, k); NaN are left out, all NaN stay NaN."""
+        known = np.isfinite(values)
+        totals = np.zeros((len(self), values.shape[1]))
+        counts = np.zeros_like(totals)
+        np.add.at(totals, self.clip_of, np.where(known, values, 0.0))
+        np.add.at(counts, self.clip_of, known)
+        return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a method may need besides clips: parameters, the pretrained ECG encoder, a folder for reusable state."""
+
+    params: Params
+    ecg_encoder: Path | None
+    state_folder: Path
+
+
+class Method(ABC):
+    """A row of Table 1.
+
+    Class attributes: `name`; `inputs`, the modalities it reads; `licence` of the code behind it; `sources`, package
+    files (patterns under physiopipe/) whose change makes earlier results stale; `libraries`, distributions likewise.
+    """
+
+    name: ClassVar[MethodName]
+    inputs: ClassVar[tuple[str, ...]] = ()
+    licence: ClassVar[str] = "BSD-3-Clause"
+    sources: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+
+    @property
+    def provenance(self) -> str:
+        """What the row is: `baseline`, `reimplementation`, `library`, `stand-in: …`, and what a reader must know."""
+        return "baseline"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Parameters and digests of inputs, as JSON values, that determine the predictions besides the clips."""
+        return {}
+
+    @abstractmethod
+    def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
+        """Learn from `train`; `validation` (other subjects) may choose among what was learnt. Starts afresh."""
+
+    @abstractmethod
+    def predict(self, test: ClipData) -> F64:
+        """Probability of `high`, (n clips, 3), in the order of LABELS."""
+
+    def curve(self) -> Sequence[CurvePoint]:
+        """Loss and AUC by epoch of the latest `fit`; empty where nothing is trained in epochs."""
+        return ()
+
+
+def method_class(name: MethodName) -> type[Method]:
+    """The class behind a name; only now are the libraries it needs imported."""
+    module, _, attribute = METHOD_CLASSES[name].partition(":")
+    found: type[Method] = getattr(import_module(module), attribute)
+    return found
+
+
+def prevalence(train: ClipData) -> F64:
+    """Share of high labels among the training clips, (3,)."""
+    if len(train) == 0:
+        raise PhysiopipeError("No training clips: the split leaves no subject to learn from. Use more subjects.")
+    share: F64 = train.labels.mean(axis=0, dtype=np.float64)
+    return share

@@ -1,0 +1,153 @@
+"""Training of the fusion by the paper's Table 2: Adam, StepLR, BCE summed over labels, best epoch by validation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.models.fusion import in_blocks
+from physiopipe.params import Finetune
+from physiopipe.training.curve import CurvePoint
+
+EVALUATION_BLOCK = 64  # windows of a forward pass without gradients
+
+
+@dataclass(frozen=True)
+class LabelledWindows:
+    """Inputs of a model with the labels of their clips; every tensor has the windows first.
+
+    Attributes:
+        inputs: what the model is called with, (w, ...) each, on the CPU.
+        labels: float32 (w, 3), 0 or 1.
+        clip_of: int64 (w,), which clip each window is of.
+    """
+
+    inputs: tuple[Tensor, ...]
+    labels: Tensor
+    clip_of: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def train(
+    model: nn.Module,
+    windows: LabelledWindows,
+    validation: LabelledWindows,
+    params: Finetune,
+    seed: int,
+    device: torch.device,
+) -> list[CurvePoint]:
+    """Train `model` in place and leave it with the weights of the epoch whose validation AUC was best.
+
+    The AUC is the mean over the labels that have both classes among the validation clips; the first of equals wins,
+    and where no label has both the lowest validation loss decides (the last epoch, without validation windows).
+
+    Args:
+        model: windows' inputs → logits (B, 3).
+        seed: of the order of windows and of dropout; torch's global state is left as it was.
+
+    Raises:
+        PhysiopipeError: no training windows, or a loss that is not finite.
+    """
+    if len(windows) == 0:
+        raise PhysiopipeError("No training windows: no training subject has a clip with both EEG and ECG.")
+    order = np.random.default_rng([seed, 1])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        model.to(device)
+        optimiser = torch.optim.Adam(
+            [weight for weight in model.parameters() if weight.requires_grad], lr=params.learning_rate
+        )
+        schedule = torch.optim.lr_scheduler.StepLR(optimiser, params.step_epochs, params.step_gamma)
+        curve: list[CurvePoint] = []
+        best: tuple[float, float] | None = None
+        kept: dict[str, Tensor] = {}
+        for epoch in range(1, params.epochs + 1):
+            rows = order.permutation(len(windows))
+            curve.append(_train_epoch(model, optimiser, windows, rows, params.batch_size, epoch, device))
+            if not np.isfinite(curve[-1].loss):
+                raise PhysiopipeError(
+                    f"The fine-tuning loss is {curve[-1].loss} in epoch {epoch}: lower finetune.learning_rate."
+                )
+            score = (float(epoch), 0.0)
+            if len(validation):
+                curve.append(_evaluate(model, validation, epoch, device))
+                score = (np.nan_to_num(curve[-1].auc, nan=-1.0), -curve[-1].loss if np.isnan(curve[-1].auc) else 0.0)
+            if best is None or score > best:
+                best = score
+                kept = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            schedule.step()
+        model.load_state_dict(kept)
+    return curve
+
+
+def probabilities(model: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> npt.NDArray[np.float64]:
+    """Probability of high, (w, 3), for each window; dropout is off."""
+    model.to(device).eval()
+    if len(inputs[0]) == 0:
+        return np.empty((0, 3))
+    compute: Callable[..., Tensor] = model
+    logits = in_blocks(compute, inputs, EVALUATION_BLOCK, device)
+    found: npt.NDArray[np.float64] = torch.sigmoid(logits.double()).numpy()
+    return found
+
+
+def mean_auc(truth: npt.NDArray[np.integer], probability: npt.NDArray[np.float64]) -> float:
+    """Mean over labels (columns) of the ROC AUC, ties counted half; labels with one class are left out, else NaN."""
+    found = []
+    for label in range(truth.shape[1]):
+        high = probability[truth[:, label] == 1, label]
+        low = probability[truth[:, label] == 0, label]
+        if len(high) and len(low):
+            pairs = np.sign(high[:, None] - low[None, :])
+            found.append(0.5 + 0.5 * pairs.mean())
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    windows: LabelledWindows,
+    order: npt.NDArray[np.int64],
+    batch_size: int,
+    epoch: int,
+    device: torch.device,
+) -> CurvePoint:
+    model.train()
+    logits, total = np.empty(windows.labels.shape), 0.0
+    for start in range(0, len(order), batch_size):
+        rows = torch.from_numpy(order[start : start + batch_size])
+        found = model(*(part[rows].to(device) for part in windows.inputs))
+        loss = _loss(found, windows.labels[rows].to(device))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        total += loss.item() * len(rows)
+        logits[rows.numpy()] = found.detach().cpu().numpy()
+    return CurvePoint(epoch, "train", total / len(order), _clip_auc(windows, 1 / (1 + np.exp(-logits))))
+
+
+def _evaluate(model: nn.Module, windows: LabelledWindows, epoch: int, device: torch.device) -> CurvePoint:
+    model.eval()
+    logits = in_blocks(model, windows.inputs, EVALUATION_BLOCK, device)
+    loss = _loss(logits, windows.labels).item()
+    return CurvePoint(epoch, "validation", loss, _clip_auc(windows, torch.sigmoid(logits.double()).numpy()))
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of each label, summed over labels, mean over windows."""
+    return nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(dim=1).mean()
+
+
+def _clip_auc(windows: LabelledWindows, probability: npt.NDArray[np.float64]) -> float:
+    """Mean AUC of clips, whose probability is the mean over their windows."""
+    clips, first, row = np.unique(windows.clip_of, return_index=True, return_inverse=True)
+    totals = np.zeros((len(clips), probability.shape[1]))
+    np.add.at(totals, row, probability)
+    truth = windows.labels.numpy()[first].astype(np.int64)
+    return mean_auc(truth, totals / np.bincount(row)[:, None])
