@@ -40,3 +40,11 @@ class Recording:
     missing: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+
+
+class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, never a fault of the program
+    """A record that cannot be used: its reason becomes a row of rejected.csv and the batch goes on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
