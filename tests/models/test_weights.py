@@ -1,0 +1,213 @@
+"""Weights are loaded strictly or refused with the names that differ; what is saved is deterministic and standard."""
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.models.encoder import CrissCrossEncoder
+from physiopipe.models.weights import compare_weights, fetch_weights, load_encoder, read_metadata, save_encoder
+from physiopipe.params import Encoder, Weights
+
+SMALL = Encoder(layers=2, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
+
+
+@pytest.fixture
+def encoder() -> CrissCrossEncoder:
+    torch.manual_seed(5)
+    return CrissCrossEncoder(SMALL)
+
+
+def test_default_sizes_are_the_authors(tmp_path: Path) -> None:
+    """211 tensors and 4.92 M parameters, and a file of the authors' names and shapes loads strictly."""
+    full = CrissCrossEncoder(Encoder())
+    assert len(full.state_dict()) == 211
+    assert sum(tensor.numel() for tensor in full.state_dict().values()) == 4_924_000
+    torch.save(full.state_dict(), tmp_path / "pretrained_weights.pth")
+    loaded = load_encoder(tmp_path / "pretrained_weights.pth", Encoder())
+    assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), full.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_round_trip(tmp_path: Path, encoder: CrissCrossEncoder, suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(encoder.state_dict(), path)
+    else:
+        save_file(encoder.state_dict(), path)  # written by the library, as the Hub's file is
+    state = torch.random.get_rng_state()
+    loaded = load_encoder(path, SMALL)
+    assert torch.equal(state, torch.random.get_rng_state())
+    x = torch.randn(2, 3, 4, 200)
+    with torch.no_grad():
+        assert torch.equal(loaded.eval()(x), encoder.eval()(x))
+
+
+def test_saved_bytes_are_equal_and_read_by_the_library(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    metadata = {"leads": "I II III", "rate_hz": "200", "note": "é", "a": "1", "b": "2"}
+    save_encoder(tmp_path / "one.safetensors", encoder, metadata)
+    save_encoder(tmp_path / "two.safetensors", encoder, dict(reversed(metadata.items())))
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    assert read_metadata(tmp_path / "one.safetensors") == {"format": "pt", **metadata}
+    tensors = load_file(tmp_path / "one.safetensors")
+    assert set(tensors) == set(encoder.state_dict())
+    assert all(torch.equal(tensors[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_partial_match_is_refused_with_names(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    tensors = encoder.state_dict()
+    tensors["encoder.layers.0.linear1.weight"] = torch.zeros(80, 41)
+    tensors["classifier.weight"] = tensors.pop("proj_out.0.weight")
+    tensors["encoder.layers.1.norm1.bias"] = torch.full((40,), torch.nan)
+    report = compare_weights(tensors, encoder)
+    assert report.missing == ("proj_out.0.weight",)
+    assert report.unexpected == ("classifier.weight",)
+    assert report.wrong_shape == ("encoder.layers.0.linear1.weight: found (80, 41), expected (80, 40)",)
+    assert report.not_finite == ("encoder.layers.1.norm1.bias",)
+    assert len(report.matched) == len(tensors) - 2
+    torch.save(tensors, tmp_path / "other.pth")
+    with pytest.raises(PhysiopipeError) as raised:
+        load_encoder(tmp_path / "other.pth", SMALL)
+    for name in ("proj_out.0.weight", "classifier.weight", "linear1.weight", "norm1.bias", "other.pth"):
+        assert name in str(raised.value)
+
+
+def test_depth_differs(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    torch.save(encoder.state_dict(), tmp_path / "two_layers.pth")
+    with pytest.raises(PhysiopipeError, match=r"missing: encoder\.layers\.2\..* and 10 more"):
+        load_encoder(tmp_path / "two_layers.pth", SMALL.model_copy(update={"layers": 3}))
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("executed",)
+
+
+def test_code_in_a_pickle_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("evil.pth").write_bytes(pickle.dumps({"a": Evil()}))
+    torch.save({"a": Evil()}, "evil_zip.pth")
+    for name in ("evil.pth", "evil_zip.pth"):
+        with pytest.raises(PhysiopipeError, match="cannot be read as weights"):
+            load_encoder(Path(name), SMALL)
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"<html>not found</html>"])
+def test_not_weights(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PhysiopipeError, match=name):
+        load_encoder(tmp_path / name, SMALL)
+
+
+def test_missing_and_wrapped(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    with pytest.raises(PhysiopipeError, match="is missing"):
+        load_encoder(tmp_path / "none.pth", SMALL)
+    torch.save({"epoch": 3, "model": encoder.state_dict()}, tmp_path / "wrapped.pth")
+    with pytest.raises(PhysiopipeError, match=r"a dict of dict, int|a dict of OrderedDict, int"):
+        load_encoder(tmp_path / "wrapped.pth", SMALL)
+    with pytest.raises(PhysiopipeError, match="origin"):
+        fetch_weights(Weights(origin="file", path=str(tmp_path / "none.pth")))
+    assert fetch_weights(Weights(origin="none")) is None
+
+
+def test_sizes_that_do_not_fit_together() -> None:
+    with pytest.raises(PhysiopipeError, match="multiple of 40"):
+        CrissCrossEncoder(Encoder(width=100))
+    with pytest.raises(PhysiopipeError, match="odd"):
+        CrissCrossEncoder(Encoder(position_kernel=(4, 3)))
+
+
+CONTENT = b"weights" * 1000
+COMMIT = "1234567890" * 4
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the Hub does for one file of one repository."""
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, body: bool) -> None:
+        if self.path != f"/some/model/resolve/{COMMIT}/weights.pth":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha256(CONTENT).hexdigest()}"')
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if body:
+            self.wfile.write(CONTENT)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def fetch_in_a_process(endpoint: str, home: Path, **changes: str) -> str:
+    """What the fetch prints; a process of its own because the client reads its settings once, at import."""
+    named = {"repository": "some/model", "filename": "weights.pth", "revision": COMMIT, **changes}
+    weights = Weights(origin="hub", **named)
+    code = (
+        "import sys\n"
+        "from physiopipe.errors import PhysiopipeError\n"
+        "from physiopipe.models.weights import fetch_weights\n"
+        "from physiopipe.params import Weights\n"
+        "try: print('PATH', fetch_weights(Weights.model_validate_json(sys.argv[1])))\n"
+        "except PhysiopipeError as error: print('ERROR', error)\n"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment.pop("HF_HUB_OFFLINE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code, weights.model_dump_json()], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_hub_file_is_checked(hub: str, tmp_path: Path) -> None:
+    right = hashlib.sha256(CONTENT).hexdigest()
+    printed = fetch_in_a_process(hub, tmp_path, sha256=right)
+    assert printed.startswith("PATH")
+    assert Path(printed.split(maxsplit=1)[1].strip()).read_bytes() == CONTENT
+    printed = fetch_in_a_process(hub, tmp_path, sha256="0" * 64)
+    assert printed.startswith("ERROR")
+    assert right in printed
+    assert "0" * 64 in printed
+
+
+def test_hub_without_the_file(hub: str, tmp_path: Path) -> None:
+    printed = fetch_in_a_process(hub, tmp_path, filename="other.pth")
+    assert printed.startswith("ERROR other.pth of some/model")
+    assert "404" in printed or "NotFound" in printed
+
+
+@pytest.mark.slow  # the client waits and tries again before it gives up
+def test_hub_out_of_reach(tmp_path: Path) -> None:
+    printed = fetch_in_a_process("http://127.0.0.1:1", tmp_path)
+    assert printed.startswith("ERROR weights.pth of some/model")
+    assert "`none`" in printed
+    assert "`file`" in printed
