@@ -1,0 +1,205 @@
+"""MATLAB level 5 files read as a stream, so that a file larger than memory can be walked through in one pass.
+
+`scipy.io.loadmat` builds a whole variable at once; here a caller steps into cells and structs, takes what it wants and
+skips the rest. Format: MathWorks, "MAT-File Format", level 5 (scipy.io.loadmat is the oracle of the tests).
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from physiopipe.errors import PhysiopipeError
+
+HEADER_BYTES = 128
+_COMPRESSED, _MATRIX = 15, 14
+_CELL, _STRUCT, _OBJECT, _CHAR = 1, 2, 3, 4
+_CLASS_NAMES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix", 16: "function", 17: "opaque"}
+_DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8", 16: "u1"}
+_DTYPES |= {17: "u2", 18: "u4"}
+_ENCODINGS = {"u1": "utf-8", "i1": "latin-1", "u2": "utf-16-le", "u4": "utf-32-le"}
+_READ_BYTES = 1 << 18
+
+
+class MatFormatError(Exception):
+    """The bytes are not what the format says; the message says what was met."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The head of one array; its content comes next in the stream.
+
+    Attributes:
+        kind: "struct", "cell array", "text", "numbers", or another MATLAB class by its name.
+        shape: MATLAB's size.
+        name: of the variable; empty inside a cell or a struct.
+        end: position in the stream behind the array.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    name: str
+    end: int
+
+    def __str__(self) -> str:
+        return f"{'×'.join(map(str, self.shape))} {self.kind}"
+
+
+class MatStream:
+    """Reads arrays one after the other: call `matrix`, then `numbers`, `text`, `fields` or `skip` on what it gave."""
+
+    def __init__(self, raw: IO[bytes], byte_order: str, position: int) -> None:
+        self._raw = raw
+        self._order = byte_order
+        self._inflate: zlib._Decompress | None = None
+        self._buffer = b""
+        self._at = 0  # next byte of the buffer
+        self._dtype = ""  # of the last plain element
+        self.position = position
+
+    def variable(self) -> Matrix | None:
+        """The next top-level variable, or None at the end of the file."""
+        self._inflate, self._buffer, self._at = None, b"", 0
+        head = self._raw.read(8)
+        if len(head) < 8:
+            return None
+        kind, size = np.frombuffer(head, self._order + "u4").tolist()
+        if kind == _COMPRESSED:
+            self._inflate, self.position = zlib.decompressobj(), 0
+            return self.matrix()
+        if kind != _MATRIX:
+            raise MatFormatError(f"a top-level element of type {kind}, expected a matrix")
+        self.position = 0
+        return self._head(size)
+
+    def matrix(self) -> Matrix:
+        """Head of the array that comes next in the stream."""
+        kind, size, small = self._tag()
+        if kind != _MATRIX or small:
+            raise MatFormatError(f"an element of type {kind}, expected a matrix")
+        return self._head(size)
+
+    def fields(self) -> list[str]:
+        """Names of a struct's fields, asked for behind its head; their arrays follow in this order."""
+        width = int(np.frombuffer(self._data(), self._order + "i4")[0])
+        names = self._data()
+        return [names[i : i + width].split(b"\0")[0].decode("latin-1") for i in range(0, len(names), width)]
+
+    def numbers(self, head: Matrix) -> npt.NDArray[np.generic]:
+        """Content of a numeric array in the type it is stored in, shape as in MATLAB."""
+        values = np.frombuffer(self._data(), self._dtype).reshape(head.shape, order="F")
+        self.skip(head)  # an imaginary part
+        return values
+
+    def text(self, head: Matrix) -> str:
+        """Content of a char array with one row."""
+        content = self._data()
+        if self._dtype[1:] not in _ENCODINGS:
+            raise MatFormatError(f"text stored as {self._dtype[1:]}")
+        encoding = _ENCODINGS[self._dtype[1:]]
+        if self._order == ">":
+            encoding = encoding.replace("-le", "-be")
+        self.skip(head)
+        return content.decode(encoding)
+
+    def skip(self, head: Matrix) -> None:
+        """Go on behind an array, whatever of it was read."""
+        left = head.end - self.position
+        while left > 0:
+            left -= len(self._take(min(left, _READ_BYTES)))
+
+    def _head(self, size: int) -> Matrix:
+        end = self.position + size
+        if size == 0:  # MATLAB writes an empty array so
+            return Matrix("numbers", (0, 0), "", end)
+        flags = np.frombuffer(self._data(), self._order + "u4")
+        shape = tuple(np.frombuffer(self._data(), self._order + "i4").tolist())
+        name = self._data().decode("latin-1")
+        matlab_class = int(flags[0]) & 0xFF
+        numeric = 6 <= matlab_class <= 15
+        return Matrix("numbers" if numeric else _CLASS_NAMES.get(matlab_class, "unknown"), shape, name, end)
+
+    def _tag(self) -> tuple[int, int, bytes]:
+        """Type and size of the next element, and its content where it is packed into the tag."""
+        head = self._take(8)
+        first, second = np.frombuffer(head, self._order + "u4").tolist()
+        if first >> 16:  # a small element: size in the upper half, up to four bytes of content
+            return first & 0xFFFF, first >> 16, head[4 : 4 + (first >> 16)]
+        return first, second, b""
+
+    def _data(self) -> bytes:
+        """Content of the next plain element."""
+        kind, size, small = self._tag()
+        if kind not in _DTYPES:
+            raise MatFormatError(f"an element of type {kind}, expected numbers or text")
+        self._dtype = self._order + _DTYPES[kind]
+        if small or size == 0:
+            return small
+        content = self._take(size)
+        self._take(-size % 8)  # padding
+        return content
+
+    def _take(self, size: int) -> bytes:
+        """The next bytes of the stream, inflated where it is compressed."""
+        self.position += size
+        if self._at + size <= len(self._buffer):
+            self._at += size
+            return self._buffer[self._at - size : self._at]
+        parts, wanted = [self._buffer[self._at :]], size - (len(self._buffer) - self._at)
+        self._buffer, self._at = b"", 0
+        while wanted > 0:
+            chunk = self._more(wanted)
+            if not chunk:
+                raise MatFormatError("the end of the file within an array")
+            parts.append(chunk[:wanted])
+            self._buffer, self._at = chunk, min(wanted, len(chunk))
+            wanted -= len(chunk)
+        return b"".join(parts)
+
+    def _more(self, wanted: int) -> bytes:
+        if self._inflate is None:
+            return self._raw.read(wanted)
+        while not self._inflate.eof:
+            raw = self._inflate.unconsumed_tail or self._raw.read(_READ_BYTES)
+            chunk = self._inflate.decompress(raw, _READ_BYTES)
+            if self._inflate.eof:
+                self._raw.seek(-len(self._inflate.unused_data), 1)
+            if chunk or not raw:
+                return chunk
+        return b""
+
+
+@contextmanager
+def open_mat(path: Path) -> Iterator[tuple[str, MatStream]]:
+    """Open a level 5 file: its descriptive text and a stream that stands before its first variable.
+
+    Raises:
+        PhysiopipeError: the file is no level 5 MATLAB file (what it looks like is said), or breaks off, or is damaged;
+            also while the stream is read.
+    """
+    try:
+        with path.open("rb") as raw:
+            head = raw.read(HEADER_BYTES)
+            order = {b"IM": "<", b"MI": ">"}.get(head[126:128], "")
+            if head.startswith(b"MATLAB 7.3") or head.startswith(b"\x89HDF"):
+                raise MatFormatError("a MATLAB 7.3 (HDF5) file; save it with MATLAB's -v7")
+            if not order or not head.startswith(b"MATLAB"):
+                raise MatFormatError(f"{_describe(head)}, expected a MATLAB level 5 file (.mat, -v6 or -v7)")
+            yield head[:116].decode("latin-1").rstrip(" \0"), MatStream(raw, order, HEADER_BYTES)
+    except (MatFormatError, zlib.error, ValueError, IndexError, UnicodeDecodeError) as error:
+        raise PhysiopipeError(f"{path} cannot be read: {error}.") from None
+
+
+def _describe(head: bytes) -> str:
+    if not head:
+        return "an empty file"
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "a web page (perhaps a log-in page saved in the file's place)"
+    if head.startswith(b"PK"):
+        return "a zip archive (unpack it)"
+    return f"a file that begins with {head[:8]!r}"
