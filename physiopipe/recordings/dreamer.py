@@ -89,6 +89,7 @@ def _read(path: Path, data: DreamerData, simulated: bool) -> Iterator[Recording 
             _wrong(path, "the variable DREAMER", f"{', '.join(others) or 'no variable'}")
         for number, subject in _subjects(path, stream, head, simulated):
             yield from _clips(number, subject, data)
+        stream.finish()
 
 
 def _wrong(path: Path, wanted: str, found: object) -> NoReturn:

@@ -63,7 +63,8 @@ class MatStream:
         self.position = position
 
     def variable(self) -> Matrix | None:
-        """The next top-level variable, or None at the end of the file."""
+        """The next top-level variable, or None at the end of the file; the one before must be read or skipped."""
+        self.finish()
         self._inflate, self._buffer, self._at = None, b"", 0
         head = self._raw.read(8)
         if len(head) < 8:
@@ -76,6 +77,12 @@ class MatStream:
             raise MatFormatError(f"a top-level element of type {kind}, expected a matrix")
         self.position = 0
         return self._head(size)
+
+    def finish(self) -> None:
+        """Go to the end of a compressed variable, where its checksum stands: damage inside it is found here."""
+        while self._inflate is not None and not self._inflate.eof:
+            if not self._more(_READ_BYTES) and not self._inflate.eof:
+                raise MatFormatError("the end of the file within an array")
 
     def matrix(self) -> Matrix:
         """Head of the array that comes next in the stream."""
