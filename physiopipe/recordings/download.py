@@ -1,0 +1,217 @@
+"""Bringing the files of one batch here, so that nothing wrong or half-written ever has a final name.
+
+At most `run.connections` connections are open over all processes on this file system: each worker holds the kernel's
+lock on one of that many slot files while its connection lives. Light imports: every download job pays for them.
+"""
+
+import fcntl
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.files import read_json, sha256_file, sha256_json, write_json
+from physiopipe.recordings.sources import SOURCE_INFO
+from physiopipe.recordings.transport import MissingFile, Tree, check_relative
+from physiopipe.recordings.tree import Batch
+
+if TYPE_CHECKING:
+    from physiopipe.params import Run
+
+_HEADER_BYTES = 1_000
+_SLOT_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """What a download's stamp says: the records that are here whole, and (record, reason) of those that are not."""
+
+    records: tuple[str, ...]
+    rejected: tuple[tuple[str, str], ...]
+
+
+def download_batch(
+    tree: Tree, batch: Batch, raw_root: Path, stamp: Path, lock_folder: Path, run: "Run"
+) -> list[tuple[str, str]]:
+    """Bring every file of `batch` below `raw_root`, in the tree's layout, and write `stamp`, last.
+
+    Files that are there and right are kept; partial ones go on where they stopped. With a stamp of the same files, all
+    still there with their sizes, nothing is done.
+
+    Returns:
+        (record, reason) of each record that the tree lists and does not have whole.
+
+    Raises:
+        PhysiopipeError: a wrong checksum, a host that cannot be reached, too little disk space.
+    """
+    listed = sha256_json([list(entry) for entry in batch.files])
+    earlier = _finished(stamp, listed, raw_root)
+    if earlier is not None:
+        return list(earlier.rejected)
+    raw_root.mkdir(parents=True, exist_ok=True)
+    rejected: dict[str, str] = {}
+    wanted: list[tuple[str, str]] = []
+    for relative, sha256 in batch.files:
+        check_relative(relative, f"the plan of {batch.name}")
+        if not sha256:
+            rejected.setdefault(_record(relative), f"{relative}: no checksum of it is published")
+        elif not _is_right(raw_root / relative, sha256):
+            wanted.append((relative, sha256))
+    _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
+    for relative, found in _fetch_all(tree, batch.name, wanted, raw_root, lock_folder, run):
+        rejected.setdefault(_record(relative), f"{relative}: listed, but not on the server ({found})")
+    reasons = [(record, rejected[record]) for record in batch.records if record in rejected]
+    sizes = {
+        relative: (raw_root / relative).stat().st_size for relative, _ in batch.files if (raw_root / relative).exists()
+    }
+    records = [record for record in batch.records if record not in rejected]
+    write_json(stamp, {"listed": listed, "files": sizes, "records": records, "rejected": reasons})
+    return reasons
+
+
+def read_download(stamp: Path) -> Downloaded:
+    """Read the stamp of a finished download."""
+    try:
+        return _parse(read_json(stamp))
+    except (KeyError, TypeError, ValueError):
+        raise PhysiopipeError(f"{stamp} is not the stamp of a download: delete it and run again.") from None
+
+
+@contextmanager
+def connection_slot(folder: Path, slots: int, give_up: Callable[[], bool]) -> Iterator[bool]:
+    """Hold one of `slots` places for a connection, shared by all processes; false if `give_up` came true first.
+
+    A place is the kernel's lock on a file, so that it is free again however its holder ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pause = threading.Event()
+    while not give_up():
+        for number in range(slots):
+            with (folder / f"connection-{number}.lock").open("a") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield True
+                return
+        pause.wait(_SLOT_POLL_S)
+    yield False
+
+
+def _fetch_all(
+    tree: Tree, name: str, wanted: list[tuple[str, str]], raw_root: Path, lock_folder: Path, run: "Run"
+) -> list[tuple[str, str]]:
+    """Fetch files over at most `run.connections` connections; returns (path, finding) of those that are not there."""
+    if not wanted:
+        return []
+    from tqdm import tqdm
+
+    waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    for entry in wanted:
+        waiting.put(entry)
+    missing: list[tuple[str, str]] = []
+    stop = threading.Event()
+    received = 0
+    guard = threading.Lock()
+
+    def work() -> None:
+        nonlocal received
+        slot = (
+            connection_slot(lock_folder, run.connections, lambda: stop.is_set() or waiting.empty())
+            if tree.remote
+            else nullcontext(True)
+        )
+        with slot as granted:
+            if not granted:
+                return
+            with tree.connect(stop) as connection:
+                while not stop.is_set():
+                    try:
+                        relative, sha256 = waiting.get_nowait()
+                    except queue.Empty:
+                        return
+                    size = 0
+                    try:
+                        connection.fetch(relative, raw_root / relative, sha256)
+                        size = (raw_root / relative).stat().st_size
+                    except MissingFile as finding:
+                        with guard:
+                            missing.append((relative, str(finding)))
+                    with guard:
+                        received += size
+                        bar.set_postfix_str(f"{received / 1e6:.1f} MB", refresh=False)
+                        bar.update()
+
+    count = min(run.connections, len(wanted))
+    with (
+        tqdm(total=len(wanted), desc=name, unit="file", disable=None) as bar,
+        ThreadPoolExecutor(count, thread_name_prefix="download") as pool,
+    ):
+        try:
+            for worker in as_completed([pool.submit(work) for _ in range(count)]):
+                worker.result()
+        except OSError as error:
+            raise PhysiopipeError(
+                f"{name} could not be kept under {raw_root} ({error}; "
+                f"{shutil.disk_usage(raw_root).free / 1e9:.2f} GB free). Make room or mend the disk, then run again: "
+                "finished files are kept."
+            ) from None
+        finally:
+            stop.set()
+    return missing
+
+
+def _check_space(tree: Tree, batch: Batch, raw_root: Path, wanted: list[str]) -> None:
+    info = SOURCE_INFO.get(batch.source)
+    samples = info.bytes_per_record if info else 0
+    needed = 0
+    for relative in wanted:
+        known = tree.bytes_needed(relative, raw_root)
+        needed += known if known is not None else samples if relative.endswith(".mat") else _HEADER_BYTES
+    free = shutil.disk_usage(raw_root).free
+    if needed > free:
+        raise PhysiopipeError(
+            f"{batch.name} needs about {needed / 1e6:,.0f} MB under {raw_root}, and {free / 1e6:,.0f} MB are free: "
+            "make room there, or take fewer records (data.challenge.max_records_per_source)."
+        )
+
+
+def _is_right(path: Path, sha256: str) -> bool:
+    if not path.is_file():
+        return False
+    if sha256_file(path) == sha256:
+        return True
+    path.unlink()  # another version's, or damaged: it must not keep the final name while the right one comes
+    return False
+
+
+def _finished(stamp: Path, listed: str, raw_root: Path) -> Downloaded | None:
+    """What an earlier run has left whole, or None."""
+    if not stamp.exists():
+        return None
+    try:
+        content = read_json(stamp)
+        if content["listed"] != listed:
+            return None
+        for relative, size in content["files"].items():
+            if os.stat(raw_root / relative).st_size != size:  # noqa: PTH116 - a Path for each would double the time
+                return None
+        return _parse(content)
+    except (PhysiopipeError, OSError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _parse(content: Any) -> Downloaded:
+    rejected = tuple((str(record), str(reason)) for record, reason in content["rejected"])
+    return Downloaded(tuple(str(record) for record in content["records"]), rejected)
+
+
+def _record(relative: str) -> str:
+    return relative.rpartition("/")[2].rpartition(".")[0]

@@ -1,0 +1,206 @@
+"""The batches of a published Challenge tree: which records lie in which folder, and the checksum of every file.
+
+A batch is one published folder (about 1,000 records). The plan of a cohort is kept as `batches.csv` and a `<batch>.csv`
+of paths and checksums for each, so that whatever comes later needs no network to know its inputs.
+"""
+
+import csv
+import hashlib
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.files import atomic_file
+from physiopipe.recordings.http_tree import HttpTree
+from physiopipe.recordings.transport import Connection, FolderTree, Tree, check_relative, read_required
+
+if TYPE_CHECKING:
+    from physiopipe.params import ChallengeData, Run
+
+_BATCH_NAME = re.compile(r"[a-z0-9_.-]+")
+_SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(\S.*)")
+_PLAN_COLUMNS = ("batch", "source", "folder", "records", "files")
+_FILE_COLUMNS = ("path", "sha256")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One published folder: the unit of every job.
+
+    Attributes:
+        name: `georgia.g1`; only a-z, 0-9, `_`, `.`, `-`.
+        source: `georgia`.
+        folder: `training/georgia/g1`, below the tree's root.
+        files: (path below the tree's root, sha256) of each file, header before samples; sha256 is empty where the tree
+            lists a record and publishes no checksum of its file.
+        records: names of the records, in published order.
+    """
+
+    name: str
+    source: str
+    folder: str
+    files: tuple[tuple[str, str], ...]
+    records: tuple[str, ...]
+
+
+def open_tree(base_url: str, run: "Run") -> Tree:
+    """The tree at an https or http address, a file:// address or a folder."""
+    scheme, separator, rest = base_url.partition("://")
+    if not separator:
+        return FolderTree(Path(base_url).expanduser())
+    if scheme == "file":
+        return FolderTree(Path(unquote(urlsplit(base_url).path)))
+    if scheme in ("http", "https") and rest.strip("/"):
+        return HttpTree(base_url.rstrip("/"), run)
+    raise PhysiopipeError(
+        f"data.challenge.base_url is {base_url!r}: expected https://…, http://…, file:///… or the path of a folder."
+    )
+
+
+def plan_batches(tree: Tree, data: "ChallengeData") -> list[Batch]:
+    """Learn the batches from RECORDS and SHA256SUMS.txt, in the order of `data.sources`, then as published.
+
+    Raises:
+        PhysiopipeError: a list is missing or wrong, a name climbs out of its folder, or a source is missing and
+            `allow_missing_sources` is false.
+    """
+    with tree.connect() as connection:
+        sums = _read_sums(connection)
+        folders = [line.rstrip("/") for line in _read_lines(connection, "RECORDS", sums)]
+        for folder in folders:
+            check_relative(folder, connection.locate("RECORDS"))
+        batches: list[Batch] = []
+        missing: list[str] = []
+        for source in data.sources:
+            own = [folder for folder in folders if f"{folder}/".startswith(f"training/{source}/")]
+            wanted = data.max_records_per_source
+            for folder in own:
+                if wanted == 0:
+                    break
+                records = _read_lines(connection, f"{folder}/RECORDS", sums)[:wanted]
+                wanted = None if wanted is None else wanted - len(records)
+                if records:
+                    batches.append(_batch(source, folder, records, sums, connection.locate(f"{folder}/RECORDS")))
+            if not own:
+                missing.append(source)
+    if missing and not data.allow_missing_sources:
+        raise PhysiopipeError(
+            f"{tree.base_url} has no folder of {', '.join(missing)}: expected training/<source>/ of each of "
+            f"data.challenge.sources in its RECORDS, found {', '.join(folders) or 'nothing'}. Take another base_url, "
+            "take the source out of data.challenge.sources, or set data.challenge.allow_missing_sources: true."
+        )
+    if not batches:
+        raise PhysiopipeError(f"{tree.base_url} lists no record of {', '.join(data.sources)}: there is nothing to do.")
+    twice = [name for name, times in Counter(batch.name for batch in batches).items() if times > 1]
+    if twice:
+        raise PhysiopipeError(f"{tree.base_url} has two folders that would both be called {twice[0]}.")
+    return batches
+
+
+def write_plan(folder: Path, batches: list[Batch]) -> None:
+    """Keep a plan: a csv for each batch, then batches.csv. Files that would not change are left alone."""
+    names = {f"{batch.name}.csv" for batch in batches}
+    for stale in sorted(folder.glob("*.csv")):
+        if stale.name not in names | {"batches.csv"}:
+            stale.unlink()
+    for batch in batches:
+        path, text = folder / f"{batch.name}.csv", _csv(_FILE_COLUMNS, batch.files)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            _write(path, text)
+    rows = [(b.name, b.source, b.folder, str(len(b.records)), str(len(b.files))) for b in batches]
+    _write(folder / "batches.csv", _csv(_PLAN_COLUMNS, rows))
+
+
+def read_plan(folder: Path) -> list[Batch]:
+    """Read the plan that `write_plan` kept."""
+    return [_read_batch(folder, row) for row in _rows(folder / "batches.csv", _PLAN_COLUMNS)]
+
+
+def read_planned_batch(folder: Path, name: str) -> Batch:
+    """Read one batch of a plan, without the files of the others."""
+    rows = _rows(folder / "batches.csv", _PLAN_COLUMNS)
+    for row in rows:
+        if row["batch"] == name:
+            return _read_batch(folder, row)
+    known = ", ".join(row["batch"] for row in rows)
+    raise PhysiopipeError(f"{folder / 'batches.csv'} has no batch {name!r}; it has {known or 'none'}.")
+
+
+def _read_batch(folder: Path, row: dict[str, str]) -> Batch:
+    path = folder / f"{row['batch']}.csv"
+    files = tuple((entry["path"], entry["sha256"]) for entry in _rows(path, _FILE_COLUMNS))
+    if str(len(files)) != row["files"]:
+        raise PhysiopipeError(f"{path} names {len(files)} files, expected {row['files']}: run `discover` again.")
+    records = tuple(relative.rpartition("/")[2][:-4] for relative, _ in files if relative.endswith(".hea"))
+    return Batch(row["batch"], row["source"], row["folder"], files, records)
+
+
+def _read_sums(connection: Connection) -> dict[str, str]:
+    sums: dict[str, str] = {}
+    text = read_required(connection, "SHA256SUMS.txt").decode("utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
+        found = _SUM_LINE.fullmatch(line.rstrip())
+        if found:
+            sums[found[2]] = found[1].lower()
+        elif line.strip():
+            raise PhysiopipeError(
+                f"{connection.locate('SHA256SUMS.txt')}, line {number}: expected `sha256 path`, found {line[:80]!r}. "
+                "Is data.challenge.base_url the root of the tree?"
+            )
+    return sums
+
+
+def _read_lines(connection: Connection, relative: str, sums: dict[str, str]) -> list[str]:
+    """The names in a list of the tree, each once, in order; the list itself is checked where its sum is published."""
+    content = read_required(connection, relative)
+    found = hashlib.sha256(content).hexdigest()
+    if sums.get(relative, found) != found:
+        raise PhysiopipeError(
+            f"{connection.locate(relative)} is not the published list: expected sha256 {sums[relative]}, "
+            f"found {found}. Run again later, or take another mirror as data.challenge.base_url."
+        )
+    names = (line.strip() for line in content.decode("utf-8", errors="replace").splitlines())
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _batch(source: str, folder: str, records: list[str], sums: dict[str, str], where: str) -> Batch:
+    for record in records:
+        check_relative(record, where)
+        if "/" in record:
+            raise PhysiopipeError(f"{where} names {record!r}: expected names of records, without folders.")
+    name = ".".join([source, *folder.split("/")[2:]]).lower()
+    if not _BATCH_NAME.fullmatch(name):
+        raise PhysiopipeError(f"{where}: {folder!r} gives no usable name for a batch, found {name!r}.")
+    paths = [f"{folder}/{record}.{suffix}" for record in records for suffix in ("hea", "mat")]
+    return Batch(name, source, folder, tuple((path, sums.get(path, "")) for path in paths), tuple(records))
+
+
+def _csv(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            reader = csv.DictReader(handle)
+            rows = list(reader)
+    except FileNotFoundError:
+        raise PhysiopipeError(f"{path} is missing: run `discover` first (snakemake does).") from None
+    if tuple(reader.fieldnames or ()) != columns or any(None in row or None in row.values() for row in rows):
+        raise PhysiopipeError(f"{path} is not a plan with the columns {', '.join(columns)}: run `discover` again.")
+    return rows
