@@ -144,7 +144,9 @@ def beat_features(ecg: F32) -> F32:
     height = np.ptp(qrs, axis=-1)
     late = (mean_beat[..., r + 30 :] - base[..., None]) * sign[..., None]  # 150 ms after R and on
     smooth = scipy.ndimage.uniform_filter1d(late, 5, axis=-1)
-    at = np.abs(smooth).argmax(axis=-1)[..., None]
+    after_s = np.arange(30, _BEAT_AFTER) / RATE_HZ
+    in_reach = after_s < 0.55 * (60 / result[enough, 0])[:, None]  # of a fast heart, ahead of the next P wave
+    at = np.abs(np.where(in_reach[:, None], smooth, 0)).argmax(axis=-1)[..., None]
     t_wave = np.take_along_axis(smooth, at, axis=-1)[..., 0]
     alive = height > 0
     count = np.maximum(alive.sum(axis=-1), 1)
