@@ -1,0 +1,213 @@
+"""A part: the windows of one batch and modality, with its index, rejects and checksums, in one folder.
+
+```
+<modality>-<rate>hz.zarr/{windows, scale}   index.parquet   rejected.csv   part.json (last)
+```
+"""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from physiopipe.files import write_json
+from physiopipe.params import PATCH_SAMPLES
+from physiopipe.recordings.recording import Recording
+from physiopipe.windows.shards import ShardedWriter, write_group, write_vector
+
+QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
+RATINGS = ("valence", "arousal", "dominance")
+_NAME = pa.dictionary(pa.int32(), pa.string())
+INDEX_SCHEMA = pa.schema(
+    [
+        ("cohort", _NAME),
+        ("modality", _NAME),
+        ("rate_hz", pa.int32()),
+        ("source", _NAME),
+        ("record", _NAME),
+        ("subject", _NAME),
+        ("clip", pa.int32()),
+        ("start_s", pa.float64()),
+        ("valid_patches", pa.int16()),
+        ("channel_mask", pa.int32()),  # bit i: channel i is there and not flat
+        ("derived_mask", pa.int32()),  # bit i: channel i was computed from others
+        ("saturated", pa.int32()),  # samples held at the ends of int16
+        ("record_windows", pa.int32()),  # windows that this record has at this rate
+        ("record_flags", _NAME),  # findings about the whole record, joined by spaces
+        *((flag, pa.bool_()) for flag in QUALITY_FLAGS),
+        *((rating, pa.float32()) for rating in RATINGS),
+        ("part", _NAME),
+        ("row", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class PartName:
+    """What a part holds; `digest` names the parameters and inputs behind it."""
+
+    cohort: str
+    modality: str
+    batch: str
+    digest: str
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class StoredWindows:
+    """Windows of one recording at one rate, as they are stored; n windows, C channels, P patches.
+
+    Attributes:
+        counts: int16 (n, C, P, 200);  scale: float32 (n,), one unit of `counts` in the recording's unit.
+        start_s: (n,) start of each window from the recording's start;  valid_patches: (n,).
+        saturated: (n,) samples held at the ends of int16.
+        present: bool (n, C), channels that are there and not flat.
+        flags: bool (n,) for each of QUALITY_FLAGS.
+    """
+
+    counts: npt.NDArray[np.int16]
+    scale: npt.NDArray[np.float32]
+    start_s: npt.NDArray[np.float64]
+    valid_patches: npt.NDArray[np.int16]
+    saturated: npt.NDArray[np.int64]
+    present: npt.NDArray[np.bool_]
+    flags: dict[str, npt.NDArray[np.bool_]]
+
+
+class PartWriter:
+    """Writes a part into `folder` (a temporary one: whoever calls renames it); `finish` writes part.json last."""
+
+    def __init__(self, folder: Path, name: PartName, rates_hz: Sequence[int], patches: int) -> None:
+        self._folder = folder
+        self._name = name
+        self._rates_hz = tuple(rates_hz)
+        self._patches = patches
+        self._arrays: dict[int, ShardedWriter] = {}
+        self._scales: dict[int, list[npt.NDArray[np.float32]]] = {rate: [] for rate in rates_hz}
+        self._columns: dict[str, list[Any]] = {field: [] for field in INDEX_SCHEMA.names}
+        self._rejected: list[tuple[str, str]] = []
+        self._records: set[str] = set()
+        self._kind: tuple[tuple[str, ...], str] | None = None
+
+    def add(self, recording: Recording, rate_hz: int, stored: StoredWindows) -> None:
+        """Append the windows of one recording at one rate."""
+        if self._kind is None:
+            self._kind = (recording.channels, recording.unit)
+            for rate in self._rates_hz:
+                shape = (len(recording.channels), self._patches, PATCH_SAMPLES)
+                self._arrays[rate] = ShardedWriter(self._array(rate) / "windows", shape)
+        if (recording.channels, recording.unit) != self._kind:
+            raise ValueError(f"{recording.record}: {recording.channels} in {recording.unit}, others {self._kind}")
+        self._records.add(recording.record)
+        count = len(stored.counts)
+        first = self._arrays[rate_hz].windows
+        self._arrays[rate_hz].append(stored.counts)
+        self._scales[rate_hz].append(stored.scale)
+        bits = 1 << np.arange(len(recording.channels))
+        derived = sum(int(bits[recording.channels.index(name)]) for name in recording.derived)
+        same = {
+            "cohort": self._name.cohort,
+            "modality": self._name.modality,
+            "rate_hz": rate_hz,
+            "source": recording.source,
+            "record": recording.record,
+            "subject": recording.subject,
+            "clip": recording.clip,
+            "derived_mask": derived,
+            "record_windows": count,
+            "record_flags": " ".join(recording.flags),
+            "part": self._name.batch,
+            **{rating: recording.ratings.get(rating, float("nan")) for rating in RATINGS},
+        }
+        each = {
+            "start_s": stored.start_s,
+            "valid_patches": stored.valid_patches,
+            "channel_mask": (stored.present * bits).sum(axis=1),
+            "saturated": stored.saturated,
+            "row": np.arange(first, first + count),
+            **{flag: stored.flags[flag] for flag in QUALITY_FLAGS},
+        }
+        for column, value in same.items():
+            self._columns[column].extend([value] * count)
+        for column, values in each.items():
+            self._columns[column].extend(values.tolist())
+
+    def reject(self, record: str, reason: str) -> None:
+        """Note a record that gave no window, and why."""
+        self._rejected.append((record, reason))
+
+    def finish(self) -> None:
+        """Write metadata, index, rejects and, last, part.json with the checksum of each array."""
+        arrays = {}
+        channels, unit = self._kind or ((), "unspecified")
+        for rate, array in self._arrays.items():
+            array.close()
+            folder = self._array(rate)
+            write_vector(folder / "scale", np.concatenate([np.zeros(0, np.float32), *self._scales[rate]]))
+            attributes = {
+                "channels": list(channels),
+                "cohort": self._name.cohort,
+                "modality": self._name.modality,
+                "rate_hz": rate,
+                "simulated": self._name.simulated,
+                "unit": unit,
+            }
+            write_group(folder, attributes)
+            arrays[folder.name] = {"rate_hz": rate, "windows": array.windows, **folder_checksum(folder)}
+        table = pa.table(
+            [pa.array(self._columns[field.name], type=field.type) for field in INDEX_SCHEMA], schema=INDEX_SCHEMA
+        )
+        write_index(self._folder / "index.parquet", table)
+        write_rejected(self._folder / "rejected.csv", self._rejected)
+        content = {
+            "arrays": arrays,
+            "batch": self._name.batch,
+            "channels": list(channels),
+            "cohort": self._name.cohort,
+            "digest": self._name.digest,
+            "flags": {flag: int(sum(self._columns[flag])) for flag in QUALITY_FLAGS},
+            "modality": self._name.modality,
+            "records": len(self._records),
+            "rejected": len(self._rejected),
+            "reject_reasons": dict(Counter(reason for _, reason in self._rejected)),
+            "saturated_windows": sum(value > 0 for value in self._columns["saturated"]),
+            "simulated": self._name.simulated,
+            "unit": unit,
+        }
+        write_json(self._folder / "part.json", content)
+
+    def _array(self, rate_hz: int) -> Path:
+        return self._folder / f"{self._name.modality}-{rate_hz}hz.zarr"
+
+
+def folder_checksum(folder: Path) -> dict[str, Any]:
+    """Bytes of a folder and a sha256 over the sorted relative paths and contents of its files."""
+    digest, size = hashlib.sha256(), 0
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as handle:
+            while block := handle.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def write_index(path: Path, table: pa.Table) -> None:
+    """Write an index as parquet: equal tables are equal bytes."""
+    pq.write_table(table, path, compression="zstd", store_schema=False)
+
+
+def write_rejected(path: Path, rows: Sequence[tuple[str, str]]) -> None:
+    """Write rejected.csv: record, reason."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["record", "reason"])
+        writer.writerows(rows)

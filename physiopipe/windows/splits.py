@@ -1,0 +1,72 @@
+"""Who is on which side: held-out records of pretraining, folds of subjects for the table."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from physiopipe.errors import PhysiopipeError
+
+GROUPS = 5
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Subjects of the three sides of one split; no subject is on two."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        sides = (self.train, self.validation, self.test)
+        if len(set().union(*sides)) != sum(len(side) for side in sides):
+            raise PhysiopipeError(f"a subject is on two sides of a split: {self}")
+
+
+def held_out_records(records: Sequence[str], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """For each entry of `records`, whether its record is held out; all entries of a record agree.
+
+    A record's side depends on its name and the seed alone, so more records move no other. At least one record is
+    held out and one is not.
+    """
+    names = sorted(set(records))
+    if len(names) < 2:
+        raise PhysiopipeError(f"{len(names)} record(s) cannot be split into training and held-out: use more records.")
+    position = {name: _position(name, seed) for name in names}
+    chosen = {name for name in names if position[name] < share} or {min(names, key=position.__getitem__)}
+    if len(chosen) == len(names):
+        chosen.discard(max(names, key=position.__getitem__))
+    return np.array([record in chosen for record in records], dtype=bool)
+
+
+def subject_split(subjects: Sequence[str], protocol: Literal["paper", "crossval"], seed: int) -> list[Fold]:
+    """Folds of subjects.
+
+    `paper`: one fold, int(.6 n) / int(.2 n) / rest of a permutation by `seed` (13 / 4 / 6 of 23).
+    `crossval`: five fixed groups (5, 5, 5, 4, 4 of 23); fold g tests group g, validates on group g + 1 and trains on
+    the others. The groups do not depend on the seed, which is then for training alone.
+    """
+    names = sorted(set(subjects))
+    if len(names) < GROUPS:
+        raise PhysiopipeError(f"{len(names)} subjects: a split by subject needs at least {GROUPS}.")
+    if protocol == "paper":
+        shuffled = [names[i] for i in np.random.default_rng([seed, len(names)]).permutation(len(names))]
+        first, second = int(0.6 * len(names)), int(0.2 * len(names))
+        sides = shuffled[:first], shuffled[first : first + second], shuffled[first + second :]
+        return [Fold(*(tuple(sorted(side)) for side in sides))]
+    groups = [tuple(names[g::GROUPS]) for g in range(GROUPS)]
+    folds = []
+    for g, test in enumerate(groups):
+        validation = groups[(g + 1) % GROUPS]
+        train = tuple(name for name in names if name not in test and name not in validation)
+        folds.append(Fold(train, validation, test))
+    return folds
+
+
+def _position(name: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,62 @@
+"""Small parts made of numbers that name themselves, for the tests of the store."""
+
+from pathlib import Path
+
+import numpy as np
+
+from physiopipe.files import atomic_folder
+from physiopipe.recordings.recording import Recording
+from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
+
+CHANNELS = ("I", "II", "III")
+PATCHES = 2
+
+
+def counts_of(batch: int, record: int, rate_hz: int, count: int) -> np.ndarray:
+    """Windows whose samples are a function of where they belong."""
+    rng = np.random.default_rng([batch, record, rate_hz])
+    return rng.integers(-32768, 32767, (count, len(CHANNELS), PATCHES, 200), dtype=np.int16, endpoint=True)
+
+
+def write_part(
+    folder: Path,
+    batch: int,
+    windows_per_record: list[int],
+    rates_hz: tuple[int, ...] = (100, 200),
+    cohort: str = "challenge",
+) -> Path:
+    """A part of as many records as `windows_per_record` is long; the record of no window is rejected."""
+    with atomic_folder(folder) as temporary:
+        writer = PartWriter(temporary, PartName(cohort, "ecg", f"b{batch}", f"digest{batch}", False), rates_hz, PATCHES)
+        for number, count in enumerate(windows_per_record):
+            name = f"b{batch}r{number}"
+            if count == 0:
+                writer.reject(name, "gave no window")
+                continue
+            recording = Recording(
+                np.zeros((3, 10), np.float32),
+                500.0,
+                CHANNELS,
+                "mV",
+                "ptb",
+                name,
+                name,
+                derived=("III",),
+                flags=("checksum",),
+            )
+            for rate in rates_hz:
+                writer.add(
+                    recording,
+                    rate,
+                    StoredWindows(
+                        counts=counts_of(batch, number, rate, count),
+                        scale=np.full(count, 0.001, np.float32) * (number + 1),
+                        start_s=np.arange(count) * 2.0,
+                        valid_patches=np.full(count, PATCHES, np.int16),
+                        saturated=np.zeros(count, np.int64),
+                        present=np.tile([True, True, number % 2 == 0], (count, 1)),
+                        flags={flag: np.full(count, flag == "wander") for flag in QUALITY_FLAGS},
+                    ),
+                )
+        writer.finish()
+    return folder
