@@ -1,0 +1,80 @@
+"""Transforming long rows of samples without edge effects: odd extension, lengths that suit the FFT, row blocks.
+
+Filtering and resampling both work on the spectrum of a row that is extended at both ends by its own odd reflection
+(as `scipy.signal.sosfiltfilt` does), so that its ends are continuous in value and slope.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from physiopipe.errors import PhysiopipeError
+
+F32 = npt.NDArray[np.float32]
+
+_BLOCK_SAMPLES = 1 << 19  # rows of one FFT call: 2 MiB of float32, or one row, whichever is more
+
+
+class Extension(NamedTuple):
+    """How a row is extended: `before` samples, the row itself, and what fills it up to `length`."""
+
+    before: int
+    length: int
+
+
+def extension(samples: int, pad: int, multiple_of: int = 1) -> Extension:
+    """Extension by at least `pad` samples on both sides; its length and `before` are multiples of `multiple_of`.
+
+    The length over `multiple_of` has only small prime factors, which keeps the FFT fast.
+    """
+    before = -(-pad // multiple_of) * multiple_of
+    blocks = fft.next_fast_len(-(-(before + samples + pad) // multiple_of), real=True)
+    return Extension(before, blocks * multiple_of)
+
+
+def rows_of(signal: npt.NDArray[np.floating]) -> F32:
+    """The signal as float32 (rows, time); raise PhysiopipeError where it has no time axis or a value is not finite."""
+    if signal.ndim < 1:
+        raise PhysiopipeError("Found a single number where a signal (…, time) is expected.")
+    rows = np.asarray(signal, dtype=np.float32).reshape(-1, signal.shape[-1])
+    # A sum is finite only if every term is; it is cheaper than looking at each.
+    if not np.isfinite(rows.sum(dtype=np.float64)):
+        raise PhysiopipeError("The signal holds NaN or infinite samples: reject the recording or fill its gaps first.")
+    return rows
+
+
+def spectra(rows: F32, padded: Extension, pad: int) -> Iterator[tuple[slice, F32, npt.NDArray[np.complex64]]]:
+    """Spectra of blocks of rows.
+
+    Yields the block's place among the rows, what was subtracted from each row (its first sample, (rows, 1), so that a
+    constant row is exactly 0) and the spectrum, complex64 (rows, length // 2 + 1).
+    """
+    step = max(1, _BLOCK_SAMPLES // padded.length)
+    for first in range(0, rows.shape[0], step):
+        block = slice(first, first + step)
+        offset = rows[block, :1]
+        yield block, offset, fft.rfft(_extend(rows[block], offset, padded, pad), axis=-1, overwrite_x=True)
+
+
+def _extend(rows: F32, offset: F32, padded: Extension, pad: int) -> F32:
+    samples = rows.shape[1]
+    reach = min(pad, samples - 1)  # a short row is reflected as far as it goes, then held
+    first, end = padded.before, padded.before + samples
+    extended = np.empty((rows.shape[0], padded.length), dtype=np.float32)
+    np.subtract(rows, offset, out=extended[:, first:end])
+    if reach:
+        np.negative(extended[:, first + reach : first : -1], out=extended[:, first - reach : first])
+        last = extended[:, end - 1 : end]
+        np.subtract(2 * last, extended[:, end - 2 : end - 2 - reach : -1], out=extended[:, end : end + reach])
+    # The FFT joins the two ends: a ramp over what is left between them, so that no step rings into the row.
+    left, right = first - reach, end + reach
+    gap = padded.length - right + left
+    if gap:
+        ramp = np.arange(1, gap + 1, dtype=np.float32) / np.float32(gap + 1)
+        values = extended[:, right - 1 : right] * (1 - ramp) + extended[:, left : left + 1] * ramp
+        extended[:, right:] = values[:, : padded.length - right]
+        extended[:, :left] = values[:, padded.length - right :]
+    return extended

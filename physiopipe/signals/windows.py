@@ -1,0 +1,149 @@
+"""Windows of patches: cutting, storing as int16, and the scale a model reads them at."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.params import PATCH_SAMPLES
+
+F32 = npt.NDArray[np.float32]
+Normalisation = Literal["lead_zscore", "record_zscore", "millivolt"]
+
+LARGEST_INT16 = 32767  # -32768 is left out: it means "not a number" in WFDB, and the range stays symmetric
+MAY_LACK = PATCH_SAMPLES // 100  # samples a patch may lack at its end and still be valid
+# Numerical noise of a constant lead after filtering in float32 stays far below this share of its window's size.
+_FLAT_SHARE = 1e-6
+
+
+class Windows(NamedTuple):
+    """Windows of one recording at one rate, in order of time.
+
+    Attributes:
+        samples: float32 (window, channel, patch, 200); what the recording does not fill is 0.
+        start: int64 (window,), index of the window's first sample in the recording at this rate.
+        valid_patches: int16 (window,), the patches that are wholly recorded; they come first.
+    """
+
+    samples: F32
+    start: npt.NDArray[np.int64]
+    valid_patches: npt.NDArray[np.int16]
+
+
+def cut_windows(
+    signal: npt.NDArray[np.floating],
+    *,
+    patches: int,
+    min_fill: float,
+    max_windows: int | None,
+    align: Literal["start", "end"],
+) -> Windows:
+    """Cut a recording into windows that do not overlap.
+
+    Whole windows are laid from the recording's start, or back from its end (`align`). What is left over, at the end or
+    at the beginning respectively, is one more window if it fills at least `min_fill` of it (two samples may lack) and
+    has a valid patch. Such a window holds its samples first and zeros after them, whichever end it is cut from, so
+    valid patches always lead; with `align="end"` it starts at sample 0.
+
+    Args:
+        signal: (channel, time).
+        patches: patches of 200 samples in a window.
+        min_fill: share of a window.
+        max_windows: at most so many, spread evenly over the recording; None: all.
+        align: `start` or `end`.
+    """
+    channels, samples = signal.shape
+    size = patches * PATCH_SAMPLES
+    whole, rest = divmod(samples, size)
+    first = 0 if align == "start" else rest
+    start = first + size * np.arange(whole, dtype=np.int64)
+    rest_is_kept = rest > 0 and rest + MAY_LACK >= min_fill * size and _valid_patches(rest) > 0
+    if rest_is_kept:
+        start = np.append(start, whole * size) if align == "start" else np.insert(start, 0, 0)
+    filled = np.full(start.size, size, dtype=np.int64)
+    if rest_is_kept:
+        filled[-1 if align == "start" else 0] = rest
+    if max_windows is not None and start.size > max_windows:
+        # The middles of max_windows equal stretches.
+        chosen = ((2 * np.arange(max_windows) + 1) * start.size) // (2 * max_windows)
+        start, filled = start[chosen], filled[chosen]
+    cut = np.zeros((start.size, channels, size), dtype=np.float32)
+    for window, (begin, length) in enumerate(zip(start.tolist(), filled.tolist(), strict=True)):
+        cut[window, :, :length] = signal[:, begin : begin + length]
+    valid = np.array([_valid_patches(length) for length in filled.tolist()], dtype=np.int16)
+    return Windows(cut.reshape(start.size, channels, patches, PATCH_SAMPLES), start, valid)
+
+
+def _valid_patches(samples: int) -> int:
+    return (samples + MAY_LACK) // PATCH_SAMPLES
+
+
+def quantise(
+    samples: F32, step: float | None
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Samples as multiples of a unit, rounded half to even; a value out of range becomes the largest one.
+
+    Args:
+        samples: float32 (window, …).
+        step: size of the unit (0.001 for millivolt: 1 µV); None: each window's largest magnitude over 32767.
+
+    Returns:
+        int16 of the same shape, float32 (window,) size of the unit, int64 (window,) samples that were out of range.
+
+    Raises:
+        PhysiopipeError: samples that are not finite, a step that is not positive.
+    """
+    axes = tuple(range(1, samples.ndim))
+    peak = np.maximum(samples.max(axis=axes, initial=0), -samples.min(axis=axes, initial=0))
+    if not np.isfinite(peak).all():
+        raise PhysiopipeError("Windows hold NaN or infinite samples: reject the recording or fill its gaps first.")
+    if step is None:
+        scale = np.asarray(peak / np.float32(LARGEST_INT16), dtype=np.float32)
+        scale[scale < np.finfo(np.float32).tiny] = 1.0
+    elif step > 0:
+        scale = np.full(samples.shape[0], step, dtype=np.float32)
+    else:
+        raise PhysiopipeError(f"Found a quantisation step of {step:g}: expected one above 0.")
+    units = samples / scale.reshape(-1, *(1 for _ in axes))
+    np.rint(units, out=units)
+    saturated = np.zeros(samples.shape[0], dtype=np.int64)
+    for window in np.flatnonzero(peak > scale * (LARGEST_INT16 + 0.5)):
+        saturated[window] = np.count_nonzero(np.abs(units[window]) > LARGEST_INT16)
+    np.clip(units, -LARGEST_INT16, LARGEST_INT16, out=units)
+    return units.astype(np.int16), scale, saturated
+
+
+def normalise(samples: F32, valid_patches: npt.NDArray[np.integer], how: Normalisation) -> F32:
+    """Bring windows to a model's scale; padding, missing and flat leads become exactly 0.
+
+    Args:
+        samples: float32 (window, channel, patch, 200).
+        valid_patches: (window,).
+        how: `lead_zscore`: each lead of a window to mean 0 and standard deviation 1; `record_zscore`: one mean and one
+            deviation over all leads of a window that are not flat; `millivolt`: as they are.
+    """
+    patches = samples.shape[2]
+    valid = (np.arange(patches) < np.asarray(valid_patches)[:, None])[:, None, :, None]
+    count = np.maximum(np.asarray(valid_patches), 1).astype(np.float64)[:, None] * samples.shape[3]
+    kept = np.where(valid, samples, np.float32(0))
+    mean = kept.sum(axis=(2, 3), dtype=np.float64) / count
+    deviation = _deviation(kept, mean, valid, count)
+    flat = deviation <= _FLAT_SHARE * (np.abs(mean) + deviation)
+    if how == "millivolt":
+        return np.where(flat[:, :, None, None], np.float32(0), kept)
+    if how == "record_zscore":
+        leads = np.maximum((~flat).sum(axis=1, keepdims=True), 1)
+        mean = np.broadcast_to((mean * ~flat).sum(axis=1, keepdims=True) / leads, mean.shape)
+        power = (_deviation(kept, mean, valid, count) ** 2 * ~flat).sum(axis=1, keepdims=True) / leads
+        deviation = np.broadcast_to(np.sqrt(power), mean.shape)
+    factor = np.where(flat, 0.0, 1.0 / np.where(deviation > 0, deviation, 1.0))
+    centred = np.where(valid, kept - mean[:, :, None, None].astype(np.float32), np.float32(0))
+    return np.asarray(centred * factor[:, :, None, None].astype(np.float32), dtype=np.float32)
+
+
+def _deviation(
+    kept: F32, mean: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_], count: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    centred = np.where(valid, kept - mean[:, :, None, None].astype(np.float32), np.float32(0))
+    return np.sqrt(np.einsum("wcps,wcps->wc", centred, centred, dtype=np.float64) / count)
