@@ -30,7 +30,7 @@ from physiopipe.recordings.dreamer import (
 )
 from physiopipe.recordings.heartbeats import DOWER, F32, F64, NORMAL_BEAT, beats_of_rate, gaussians
 
-# How often 1..5 were given in the real file, of 414 clips (see the README's section on data for access).
+# How often 1..5 were given in the real file, of 414 clips.
 REAL_COUNTS = {
     "valence": (77, 84, 90, 108, 55),
     "arousal": (21, 93, 119, 132, 49),
