@@ -30,7 +30,9 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted: nothing half-written was left under a final name; run the same command again", file=sys.stderr)
+        print(
+            "interrupted: nothing half-written was left under a final name; run the same command again", file=sys.stderr
+        )
         sys.exit(130)
 
 
@@ -57,7 +59,7 @@ def preset(
 
 
 @app.command()
-def schema(output: Path = Path("workflow/schemas/params.schema.json")) -> None:
+def schema(output: Annotated[Path, typer.Option()] = Path("workflow/schemas/params.schema.json")) -> None:
     """Write the JSON schema of params.yaml."""
     from physiopipe.files import write_json
     from physiopipe.params import Params
@@ -118,7 +120,9 @@ def download(batch: BatchName, params: ParamsFile = DEFAULT) -> None:
 
 
 @app.command()
-def unpack(eeg: Path, ecg: Path, params: ParamsFile = DEFAULT) -> None:
+def unpack(
+    eeg: Annotated[Path, typer.Option()], ecg: Annotated[Path, typer.Option()], params: ParamsFile = DEFAULT
+) -> None:
     """Read DREAMER.mat once, into one file of recordings for each modality."""
     from physiopipe import plan
     from physiopipe.windows.prepare import unpack_dreamer
@@ -132,8 +136,8 @@ def filter_(
     cohort: CohortName,
     modality: ModalityName,
     batch: BatchName,
-    recordings: Path,
-    output: Path,
+    recordings: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Put leads in order, band-pass and notch one batch at the recordings' own rates."""
@@ -143,4 +147,146 @@ def filter_(
     loaded = _load(params)
     planned = plan.planned_batch(cohort, batch)
     raw = read_recordings(recordings, planned, plan.raw_folder(loaded))
-    filter_batch(raw, output, modality, plan.section(loaded, cohort, modality, "filter"))
+    filter_batch(raw, output, plan.section(loaded, cohort, modality, "filter"))
+
+
+@app.command()
+def resample(
+    cohort: CohortName,
+    modality: ModalityName,
+    filtered: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Bring one filtered batch to every rate."""
+    from physiopipe import plan
+    from physiopipe.windows.prepare import resample_batch
+
+    resample_batch(filtered, output, plan.section(_load(params), cohort, modality, "resample"))
+
+
+@app.command()
+def shard(
+    cohort: CohortName,
+    modality: ModalityName,
+    batch: BatchName,
+    recordings: Annotated[Path, typer.Option()],
+    resampled: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Cut one resampled batch into windows and store them as a finished part (OUTPUT is its part.json)."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.windows.part import PartName
+    from physiopipe.windows.prepare import read_recordings, shard_batch
+
+    loaded = _load(params)
+    planned = plan.planned_batch(cohort, batch)
+    simulated = getattr(loaded.data, cohort).origin == "simulated"
+    with hold_lock(plan.LOCKS / f"shard-{cohort}-{modality}-{batch}.lock"):
+        shard_batch(
+            read_recordings(recordings, planned, plan.raw_folder(loaded)),
+            resampled,
+            output.parent,
+            PartName(cohort, modality, batch, output.parent.name, simulated),
+            plan.section(loaded, cohort, modality, "resample").rates_hz,
+            plan.section(loaded, cohort, modality, "shard"),
+            plan.section(loaded, cohort, modality, "filter"),
+        )
+
+
+@app.command()
+def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
+    """Link the finished parts of a cohort into data/windows/<cohort>."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.windows.collect import collect_cohort
+
+    loaded = _load(params)
+    parts = [part.folder for part in plan.planned_parts(loaded, cohort)]
+    target = plan.DATA / "windows" / cohort
+    with hold_lock(plan.LOCKS / f"collect-{cohort}.lock"):
+        manifest = collect_cohort(cohort, parts, target, plan.cohort_parameters(loaded, cohort))
+    print(
+        f"{target}: {manifest['windows']} windows of {manifest['records']} recordings, {manifest['rejected']} rejected"
+    )
+
+
+@app.command()
+def inputs(params: ParamsFile = DEFAULT) -> None:
+    """Write the sha256 of every local file that the study reads into data/inputs."""
+    from physiopipe import plan
+    from physiopipe.files import write_json
+
+    for name, content in plan.local_inputs(_load(params)).items():
+        write_json(plan.DATA / "inputs" / f"{name}.json", content)
+
+
+@app.command()
+def pretrain(params: ParamsFile = DEFAULT) -> None:
+    """Train the ECG encoder on data/windows/challenge."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.training.pretrain import PretrainFiles
+    from physiopipe.windows.training import pretrain_on_store
+
+    results = Path("results/pretrain")
+    files = PretrainFiles(Path("models/ecg_encoder.safetensors"), results / "loss.csv", results / "metrics.json")
+    with hold_lock(plan.LOCKS / "pretrain.lock"):
+        pretrain_on_store(plan.DATA / "windows" / "challenge", _load(params), files)
+    print(f"wrote {files.encoder}")
+
+
+@app.command()
+def finetune(
+    method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `methods` in params.yaml")],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Fit one method on every seed and fold of the protocol and save its predictions."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.methods.harness import run_method
+    from physiopipe.params import METHODS
+
+    loaded = _load(params)
+    name = next((known for known in METHODS if known == method), None)
+    if name is None:
+        raise PhysiopipeError(f"no method named {method!r}; there are: {', '.join(METHODS)}.")
+    with hold_lock(plan.LOCKS / f"finetune-{method}.lock"):
+        run_method(
+            name,
+            loaded,
+            plan.DATA / "windows" / "dreamer",
+            Path("models/ecg_encoder.safetensors"),
+            Path("results/predictions") / f"{method}.parquet",
+            Path(loaded.run.state_folder) / "finetune",
+            Path("results/finetune") / f"{method}.csv",
+        )
+
+
+@app.command()
+def evaluate(params: ParamsFile = DEFAULT) -> None:
+    """Compute metrics and Table 1 from the saved predictions."""
+    from physiopipe.results.evaluate import evaluate as evaluate_predictions
+
+    evaluate_predictions(Path("results/predictions"), _load(params), Path("results"))
+    print("wrote results/metrics.json and results/table1.{csv,md,tex}")
+
+
+@app.command()
+def report(params: ParamsFile = DEFAULT) -> None:
+    """Draw the figures and write results/report.html."""
+    from physiopipe import plan
+    from physiopipe.results.figures import make_figures
+    from physiopipe.results.report import write_report
+
+    loaded = _load(params)
+    results, windows = Path("results"), plan.DATA / "windows"
+    make_figures(results, windows, loaded)
+    write_report(results, windows, loaded, results / "report.html")
+    print("wrote results/report.html")
+
+
+if __name__ == "__main__":
+    main()

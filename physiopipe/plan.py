@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from physiopipe.files import read_json, sha256_json, write_json
+from physiopipe.errors import PhysiopipeError
+from physiopipe.files import read_json, sha256_file, sha256_json, write_json
 from physiopipe.params import Params
-from physiopipe.recordings.tree import Batch, read_plan
+from physiopipe.recordings.tree import Batch, open_tree, plan_batches, read_plan, read_planned_batch
 from physiopipe.signals.processing import PROCESSING_VERSION
 
 Cohort = Literal["challenge", "dreamer"]
@@ -79,7 +80,8 @@ def recordings_file(params: Params, cohort: str, modality: str, batch: Batch) ->
 def part_digest(params: Params, cohort: str, modality: str, batch: Batch) -> str:
     """Digest of everything that determines a part's bytes: inputs, parameters and the code's own version."""
     content: dict[str, Any] = {
-        step: section(params, cohort, modality, step).model_dump(mode="json") for step in ("filter", "resample", "shard")
+        step: section(params, cohort, modality, step).model_dump(mode="json")
+        for step in ("filter", "resample", "shard")
     }
     content["inputs"] = [list(entry) for entry in batch.files]
     content["cohort"], content["modality"] = cohort, modality
@@ -88,6 +90,50 @@ def part_digest(params: Params, cohort: str, modality: str, batch: Batch) -> str
     if cohort == "dreamer":
         content["eeg_unit_uv"] = params.data.dreamer.eeg_unit_uv
     return sha256_json(content)[:24]
+
+
+def discover_batches(params: Params, cohort: str) -> list[Batch]:
+    """Learn the batches of a cohort from the Challenge's tree, or from DREAMER.mat (one batch)."""
+    location = source_location(params, cohort)
+    if cohort == "challenge":
+        return plan_batches(open_tree(location, params.run), params.data.challenge)
+    path = Path(location)
+    return [Batch(cohort, cohort, "", ((path.name, sha256_file(require_dreamer(path))),), ())]
+
+
+def require_dreamer(path: Path) -> Path:
+    """The path of DREAMER.mat, or an error that says how to get it."""
+    if not path.is_file():
+        from physiopipe.recordings.dreamer import ACCESS  # numpy, which the Snakefile can do without
+
+        raise PhysiopipeError(f"{path} is missing. {ACCESS}")
+    return path
+
+
+def local_inputs(params: Params) -> dict[str, Any]:
+    """What the study reads from this machine, by sha256, for each of challenge, dreamer and weights.
+
+    A simulated cohort is determined by its parameters, and a tree on a server by its address: both are told as such.
+    """
+    found: dict[str, Any] = {cohort: {"origin": "simulated"} for cohort in MODALITIES}
+    if params.data.challenge.origin == "published":
+        sums = Path(params.data.challenge.base_url) / "SHA256SUMS.txt"
+        found["challenge"] = (
+            {"sha256": sha256_file(sums)} if sums.is_file() else {"url": params.data.challenge.base_url}
+        )
+    if params.data.dreamer.origin == "file":
+        found["dreamer"] = {"sha256": sha256_file(require_dreamer(Path(params.data.dreamer.path)))}
+    weights = params.finetune.eeg_weights
+    found["weights"] = {"origin": weights.origin}
+    if weights.origin == "file":
+        path = Path(weights.path)
+        if not path.is_file():
+            raise PhysiopipeError(
+                f"{path} is missing: put the EEG encoder's weights there, name them in finetune.eeg_weights.path, or "
+                "set finetune.eeg_weights.origin to hub (download) or none (untrained)."
+            )
+        found["weights"]["sha256"] = sha256_file(path)
+    return found
 
 
 def planned_parts(params: Params, cohort: str) -> list[PlannedPart]:
@@ -102,7 +148,7 @@ def planned_parts(params: Params, cohort: str) -> list[PlannedPart]:
 
 def planned_batch(cohort: str, name: str) -> Batch:
     """One batch of a cohort's plan, by name."""
-    return next(batch for batch in read_plan(plan_folder(cohort)) if batch.name == name)
+    return read_planned_batch(plan_folder(cohort), name)
 
 
 def cohort_parameters(params: Params, cohort: str) -> dict[str, Any]:

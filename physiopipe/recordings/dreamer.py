@@ -8,7 +8,7 @@ valence, arousal and dominance. Nesting: DREAMER.Data{subject}.{EEG,ECG}.stimuli
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import DreamerData
 from physiopipe.recordings.matfile import Matrix, MatStream, open_mat
-from physiopipe.recordings.recording import Recording, Unit
+from physiopipe.recordings.recording import Recording, Rejected, Unit
 
 EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 ECG_CHANNELS = ("II", "III")  # right arm → left leg and left arm → left leg
@@ -33,13 +33,6 @@ ACCESS = (
     "Ask for access at https://zenodo.org/records/546113 and put DREAMER.mat (452 MB) where `data.dreamer.path` "
     "points, or set `data.dreamer.origin: simulated`."
 )
-
-
-class Rejected(NamedTuple):
-    """A recording that cannot be used, for rejected.csv."""
-
-    record: str
-    reason: str
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """One recording: a signal with everything that is known of it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,3 +48,10 @@ class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, nev
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Rejected(NamedTuple):
+    """A record that cannot be used, and why: a row of rejected.csv."""
+
+    record: str
+    reason: str

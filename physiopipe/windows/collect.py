@@ -41,7 +41,7 @@ def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters:
                 rejected += [(row["record"], row["reason"]) for row in csv.DictReader(handle)]
         if not any(table.num_rows for table in tables):
             raise PhysiopipeError(
-                f"cohort {cohort}: none of its records gave a window ({len(rejected)} rejected, first: {rejected[:3]}). "
+                f"cohort {cohort}: none of its records gave a window; {len(rejected)} were rejected, first {rejected[:3]}. "
                 "Look at data/parts/*/*/*/rejected.csv and at the shard parameters."
             )
         write_index(folder / "index.parquet", pa.concat_tables(tables).unify_dictionaries())

@@ -2,13 +2,48 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from physiopipe.files import sha256_file
+from physiopipe.params import Params
 from physiopipe.training.arrays import WindowArrays
+from physiopipe.training.pretrain import PretrainFiles
+from physiopipe.training.pretrain import pretrain as pretrain_encoder
+from physiopipe.windows.splits import held_out_records
 from physiopipe.windows.store import WindowStore
+
+
+def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> None:
+    """Pretrain on a cohort's windows, a share of its records held out; see `physiopipe.training.pretrain`."""
+    store = WindowStore(folder)
+    settings = params.pretrain
+    rates = tuple(rate for rate, weight in settings.rate_weights.items() if weight > 0)
+    rows = store.rows("ecg", rates)
+    held_out = held_out_records(store.index["record"].to_numpy()[rows].tolist(), settings.held_out_share, settings.seed)
+    weights = window_weights(store.index.iloc[rows[~held_out]], settings.rate_weights)
+    about = store.attributes("ecg", rates[0])
+    provenance = {
+        "cohort": "simulated Challenge 2021"
+        if store.manifest["simulated"]
+        else "PhysioNet/CinC Challenge 2021, CC BY 4.0",
+        "channels": " ".join(about["channels"]),
+        "unit": about["unit"],
+        "rates_hz": " ".join(str(rate) for rate in rates),
+        "windows_sha256": sha256_file(folder / "manifest.json"),
+    }
+    pretrain_encoder(
+        load_windows(store, rows[~held_out]),
+        lambda epoch: epoch_order(weights, settings.seed, epoch),
+        load_windows(store, rows[held_out]),
+        settings,
+        params.run,
+        files,
+        provenance,
+    )
 
 
 def load_windows(store: WindowStore, rows: npt.NDArray[np.int64]) -> WindowArrays:

@@ -21,7 +21,9 @@ def simulated_input(wildcards):
     """What `discover` waits for: the simulator's last file, the real DREAMER.mat, or nothing."""
     if getattr(PARAMS.data, wildcards.cohort).origin == "simulated":
         return [plan.simulated_file(wildcards.cohort)]
-    return [PARAMS.data.dreamer.path] if wildcards.cohort == "dreamer" else []
+    real = Path(PARAMS.data.dreamer.path)
+    # A missing file is left to `discover`, whose error says how to get it
+    return [real] if wildcards.cohort == "dreamer" and real.exists() else []
 
 
 def recordings_input(wildcards):
