@@ -19,7 +19,7 @@ WANDER_HZ = 0.5
 
 _FINE_HZ = 10.0  # baseline is followed at this rate: means of 0.1 s
 _FINE_IN_BLOCK = 5  # a block of 0.5 s; a sine product over it passes ±1 Hz (its noise bandwidth is 2 Hz)
-_OFFSET_SAMPLES = 512  # samples of a lead whose median is its offset
+_OFFSET_SAMPLES = 256  # samples of a lead whose median is its offset
 
 
 class Flags(NamedTuple):
@@ -72,15 +72,18 @@ class RecordQuality:
         offset = np.median(signal[:, :: max(1, samples // _OFFSET_SAMPLES)], axis=1, keepdims=True)
         centred = signal[:, : count * size] - offset
         blocks = centred.reshape(channels, count, size)
-        self._highest, self._lowest = blocks.max(axis=2), blocks.min(axis=2)
+        highest, lowest = blocks.max(axis=2), blocks.min(axis=2)
         power = np.einsum("cbs,cbs->cb", blocks, blocks) / size
-        clipped = self._count_of(blocks, self._highest, self._highest.max(axis=1, keepdims=True))
-        clipped += self._count_of(blocks, self._lowest, self._lowest.min(axis=1, keepdims=True))
+        clipped = self._count_of(blocks, highest, highest.max(axis=1, keepdims=True))
+        clipped += self._count_of(blocks, lowest, lowest.min(axis=1, keepdims=True))
         clipped /= size
         mains = self._mains_power(blocks, raw_rate_hz, mains_hz)
         wander = self._wander_power(centred, count, fine, raw_rate_hz)
-        sums = np.cumsum(np.stack([power, clipped, mains, wander]), axis=2, dtype=np.float64)
-        self._sums = np.concatenate([np.zeros((4, channels, 1)), sums], axis=2)
+        # One column more at the end, which is never inside a window: reduceat takes no index past the last.
+        self._highest, self._lowest = np.pad(highest, ((0, 0), (0, 1))), np.pad(lowest, ((0, 0), (0, 1)))
+        self._sums = np.zeros((4, channels, count + 1))
+        for row, measured in enumerate((power, clipped, mains, wander)):
+            np.cumsum(measured, axis=1, out=self._sums[row, :, 1:], dtype=np.float64)
 
     @staticmethod
     def _count_of(blocks: F32, reached: F32, extreme: F32) -> F32:
@@ -104,7 +107,7 @@ class RecordQuality:
         channels, samples = centred.shape
         if samples < fine * _FINE_IN_BLOCK:
             return np.zeros((channels, count), dtype=np.float32)
-        means = centred.reshape(channels, -1, fine).mean(axis=2)
+        means = (centred.reshape(-1, fine) @ np.full(fine, 1 / fine, dtype=np.float32)).reshape(channels, -1)
         # The cosine transform takes the recording as mirrored at its ends: a drift does not look like a step.
         spectrum = fft.dct(means, axis=1)
         spectrum[:, int(np.ceil(WANDER_HZ * 2 * means.shape[1] * fine / rate_hz)) :] = 0
@@ -114,27 +117,28 @@ class RecordQuality:
     def flags(self, start_s: npt.NDArray[np.floating], window_s: float) -> Flags:
         """Findings about the windows of `window_s` seconds that begin at `start_s`; a window may reach past the end."""
         start = np.asarray(start_s, dtype=np.float64)
-        count = self._highest.shape[1]
+        count = self._highest.shape[1] - 1
         slack = 1e-3  # of a block: start and block may differ by rounding
         first = np.clip(np.ceil(start / self._block_s - slack).astype(np.int64), 0, count - 1)
         end = np.clip(np.floor((start + window_s) / self._block_s + slack).astype(np.int64), first + 1, count)
-        highest = np.stack([self._highest[:, a:b].max(axis=1) for a, b in zip(first, end, strict=True)])
-        lowest = np.stack([self._lowest[:, a:b].min(axis=1) for a, b in zip(first, end, strict=True)])
+        # reduceat over first, end, first, end, …: every other result is a window's, the others are between windows.
+        edges = np.stack([first, end], axis=1).ravel()
+        highest = np.maximum.reduceat(self._highest, edges, axis=1)[:, ::2]
+        lowest = np.minimum.reduceat(self._lowest, edges, axis=1)[:, ::2]
         limits = self._limits
-        flat = self._present & (highest - lowest < limits.flat_peak_to_peak)
-        alive = self._present & ~flat
-        power, clipped, mains, wander = (self._sums[:, :, end] - self._sums[:, :, first]).transpose(0, 2, 1)
-        blocks = (end - first)[:, None]
-        absent = bool(np.any(~self._present))
+        present = self._present[:, None]
+        flat = present & (highest - lowest < limits.flat_peak_to_peak)
+        alive = present & ~flat
+        power, clipped, mains, wander = self._sums[:, :, end] - self._sums[:, :, first]
         found = {
             "flat": flat,
-            "missing": np.full((start.size, 1), absent),
-            "clipping": alive & (clipped > limits.clipping_share * blocks),
-            "amplitude": self._present & (np.maximum(highest, -lowest) > limits.amplitude_limit),
+            "missing": np.broadcast_to(~present, flat.shape),
+            "clipping": alive & (clipped > limits.clipping_share * (end - first)),
+            "amplitude": present & (np.maximum(highest, -lowest) > limits.amplitude_limit),
             "wander": alive & (wander > limits.wander_share * power),
             "mains": alive & (mains > limits.mains_share * power),
         }
-        return Flags(flat, {name: found[name].any(axis=1) for name in FLAGS})
+        return Flags(flat.T, {name: found[name].any(axis=0) for name in FLAGS})
 
 
 def window_flags(

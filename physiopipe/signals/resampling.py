@@ -50,7 +50,7 @@ def resample(signal: npt.NDArray[np.floating], rate_hz: float, to_hz: float) -> 
         for block, offset, spectrum in spectra(rows, padded, pad):
             resampled[block] = _at_rate(spectrum, padded, ratio, resampled.shape[1])
             resampled[block] += offset
-    return resampled.reshape(*signal.shape[:-1], -1)
+    return resampled.reshape(*signal.shape[:-1], resampled.shape[1])
 
 
 def filter_and_resample(
@@ -78,7 +78,7 @@ def filter_and_resample(
             spectrum *= gain
             for to_hz, ratio in ratios.items():
                 results[to_hz][block] = _at_rate(spectrum, padded, ratio, lengths[to_hz])
-    return {to_hz: result.reshape(*signal.shape[:-1], -1) for to_hz, result in results.items()}
+    return {to_hz: result.reshape(*signal.shape[:-1], lengths[to_hz]) for to_hz, result in results.items()}
 
 
 def _ratio(rate_hz: float, to_hz: float) -> Fraction:

@@ -146,4 +146,5 @@ def _deviation(
     kept: F32, mean: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_], count: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     centred = np.where(valid, kept - mean[:, :, None, None].astype(np.float32), np.float32(0))
-    return np.sqrt(np.einsum("wcps,wcps->wc", centred, centred, dtype=np.float64) / count)
+    power: npt.NDArray[np.float64] = np.einsum("wcps,wcps->wc", centred, centred, dtype=np.float64)
+    return np.sqrt(power / count)
