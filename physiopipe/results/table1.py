@@ -75,7 +75,8 @@ class Setting:
 def assemble(measured: Sequence[Measured], setting: Setting) -> pd.DataFrame:
     """The tidy frame of Table 1: reported rows as printed, then measured rows in the order given."""
     rows = [*_reported_rows(), *(row for each in measured for row in _measured_rows(each, setting))]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype(dict.fromkeys(("seeds", "subjects", "clips"), "Int64"))  # empty for reported rows, yet whole
 
 
 def reported() -> list[dict[str, str]]:
@@ -91,7 +92,7 @@ def title_of(method: str) -> str:
 
 def note_of(method: str, inputs: str, provenance: str, licence: str) -> str:
     """One sentence or two on a measured row: what it is, what it reads, where its code is from."""
-    return f"{_TITLES.get(method, ('', ''))[1]} Reads {inputs or 'no signal'}; {provenance}; {licence}.".strip()
+    return f"{_TITLES.get(method, ('', ''))[1]} Reads {inputs or 'no signal'}; {provenance}; licence {licence}.".strip()
 
 
 def _reported_rows() -> list[dict[str, Any]]:

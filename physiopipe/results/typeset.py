@@ -27,8 +27,8 @@ _ALWAYS_HIGH = (
 )
 _INTERVALS = (
     "Intervals: bootstrap over subjects, seeds averaged inside each resample. They do not cover new film clips, and "
-    "under no effect such intervals held 0.5 in 70 to 93 % of simulated cohorts only. p: labels permuted within "
-    "subject, one-sided, of the mean of the three labels."
+    "where a simulation had no effect at all such intervals held 50 in only 70 to 93 % of runs. p: labels permuted "
+    "within subject, one-sided, of the mean of the three labels."
 )
 
 
@@ -74,7 +74,7 @@ def typeset(frame: pd.DataFrame, confidence: float) -> Typeset:
         blocks += [
             _printed_block(name, measured, notes, ranked=False),
             _headline_block(f"{name}: mean of the AUCs within subjects [{confidence:.0%} interval]", measured, notes),
-            _balanced_block(f"{name}: balanced accuracy (at .5; tuned on validation subjects), F1", measured, notes),
+            _balanced_block(f"{name}: balanced accuracy (at .5, tuned on validation), macro-F1", measured, notes),
         ]
     return Typeset(_caption(measured, simulated), tuple(blocks), (*notes, _ALWAYS_HIGH, _INTERVALS))
 
@@ -90,8 +90,8 @@ def _caption(measured: pd.DataFrame, simulated: bool) -> str:
     one = measured.iloc[0]
     cohort = "a SIMULATED cohort (planted effects, no recorded person)" if simulated else "DREAMER"
     text += (
-        f" Measured rows: {cohort}, protocol {one['protocol']}, {one['seeds']:.0f} seed(s), "
-        f"{one['clips']:.0f} test clips of {one['subjects']:.0f} test subjects."
+        f" Measured rows: {cohort}, protocol {one['protocol']}, {_of(one['seeds'], 'seed')}, "
+        f"{_of(one['clips'], 'test clip')} of {_of(one['subjects'], 'test subject')}."
     )
     best = measured[measured["attainable_percent"].notna()].drop_duplicates(["label", "metric"])
     if len(best):
@@ -101,6 +101,10 @@ def _caption(measured: pd.DataFrame, simulated: bool) -> str:
         )
         text += f" Best attainable AUC (valence / arousal / dominance): {pooled} pooled, {own} per subject."
     return text
+
+
+def _of(count: float, noun: str) -> str:
+    return f"{int(count)} {noun}{'' if int(count) == 1 else 's'}"
 
 
 def _printed_block(title: str, rows: pd.DataFrame, notes: list[str], *, ranked: bool) -> Block:
@@ -131,7 +135,7 @@ def _headline_block(title: str, rows: pd.DataFrame, notes: list[str]) -> Block:
             cells.append(Cell(_number(value) + interval))
         p_value = float(mine.loc[(each, MEAN), "p_value"])
         made.append(Row(each, _marks(rows, each, notes), (*cells, Cell(f"{p_value:.2g}"))))
-    return Block(title, tuple((head.capitalize(), ("",)) for head in (*LABELS, MEAN, "p")), tuple(made))
+    return Block(title, tuple((head, ("",)) for head in (*map(str.capitalize, (*LABELS, MEAN)), "p")), tuple(made))
 
 
 def _balanced_block(title: str, rows: pd.DataFrame, notes: list[str]) -> Block:

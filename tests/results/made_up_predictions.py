@@ -1,9 +1,12 @@
 """Predictions as the methods write them, on a made-up cohort: subjects' own levels, a clip effect, a known signal."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from physiopipe.params import Params, check_params
+from physiopipe.params import METHODS, Params, check_params
+from physiopipe.results.predictions import write_predictions
 from physiopipe.results.statistics import SeedPredictions
 
 LABELS = ("valence", "arousal", "dominance")
@@ -44,6 +47,17 @@ def make_predictions(
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def write_predictions_of_all(
+    folder: Path, seeds: tuple[int, ...] = (0, 1), subjects: int = 12, clips: int = 18, **changes: object
+) -> Path:
+    """Write every method's predictions, `changes` in what the files say of themselves; return the folder."""
+    for method in METHODS:
+        about = {"cohort": "dreamer", "simulated": True, "licence": "BSD-3-Clause", **ABOUT[method], **changes}
+        frame = make_predictions(method, seeds, subjects, clips, SHIFT[method])
+        write_predictions(folder / f"{method}.parquet", frame, about)
+    return folder
 
 
 def seed_predictions(frame: pd.DataFrame) -> list[SeedPredictions]:

@@ -1,0 +1,109 @@
+"""What the windows are made of: records, lengths, rates, ratings and quality flags, as tables and figures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from physiopipe.params import PATCH_SAMPLES
+from physiopipe.results.metrics import LABELS
+
+FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
+_HATCHES = ("", "//", "..", "xx", "\\\\", "++")
+
+
+def by_source(index: pd.DataFrame, expected: Sequence[str]) -> pd.DataFrame:
+    """Records, hours and windows of each rate by modality and source; `expected` sources without records show 0."""
+    keys = ["modality", "source"]
+    groups = index.groupby(keys, sort=True)
+    table = groups["record"].nunique().to_frame("records")
+    table["hours"] = [round(_hours(part), 2) for _, part in groups]
+    windows = index.pivot_table(index=keys, columns="rate_hz", values="record", aggfunc="count", fill_value=0)
+    table = table.join(windows.rename(columns=lambda rate: f"windows, {rate:g} Hz")).reset_index()
+    absent = [source for source in expected if source not in set(index["source"])]
+    modality = str(index["modality"].iloc[0]) if len(index) else ""
+    rows = pd.DataFrame([{"modality": modality, "source": source} for source in absent], columns=keys)
+    whole = pd.concat([table, rows], ignore_index=True).fillna(0)
+    return whole.astype({column: int for column in whole.columns if column == "records" or "windows" in column})
+
+
+def flags_by_source(index: pd.DataFrame) -> pd.DataFrame:
+    """Share of windows with each quality flag, percent, by modality and source; saturated windows beside them."""
+    found = [flag for flag in FLAGS if flag in index.columns]
+    shares = index.assign(saturated=index["saturated"] > 0).groupby(["modality", "source"], sort=True)
+    table = (100 * shares[[*found, "saturated"]].mean()).round(2)
+    table.insert(0, "windows", shares.size())
+    return table.reset_index()
+
+
+def covered_s(index: pd.DataFrame) -> "pd.Series[float]":
+    """Seconds from a record's start to the end of its last window, by record."""
+    end = index["start_s"] + index["valid_patches"] * PATCH_SAMPLES / index["rate_hz"]
+    return end.groupby(index["record"]).max()
+
+
+def clip_table(index: pd.DataFrame) -> pd.DataFrame:
+    """One row a subject and clip with its ratings."""
+    return index.drop_duplicates(["subject", "clip"])[["subject", "clip", *LABELS]]
+
+
+def windows_by_source_plot(index: pd.DataFrame) -> Figure:
+    """Records by source, and windows by source and rate."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    records = index.groupby("source")["record"].nunique().sort_index(ascending=False)
+    left.barh(records.index, records, color="#56B4E9")
+    for place, value in enumerate(records):
+        left.text(value, place, f" {value:,}", va="center", fontsize=8)
+    left.set(title="Records", xlim=(0, records.max() * 1.18))
+    start = np.zeros(len(records))
+    for i, (rate, part) in enumerate(index.groupby("rate_hz")):
+        windows = part.groupby("source").size().reindex(records.index, fill_value=0).to_numpy(dtype=float)
+        right.barh(records.index, windows, left=start, label=f"{rate:g} Hz", hatch=_HATCHES[i % len(_HATCHES)],
+                   edgecolor="white", linewidth=0.4)  # fmt: skip
+        start += windows
+    right.set(title="Windows by rate")
+    right.legend(loc="upper left", bbox_to_anchor=(1.0, 0.95), fontsize=8)
+    return figure
+
+
+def lengths_plot(index: pd.DataFrame, unit: str) -> Figure:
+    """Histogram of the seconds that windows cover, in records or clips."""
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    lengths = covered_s(index).to_numpy(dtype=np.float64)
+    low, high = 0.95 * float(lengths.min()), 1.05 * float(lengths.max())
+    wide = high > 20 * max(float(np.median(lengths)), 1.0)  # a few half-hour records among ten-second ones
+    bins = [float(edge) for edge in (np.geomspace(max(low, 1.0), high, 31) if wide else np.linspace(low, high, 21))]
+    axes.hist(lengths, bins=bins, color="#56B4E9", edgecolor="#333333", linewidth=0.4)
+    axes.set(
+        xlabel="from start to end of the last window, s", ylabel=unit, yscale="log" if unit == "records" else "linear"
+    )
+    if wide:
+        axes.set_xscale("log")
+    if unit == "records":
+        axes.set_ylim(bottom=0.8)
+    axes.set_title(f"Length of {unit}")
+    return figure
+
+
+def ratings_plot(index: pd.DataFrame, high_from: int) -> Figure:
+    """How often each rating was given, by label; dark bars are high."""
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    clips = clip_table(index)
+    panels = figure.subplots(1, len(LABELS), sharey=True)
+    for axes, label in zip(panels, LABELS, strict=True):
+        count = clips[label].value_counts().reindex(range(1, 6), fill_value=0)
+        colours = ["#0072B2" if rating >= high_from else "#B5D9EE" for rating in count.index]
+        axes.bar(count.index, count, color=colours, edgecolor="#333333", linewidth=0.4)
+        axes.set(
+            title=f"{label.capitalize()}: {(clips[label] >= high_from).mean():.0%} high", xlabel="rating (dark: high)"
+        )
+        axes.set_xticks(range(1, 6))
+    panels[0].set_ylabel("clips")
+    return figure
+
+
+def _hours(part: pd.DataFrame) -> float:
+    return float(covered_s(part).sum() / 3600)

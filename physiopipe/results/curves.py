@@ -1,0 +1,188 @@
+"""Figures of training and of predictions: losses (the paper's figures 2 and 3), ROC, AUC by subject, confusion."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from physiopipe.params import Evaluate
+from physiopipe.results.evaluate import REFERENCE, TestSet
+from physiopipe.results.metrics import F64, HEADLINE, LABELS, count_by_subject, subject_aucs
+from physiopipe.results.statistics import SeedPredictions, resample_subjects
+from physiopipe.results.table1 import title_of
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")  # Okabe and Ito's
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
+_MARKERS = "osD^vP*X"
+_BAND_RESAMPLES = 500
+_GRID = np.linspace(0, 1, 101)
+
+
+def pretraining_loss(loss: pd.DataFrame) -> Figure:
+    """Figure 2: total reconstruction loss by epoch, training and held-out records; held-out loss by rate."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    total = loss[loss["term"] == "total"]
+    whole = total[_is_whole(total["rate_hz"]) & _is_whole(total["source"])]
+    for i, (split, part) in enumerate(whole.groupby("split", sort=False)):
+        by_epoch = part.groupby("epoch")["value"].mean()
+        left.plot(by_epoch.index, by_epoch, _MARKERS[i], linestyle=_DASHES[i], markersize=4, label=_words(split))
+    by_rate = total[~_is_whole(total["rate_hz"]) & (total["split"] != "train") & _is_whole(total["source"])]
+    rates = by_rate.assign(rate_hz=by_rate["rate_hz"].astype(float)).groupby("rate_hz")
+    for i, (rate, part) in enumerate(rates):
+        by_epoch = part.groupby("epoch")["value"].mean()
+        right.plot(by_epoch.index, by_epoch, _MARKERS[i], linestyle=_DASHES[i], markersize=4, label=f"{rate:g} Hz")
+    left.set(title="All rates", yscale="log", ylabel="reconstruction loss (eq. 5)")
+    right.set(title="Held-out records, by rate")
+    for axes in (left, right):
+        _epochs(axes)
+    return figure
+
+
+def finetuning_loss(curves: pd.DataFrame) -> Figure:
+    """Figure 3: loss by epoch on training and validation subjects, mean over seeds and folds; each one thin behind."""
+    methods = list(dict.fromkeys(curves["method"]))
+    figure = Figure(figsize=(4.4 * max(len(methods), 1), 3.4), layout="constrained")
+    for axes, method in zip(figure.subplots(1, len(methods), squeeze=False)[0], methods, strict=True):
+        mine = curves[curves["method"] == method]
+        for i, (split, part) in enumerate(mine.groupby("split")):
+            for _, one in part.groupby(["seed", "fold"]):
+                axes.plot(one["epoch"], one["loss"], color=COLOURS[i], linewidth=0.6, alpha=0.35)
+            mean = part.groupby("epoch")["loss"].mean()
+            axes.plot(mean.index, mean, _MARKERS[i], linestyle=_DASHES[i], color=COLOURS[i], markersize=4,
+                      label=_words(split))  # fmt: skip
+        axes.set(title=title_of(method), ylabel="BCE, summed over labels")
+        _epochs(axes)
+    return figure
+
+
+def roc_curves(test: TestSet, settings: Evaluate) -> Figure:
+    """ROC of pooled clips, vertical means over seeds; the band is the interval of the paper's method."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    weights = np.concatenate([
+        np.ones((1, len(test.subjects))),
+        resample_subjects(len(test.subjects), min(settings.bootstrap, _BAND_RESAMPLES), settings.resampling_seed),
+    ])  # fmt: skip
+    tails = (50 * (1 - settings.confidence), 50 * (1 + settings.confidence))
+    shown = {name: seeds for name, seeds in test.methods.items() if any(np.ptp(one.probability) > 0 for one in seeds)}
+    panels = figure.subplots(1, len(LABELS), sharey=True)
+    for position, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+        for i, (name, seeds) in enumerate(shown.items()):
+            rows = weights if name == REFERENCE else weights[:1]
+            drawn = np.stack([roc_on_grid(one, position, rows) for one in seeds])
+            sensitivity = np.nanmean(drawn, axis=0) if np.isfinite(drawn).any() else drawn[0]
+            axes.plot(_GRID, sensitivity[0], label=title_of(name), **_line(name, i))
+            if len(rows) > 1:
+                low, high = np.nanpercentile(sensitivity[1:], tails, axis=0)
+                axes.fill_between(_GRID, low, high, color=axes.lines[-1].get_color(), alpha=0.18, linewidth=0,
+                                  label=f"{title_of(name)}, {settings.confidence:.0%} interval")  # fmt: skip
+        axes.set(title=label.capitalize(), xlabel="1 − specificity", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    panels[0].set_ylabel("sensitivity")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(shown) + 1, 5))
+    return figure
+
+
+def roc_on_grid(one: SeedPredictions, label: int, weights: F64) -> F64:
+    """Sensitivity (weighting, 101) at false-positive shares 0, .01, … 1 for weightings (weighting, subject)."""
+    thresholds = np.unique(one.probability[:, label])[::-1]
+    above = one.probability[:, label][:, None] >= thresholds
+    member = np.arange(weights.shape[1])[:, None] == one.subject
+    truth = one.truth[:, label]
+    shares = []
+    for kind in (truth, ~truth):
+        counts = weights @ (member[:, kind].astype(np.float64) @ above[kind])
+        shares.append(np.divide(counts, counts[:, -1:], out=np.full(counts.shape, np.nan), where=counts[:, -1:] > 0))
+    found = np.full((len(weights), _GRID.size), np.nan)
+    for row, (hits, alarms) in enumerate(zip(*shares, strict=True)):
+        if np.isfinite(hits).all() and np.isfinite(alarms).all():
+            found[row] = np.interp(_GRID, np.r_[0, alarms], np.r_[0, hits])
+    return found
+
+
+def subject_aucs_plot(test: TestSet, metrics: Mapping[str, Any]) -> Figure:
+    """AUC within each subject (dots, seeds averaged), their mean with its interval, chance and the attainable AUC."""
+    figure = Figure(figsize=(10, 0.5 * len(test.methods) + 1.9), layout="constrained")
+    panels = figure.subplots(1, len(LABELS), sharey=True)
+    names = list(test.methods)
+    for position, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
+        axes.axvline(0.5, color="#999999", linewidth=0.8)
+        best = metrics.get("attainable", {}).get(label, {}).get(HEADLINE)
+        if best is not None:
+            axes.axvline(best, color="#000000", linewidth=0.9, linestyle=":", label="attainable")
+        for i, name in enumerate(names):
+            own = _seed_mean(test, name, position)
+            spread = 0.18 * np.resize([-1.0, 0.0, 1.0, -0.5, 0.5], own.size)  # so that equal subjects stay visible
+            axes.plot(own, i + spread, "o", markersize=3.5, alpha=0.6, color=_line(name, i)["color"], markeredgewidth=0)
+            found = metrics[name][label]
+            if HEADLINE in found:
+                low, high = (
+                    found.get(f"{HEADLINE}_low", found[HEADLINE]),
+                    found.get(f"{HEADLINE}_high", found[HEADLINE]),
+                )
+                axes.plot([low, high], [i, i], color="#000000", linewidth=1.4)
+                axes.plot(found[HEADLINE], i, "D", color="#000000", markersize=5)
+        axes.set(title=label.capitalize(), xlabel="AUC within subject", xlim=(0, 1.02))
+        axes.set_yticks(range(len(names)), [title_of(name) for name in names])
+    panels[0].invert_yaxis()
+    if panels[-1].get_legend_handles_labels()[0]:
+        panels[-1].legend(loc="lower left", fontsize=8)
+    return figure
+
+
+def confusion(test: TestSet) -> Figure:
+    """Clips by truth and prediction at .5, mean over seeds, of the paper's method (or the last row)."""
+    name = REFERENCE if REFERENCE in test.methods else list(test.methods)[-1]
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    figure.suptitle(f"{title_of(name)}: clips by truth and prediction (threshold .5)", fontsize=11, x=0.42)
+    panels = figure.subplots(1, len(LABELS))
+    for position, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
+        cells = np.mean([_count(test, one, position).confusion.sum(axis=0) for one in test.methods[name]], axis=0)
+        table = np.array([[cells[3], cells[1]], [cells[2], cells[0]]])  # rows: truth low, high; columns: prediction
+        axes.imshow(table, cmap="Blues", vmin=0, vmax=max(table.max() * 1.6, 1))
+        for (row, column), value in np.ndenumerate(table):
+            axes.text(column, row, f"{value:.4g}", ha="center", va="center", fontsize=12)
+        axes.set(title=label.capitalize(), xlabel="predicted")
+        axes.set_xticks([0, 1], ["low", "high"])
+        axes.set_yticks([0, 1], ["low", "high"])
+    panels[0].set_ylabel("truth")
+    return figure
+
+
+def _seed_mean(test: TestSet, name: str, label: int) -> F64:
+    own = np.stack([subject_aucs(_count(test, one, label)) for one in test.methods[name]])
+    return np.array([np.nanmean(column) if np.isfinite(column).any() else np.nan for column in own.T])
+
+
+def _count(test: TestSet, one: SeedPredictions, label: int) -> Any:
+    return count_by_subject(
+        one.truth[:, label], one.probability[:, label], one.threshold[:, label], one.subject, len(test.subjects)
+    )
+
+
+def _line(name: str, place: int) -> dict[str, Any]:
+    """Colour, dash and width of a method's line: the paper's is solid, thick and first in colour."""
+    if name == REFERENCE:
+        return {"color": COLOURS[0], "linestyle": "-", "linewidth": 2.2}
+    own = 1 + place % (len(COLOURS) - 1)
+    return {"color": COLOURS[own], "linestyle": _DASHES[own], "linewidth": 1.4}
+
+
+def _is_whole(column: "pd.Series[Any]") -> "pd.Series[bool]":
+    """Rows of a loss table that stand for everything, not for one rate or source."""
+    return column.isna() | column.astype(str).isin(["", "all", "0", "0.0"])
+
+
+def _epochs(axes: Axes) -> None:
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.lines:
+        axes.legend(fontsize=8)
+
+
+def _words(name: Any) -> str:
+    return str(name).replace("_", " ")

@@ -1,0 +1,90 @@
+"""Every figure of the study as PNG and SVG: equal inputs give equal bytes, nothing is drawn by colour alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from cycler import cycler
+from matplotlib.figure import Figure
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.files import atomic_file, read_json
+from physiopipe.params import Params
+from physiopipe.results import composition, curves
+from physiopipe.results.evaluate import read_test_set
+
+STYLE = {
+    "axes.prop_cycle": cycler(color=curves.COLOURS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "figure.dpi": 120,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "font.size": 10,
+    "legend.frameon": False,
+    "savefig.dpi": 120,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "physiopipe",
+}
+
+
+def make_figures(results_folder: Path, windows_root: Path, params: Params) -> None:
+    """Write `results_folder`/figures/*.png and *.svg.
+
+    Args:
+        results_folder: holds predictions/, pretrain/loss.csv, finetune/*.csv and metrics.json.
+        windows_root: holds challenge/index.parquet and dreamer/index.parquet.
+
+    Raises:
+        PhysiopipeError: an input is missing; it says which step writes it.
+    """
+    test = read_test_set(results_folder / "predictions", params)
+    pretrain = read_table(results_folder / "pretrain" / "loss.csv")
+    trained = [read_table(results_folder / "finetune" / f"{name}.csv") for name in test.methods]
+    challenge, dreamer = (read_table(windows_root / cohort / "index.parquet") for cohort in ("challenge", "dreamer"))
+    metrics = read_json(results_folder / "metrics.json")
+    ecg_simulated = params.data.challenge.origin == "simulated"
+    with _style():
+        figures = {
+            "pretraining_loss": (curves.pretraining_loss(pretrain), ecg_simulated),
+            "roc": (curves.roc_curves(test, params.evaluate), params.simulated),
+            "subject_auc": (curves.subject_aucs_plot(test, metrics), params.simulated),
+            "confusion": (curves.confusion(test), params.simulated),
+            "challenge_composition": (composition.windows_by_source_plot(challenge), ecg_simulated),
+            "challenge_lengths": (composition.lengths_plot(challenge, "records"), ecg_simulated),
+            "dreamer_lengths": (
+                composition.lengths_plot(dreamer[dreamer["modality"] == "eeg"], "clips"),
+                params.simulated,
+            ),
+            "dreamer_ratings": (composition.ratings_plot(dreamer, params.finetune.high_from), params.simulated),
+        }
+        if any(len(curve) for curve in trained):  # methods that are not trained in epochs have a header only
+            with_epochs = pd.concat([curve for curve in trained if len(curve)])
+            figures["finetuning_loss"] = (curves.finetuning_loss(with_epochs), params.simulated)
+        for name, (figure, simulated) in figures.items():
+            _save(figure, results_folder / "figures" / name, simulated=simulated)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file that an earlier step wrote; a missing one is a plain error."""
+    if not path.exists():
+        raise PhysiopipeError(f"{path} is missing: run the step that writes it first (`dvc repro` does).")
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a reader's own matplotlibrc must not change the bytes
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
+    if simulated:
+        figure.supxlabel("simulated cohort", x=0.995, ha="right", fontsize=8, style="italic", color="#444444")
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+        with atomic_file(path.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, format=suffix[1:], metadata=metadata)

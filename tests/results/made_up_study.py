@@ -1,0 +1,107 @@
+"""Windows' indexes, training curves and rejects as the earlier stages write them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
+LABELS = ("valence", "arousal", "dominance")
+RATES = (100, 200, 500, 1000)
+
+
+def write_windows(root: Path) -> None:
+    generator = np.random.default_rng(11)
+    rows = []
+    lengths = {"georgia": (10,), "ptb": (30, 115), "st_petersburg_incart": (1800,), "ptb-xl": (10,)}
+    for source, choices in lengths.items():
+        for record in range(12):
+            length = choices[record % len(choices)]
+            for rate in RATES:
+                window_s = 2000 / rate
+                count = min(30, max(1, round(length / window_s)))
+                for i in range(count):
+                    start = i * length / count
+                    rows.append(
+                        _row(
+                            "challenge",
+                            "ecg",
+                            rate,
+                            source,
+                            f"{source}{record}",
+                            start,
+                            min(10, int((length - start) * rate / 200)),
+                        )
+                    )
+    _write(root / "challenge", pd.DataFrame(rows), generator)
+    rows = []
+    ratings = {(s, c): generator.integers(1, 6, 3) for s in range(12) for c in range(18)}
+    for modality in ("eeg", "ecg"):
+        for (subject, clip), scores in ratings.items():
+            length = 65 + 3 * clip
+            for i in range(6):
+                row = _row(
+                    "dreamer",
+                    modality,
+                    200,
+                    "dreamer",
+                    f"s{subject + 1:02d}_c{clip + 1:02d}_{modality}",
+                    length - 60 + 10 * i,
+                    10,
+                )
+                row |= {"subject": f"s{subject + 1:02d}", "clip": clip + 1}
+                row |= dict(zip(LABELS, map(float, scores), strict=True))
+                rows.append(row)
+    _write(root / "dreamer", pd.DataFrame(rows), generator)
+
+
+def write_training(results: Path, seeds: tuple[int, ...] = (0, 1)) -> None:
+    (results / "pretrain").mkdir(parents=True)
+    (results / "finetune").mkdir()
+    rows = []
+    for epoch in range(1, 7):
+        for split, extra in (("train", 1.0), ("held_out", 1.15)):
+            for term in ("total", "patch", "channel"):
+                value = extra * (0.2 + 30 * np.exp(-epoch)) * (1.1 if term == "channel" else 1)
+                rows.append((epoch, 10 * epoch, split, None, None, term, value))
+        for i, rate in enumerate(RATES):
+            rows.append(
+                (epoch, 10 * epoch, "held_out", rate, None, "total", (0.15 + 0.1 * i) * (1 + 30 * np.exp(-epoch)))
+            )
+        rows.append((epoch, 10 * epoch, "held_out", None, "georgia", "total", 0.3))
+    columns = ["epoch", "step", "split", "rate_hz", "source", "term", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(results / "pretrain" / "loss.csv", index=False)
+    metrics = {"held_out": {"total": 0.31, "patch": 0.28, "baselines": {"zero": 1.0, "mean of visible leads": 0.71}}}
+    (results / "pretrain" / "metrics.json").write_text(json.dumps(metrics))
+    header = ["method", "protocol", "seed", "fold", "epoch", "split", "loss", "auc"]
+    for method in ("always_high", "clip_prior", "chance", "handcrafted", "ours"):
+        points = [
+            (method, "crossval", seed, fold, epoch, split, 2 / epoch + fold / 20 + (split != "train") / 3, 0.6)
+            for seed in seeds for fold in range(5) for epoch in range(1, 11) for split in ("train", "validation")
+            if method == "ours"
+        ]  # fmt: skip
+        pd.DataFrame(points, columns=header).to_csv(results / "finetune" / f"{method}.csv", index=False)
+
+
+def _row(
+    cohort: str, modality: str, rate: int, source: str, record: str, start: float, patches: int
+) -> dict[str, object]:
+    return {
+        "cohort": cohort, "modality": modality, "rate_hz": rate, "source": source, "record": record,
+        "subject": record, "clip": 0, "start_s": start, "valid_patches": max(1, patches), "channel_mask": 0xFFF,
+        "derived_mask": 0, "saturated": 0, "record_windows": 1, "part": f"{source}.g1",
+        **dict.fromkeys(LABELS, np.nan),
+    }  # fmt: skip
+
+
+def _write(folder: Path, index: pd.DataFrame, generator: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    for i, flag in enumerate(FLAGS):
+        index[flag] = generator.random(len(index)) < 0.02 * i
+    index["row"] = index.groupby(["modality", "rate_hz", "part"]).cumcount()
+    index.to_parquet(folder / "index.parquet")
+    (folder / "rejected.csv").write_text(
+        "record,reason\n" + ("E00271,\"12 leads, of 'mV'; <none> usable\"\n" if folder.name == "challenge" else "")
+    )
+    (folder / "manifest.json").write_text(json.dumps({"parts": [], "versions": {"numpy": "2.3.5"}}))

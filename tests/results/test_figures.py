@@ -1,0 +1,69 @@
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from made_up_predictions import make_params, make_predictions, seed_predictions
+from PIL import Image
+from sklearn.metrics import roc_curve
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.results.composition import by_source, covered_s, flags_by_source
+from physiopipe.results.curves import roc_on_grid
+from physiopipe.results.evaluate import evaluate
+from physiopipe.results.figures import make_figures, read_table
+
+NAMES = {
+    "challenge_composition", "challenge_lengths", "confusion", "dreamer_lengths", "dreamer_ratings",
+    "finetuning_loss", "pretraining_loss", "roc", "subject_auc",
+}  # fmt: skip
+
+
+def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(study: tuple[Path, Path]) -> None:
+    results, windows = study
+    params = make_params()
+    evaluate(results / "predictions", params, results)
+    make_figures(results, windows, params)
+    first = {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
+    assert set(first) == {f"{name}.{suffix}" for name in NAMES for suffix in ("png", "svg")}
+    with mpl.rc_context({"font.size": 30}):  # a reader's own settings change nothing
+        make_figures(results, windows, params)
+    assert first == {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
+    for name, content in first.items():
+        if name.endswith(".svg"):
+            ElementTree.fromstring(content)
+            assert b"<dc:date>" not in content
+        else:
+            pixels = np.asarray(Image.open(results / "figures" / name).convert("L"))
+            assert pixels.std() > 5  # something is drawn
+
+
+def test_roc_goes_through_scikit_learns(study: tuple[Path, Path]) -> None:
+    del study
+    frame = make_predictions("ours", (0,), 12, 18, 0.8)
+    (one,) = seed_predictions(frame)
+    drawn = roc_on_grid(one, 1, np.ones((1, 12)))[0]
+    alarms, hits, _ = roc_curve(one.truth[:, 1], one.probability[:, 1], drop_intermediate=False)
+    assert drawn == pytest.approx(np.interp(np.linspace(0, 1, 101), alarms, hits), abs=1e-12)
+
+
+def test_composition_counts_records_and_names_missing_sources(study: tuple[Path, Path]) -> None:
+    index = read_table(study[1] / "challenge" / "index.parquet")
+    table = by_source(index, ["georgia", "ptb", "ningbo"]).set_index("source")
+    assert table.loc["georgia", "records"] == 12
+    assert table.loc["ningbo", "records"] == 0
+    assert table.loc["georgia", "hours"] == pytest.approx(12 * 10 / 3600, abs=0.01)
+    assert table.loc["georgia", "windows, 1000 Hz"] == 12 * 5
+    assert covered_s(index)["georgia0"] == pytest.approx(10)
+    flags = flags_by_source(index).set_index("source")
+    assert flags.loc["ptb", "missing"] == 0
+    expected = 100 * index[index["source"] == "ptb"]["mains"].mean()
+    assert flags.loc["ptb", "mains"] == pytest.approx(expected, abs=0.01)
+
+
+def test_a_missing_input_is_named_with_what_to_do(study: tuple[Path, Path]) -> None:
+    results, windows = study
+    (results / "pretrain" / "loss.csv").unlink()
+    with pytest.raises(PhysiopipeError, match=r"loss\.csv is missing: run the step"):
+        make_figures(results, windows, make_params())

@@ -1,0 +1,102 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from made_up_predictions import make_params
+
+from physiopipe.results.evaluate import evaluate
+from physiopipe.results.table1 import reported
+
+# What the paper underlines, by row and column.
+UNDERLINED = {
+    ("MiniRocket", "dominance_auc"), ("Wang et al.", "arousal_accuracy"), ("Wang et al.", "arousal_f1"),
+    ("Wang et al.", "dominance_accuracy"), ("Wang et al.", "dominance_f1"), ("Brant-X", "valence_f1"),
+    ("Brant-X", "valence_auc"), ("Brant-X", "arousal_auc"), ("Ours", "valence_accuracy"), ("Ours", "dominance_auc"),
+}  # fmt: skip
+COLUMNS = [f"{label}_{metric}" for label in ("valence", "arousal", "dominance") for metric in ("accuracy", "f1", "auc")]
+
+
+@pytest.fixture
+def out(write_all: Callable[..., Path], tmp_path: Path) -> Path:
+    evaluate(write_all(), make_params(), tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_reported_rows_are_the_papers() -> None:
+    rows = reported()
+    assert [row["method"] for row in rows] == [
+        "TF-C", "SimMTM", "OneFitsAll", "Time-LLM", "MiniRocket", "MLF-CapsNet", "EEGConformer", "Lin et al.",
+        "Wang et al.", "Brant-X", "Ours",
+    ]  # fmt: skip
+    assert [rows[-1][column] for column in COLUMNS] == [
+        "69.44", "81.14", "68.69", "75.00", "84.21", "84.79", "79.63", "88.30", "86.69",
+    ]  # fmt: skip
+    assert all(re.fullmatch(r"\d\d\.\d\d", row[column]) for row in rows for column in COLUMNS)
+
+
+def block_of(text: str, title: str) -> list[list[str]]:
+    """Body rows of the Markdown table under a heading, cells stripped."""
+    part = text.split(f"## {title}")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_markdown_marks_best_and_second_as_printed(out: Path) -> None:
+    rows = block_of((out / "table1.md").read_text(), "Reported in the paper (DREAMER)")
+    assert len(rows) == 11
+    underlined = {
+        (row[0].split("<sup>")[0], column)
+        for row in rows
+        for column, cell in zip(COLUMNS, row[1:], strict=True)
+        if cell.startswith("<u>")
+    }
+    assert underlined == UNDERLINED
+    bold = {
+        column: row[0].split("<")[0]
+        for row in rows
+        for column, cell in zip(COLUMNS, row[1:], strict=True)
+        if "**" in cell
+    }
+    assert bold["arousal_auc"] == bold["valence_f1"] == "Ours"
+    assert bold["valence_auc"] == "Time-LLM"
+    assert sum(name == "Brant-X" for name in bold.values()) == 6
+
+
+def test_markdown_keeps_measured_rows_apart_and_names_the_cohort(out: Path) -> None:
+    text = (out / "table1.md").read_text()
+    rows = block_of(text, "Measured, simulated cohort")
+    assert [re.sub("<.*", "", row[0]) for row in rows] == ["Always high", "Clip prior", "Chance", "Handcrafted", "Ours"]
+    assert not any("**" in cell or "<u>" in cell for row in rows for cell in row)
+    headline = block_of(text, "Measured, simulated cohort: mean of the AUCs within subjects")
+    assert re.fullmatch(r"\d\d\.\d\d \[\d\d\.\d, \d\d\.\d\]", headline[-1][4])
+    caption = text.splitlines()[2]
+    assert "SIMULATED" in caption
+    assert "protocol crossval, 2 seeds, 216 test clips of 12 test subjects" in caption
+    assert "85.0 / 85.0 / 85.0 pooled, 87.7 / 87.7 / 87.7 per subject" in caption
+
+
+def test_every_mark_has_its_note(out: Path) -> None:
+    text = (out / "table1.md").read_text()
+    notes = re.findall(r"^(\d+)\. (.+)$", text, flags=re.M)
+    assert [int(number) for number, _ in notes] == list(range(1, len(notes) + 1))
+    called = {int(mark) for marks in re.findall(r"<sup>([\d,]+)</sup>", text) for mark in marks.split(",")}
+    assert called <= {int(number) for number, _ in notes}
+    time_llm = next(row[0] for row in block_of(text, "Reported in the paper") if row[0].startswith("Time-LLM"))
+    marks = re.findall(r"\d+", time_llm)
+    assert any("look swapped" in dict(notes)[mark] for mark in marks)
+    assert "EEG encoder untrained" in text
+
+
+def test_latex_is_balanced_and_needs_booktabs_alone(out: Path) -> None:
+    text = (out / "table1.tex").read_text()
+    assert text.count("{") == text.count("}")
+    for environment in set(re.findall(r"\\begin\{(\w+)\}", text)):
+        assert text.count(rf"\begin{{{environment}}}") == text.count(rf"\end{{{environment}}}")
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\begin{tabular}") == 4
+    assert text.count(r"\underline{") == len(UNDERLINED)
+    assert text.count(r"\textbf{") == 9
+    body = re.sub(r"\\%", "", text.split("\n", 1)[1])
+    assert "%" not in body  # an unescaped one would hide the rest of its line
+    for row in re.findall(r"^(Ours.*)\\\\$", text, flags=re.M)[:2]:
+        assert row.count("&") == 9
