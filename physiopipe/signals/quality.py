@@ -80,7 +80,8 @@ class RecordQuality:
         mains = self._mains_power(blocks, raw_rate_hz, mains_hz)
         wander = self._wander_power(centred, count, fine, raw_rate_hz)
         # One column more at the end, which is never inside a window: reduceat takes no index past the last.
-        self._highest, self._lowest = np.pad(highest, ((0, 0), (0, 1))), np.pad(lowest, ((0, 0), (0, 1)))
+        after = np.zeros((channels, 1), dtype=np.float32)
+        self._highest, self._lowest = np.hstack([highest, after]), np.hstack([lowest, after])
         self._sums = np.zeros((4, channels, count + 1))
         for row, measured in enumerate((power, clipped, mains, wander)):
             np.cumsum(measured, axis=1, out=self._sums[row, :, 1:], dtype=np.float64)

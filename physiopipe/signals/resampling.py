@@ -5,10 +5,10 @@ anti-alias filter of `scipy.signal.resample_poly` (a sinc under a Kaiser window,
 which results agree within 1 %: a sharp edge would ring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import lcm
+from math import inf, lcm
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from physiopipe.signals.filters import PAD_S, check_corners, power_response
 from physiopipe.signals.spectra import F32, Extension, extension, rows_of, spectra
 
 _PAD_S = 1.0  # the roll-off's own ringing is over within ten periods of the lower rate
-_LARGEST_FACTOR = 4096
+_LARGEST_DENOMINATOR = 100
 _ZERO_CROSSINGS = 10
 _KAISER_BETA = 5.0
 
@@ -37,55 +37,76 @@ def resample(signal: npt.NDArray[np.floating], rate_hz: float, to_hz: float) -> 
         float32 (…, channel, round(time * to_hz / rate_hz)); its first sample is at the time of the signal's first.
 
     Raises:
-        PhysiopipeError: a rate that is not positive, samples that are not finite.
+        PhysiopipeError: a rate under 0.01 Hz, samples that are not finite.
     """
-    rows = rows_of(signal)
-    ratio = _ratio(rate_hz, to_hz)
-    if ratio == 1:
-        return rows.copy().reshape(signal.shape)
-    resampled = np.empty((rows.shape[0], round(rows.shape[1] * ratio)), dtype=np.float32)
-    if resampled.size:
-        pad = max(round(_PAD_S * rate_hz), 1)
-        padded = extension(rows.shape[1], pad, ratio.denominator)
-        for block, offset, spectrum in spectra(rows, padded, pad):
-            resampled[block] = _at_rate(spectrum, padded, ratio, resampled.shape[1])
-            resampled[block] += offset
-    return resampled.reshape(*signal.shape[:-1], resampled.shape[1])
+    return resample_to_rates(signal, rate_hz, (to_hz,))[to_hz]
+
+
+def resample_to_rates(signal: npt.NDArray[np.floating], rate_hz: float, rates_hz: Sequence[float]) -> dict[float, F32]:
+    """`resample` to each rate, sharing one forward transform; rate → float32 (…, time)."""
+    return _resampled(signal, rate_hz, rates_hz, round(_PAD_S * rate_hz), None)
 
 
 def filter_and_resample(
     signal: npt.NDArray[np.floating],
     rate_hz: float,
-    rates_hz: Sequence[int],
+    rates_hz: Sequence[float],
     *,
     highpass_hz: float,
     lowpass_hz: float,
     order: int,
     notch_hz: float | None,
     notch_quality: float,
-) -> dict[int, F32]:
+) -> dict[float, F32]:
     """`bandpass_notch`, then `resample` to each rate, sharing one forward transform; rate → float32 (…, time)."""
-    rows = rows_of(signal)
     check_corners(rate_hz, highpass_hz, lowpass_hz)
+
+    def gain(length: int) -> F32:
+        return power_response(length, rate_hz, highpass_hz, lowpass_hz, order, notch_hz, notch_quality)
+
+    return _resampled(signal, rate_hz, rates_hz, round(PAD_S * rate_hz), gain)
+
+
+def _resampled(
+    signal: npt.NDArray[np.floating],
+    rate_hz: float,
+    rates_hz: Sequence[float],
+    pad: int,
+    gain_of: Callable[[int], F32] | None,
+) -> dict[float, F32]:
+    rows = rows_of(signal)
     ratios = {to_hz: _ratio(rate_hz, to_hz) for to_hz in rates_hz}
-    lengths = {to_hz: round(rows.shape[1] * ratio) for to_hz, ratio in ratios.items()}
-    results = {to_hz: np.empty((rows.shape[0], length), dtype=np.float32) for to_hz, length in lengths.items()}
-    if rows.size:
-        pad = round(PAD_S * rate_hz)
-        padded = extension(rows.shape[1], pad, lcm(*(ratio.denominator for ratio in ratios.values())))
-        gain = power_response(padded.length, rate_hz, highpass_hz, lowpass_hz, order, notch_hz, notch_quality)
-        for block, _, spectrum in spectra(rows, padded, pad):
-            spectrum *= gain
+    results = {to_hz: np.empty((rows.shape[0], round(rows.shape[1] * ratios[to_hz])), np.float32) for to_hz in ratios}
+    if gain_of is None:
+        # Nothing to compute at the signal's own rate.
+        for to_hz in [to_hz for to_hz, ratio in ratios.items() if ratio == 1]:
+            results[to_hz][:] = rows
+            del ratios[to_hz]
+    if rows.size and ratios:
+        padded = extension(rows.shape[1], max(pad, 1), lcm(*(ratio.denominator for ratio in ratios.values())))
+        gain = None if gain_of is None else gain_of(padded.length)
+        for block, offset, spectrum in spectra(rows, padded, max(pad, 1)):
+            if gain is not None:
+                spectrum *= gain
             for to_hz, ratio in ratios.items():
-                results[to_hz][block] = _at_rate(spectrum, padded, ratio, lengths[to_hz])
-    return {to_hz: result.reshape(*signal.shape[:-1], lengths[to_hz]) for to_hz, result in results.items()}
+                result = results[to_hz]
+                result[block] = _at_rate(spectrum, padded, ratio, result.shape[1])
+                if gain is None:
+                    result[block] += offset
+    return {to_hz: result.reshape(*signal.shape[:-1], result.shape[1]) for to_hz, result in results.items()}
 
 
 def _ratio(rate_hz: float, to_hz: float) -> Fraction:
-    if not (rate_hz > 0 and to_hz > 0):
-        raise PhysiopipeError(f"Cannot resample from {rate_hz:g} Hz to {to_hz:g} Hz: expected rates above 0.")
-    # Rates are whole numbers or close to a simple fraction; the error of the approximation is under 1 part in 10^6.
-    return Fraction(to_hz / rate_hz).limit_denominator(_LARGEST_FACTOR)
+    if not (0.01 <= rate_hz < inf and 0.01 <= to_hz < inf):
+        raise PhysiopipeError(
+            f"Cannot resample from {rate_hz:g} Hz to {to_hz:g} Hz: expected rates of 0.01 Hz and above."
+        )
+    return _fraction(to_hz) / _fraction(rate_hz)
+
+
+def _fraction(rate_hz: float) -> Fraction:
+    # To 0.0001 Hz: the transform's length is a multiple of the numerator, which must stay small.
+    return Fraction(rate_hz).limit_denominator(_LARGEST_DENOMINATOR)
 
 
 def _at_rate(spectrum: npt.NDArray[np.complex64], padded: Extension, ratio: Fraction, samples: int) -> F32:

@@ -105,12 +105,12 @@ def quantise(
         scale = np.full(samples.shape[0], step, dtype=np.float32)
     else:
         raise PhysiopipeError(f"Found a quantisation step of {step:g}: expected one above 0.")
-    units = samples / scale.reshape(-1, *(1 for _ in axes))
+    units = samples / (scale.reshape(-1, *(1 for _ in axes)) if step is None else np.float32(step))
     np.rint(units, out=units)
     saturated = np.zeros(samples.shape[0], dtype=np.int64)
-    for window in np.flatnonzero(peak > scale * (LARGEST_INT16 + 0.5)):
+    for window in np.flatnonzero(peak > scale * LARGEST_INT16):
         saturated[window] = np.count_nonzero(np.abs(units[window]) > LARGEST_INT16)
-    np.clip(units, -LARGEST_INT16, LARGEST_INT16, out=units)
+        np.clip(units[window], -LARGEST_INT16, LARGEST_INT16, out=units[window])
     return units.astype(np.int16), scale, saturated
 
 

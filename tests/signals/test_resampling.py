@@ -15,7 +15,7 @@ from scipy import signal as scipy_signal
 from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
-from physiopipe.signals.resampling import filter_and_resample, resample
+from physiopipe.signals.resampling import filter_and_resample, resample, resample_to_rates
 
 RATES = (100, 200, 500, 1000)
 ECG = {"highpass_hz": 0.5, "lowpass_hz": 40.0, "order": 3, "notch_quality": 30.0}
@@ -110,8 +110,27 @@ def test_sharing_the_transform_changes_nothing(rate_hz: float) -> None:
         assert relative_error(result[:, inner], expected[:, inner]) < 1e-3
 
 
+@pytest.mark.parametrize("rate_hz", [128.0, 257.0, 500.0])
+def test_all_rates_at_once_are_the_same_as_one_by_one(rate_hz: float) -> None:
+    signal = 40 + np.cumsum(np.random.default_rng(5).normal(size=(2, 3, round(10.7 * rate_hz))), axis=-1)
+    for to_hz, result in resample_to_rates(signal, rate_hz, RATES).items():
+        expected = resample(signal, rate_hz, to_hz)
+        assert result.shape == expected.shape
+        inner = slice(to_hz // 2, -to_hz // 2)
+        assert np.abs(result - expected)[..., inner].max() < 2e-3 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("rate_hz", [128.13, 499.87, 360.5])
+def test_rates_that_are_no_whole_numbers(rate_hz: float) -> None:
+    time = np.arange(round(10 * rate_hz)) / rate_hz
+    signal = np.sin(2 * np.pi * 20 * time)
+    for to_hz, result in resample_to_rates(signal, rate_hz, RATES).items():
+        expected = np.sin(2 * np.pi * 20 * np.arange(result.size) / to_hz)
+        np.testing.assert_allclose(result[to_hz:-to_hz], expected[to_hz:-to_hz], atol=2e-3)
+
+
 def test_impossible_rates_are_refused() -> None:
-    with pytest.raises(PhysiopipeError, match="above 0"):
+    with pytest.raises(PhysiopipeError, match="expected rates of 0"):
         resample(np.ones((1, 10)), 0, 100)
     with pytest.raises(PhysiopipeError, match="NaN"):
         resample(np.array([[0.0, np.inf]]), 500, 100)
@@ -121,7 +140,7 @@ def test_long_records_stay_within_memory() -> None:
     # Half an hour of twelve leads at 257 Hz; the child's peak is its own.
     program = """
 import resource, numpy as np
-from physiopipe.signals.resampling import filter_and_resample, resample
+from physiopipe.signals.resampling import filter_and_resample, resample, resample_to_rates
 signal = np.random.default_rng(0).normal(size=(12, 462600)).astype(np.float32)
 p = dict(highpass_hz=0.5, lowpass_hz=40.0, order=3, notch_hz=50.0, notch_quality=30.0)
 filter_and_resample(signal[:, :4000], 257, (100, 1000), **p)
