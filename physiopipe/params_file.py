@@ -15,7 +15,9 @@ def dump_params(params: Params) -> str:
 
     The one way parameter files are written, so that `git diff` shows changed values and nothing else.
     """
-    lines = ["# Written by `physiopipe preset`; edit values freely. What a key may hold: workflow/schemas/params.schema.json"]
+    lines = [
+        "# Written by `physiopipe preset`; edit values freely. What a key may hold: workflow/schemas/params.schema.json"
+    ]
     for name in type(params).model_fields:
         lines.append("")
         lines += _lines(params, name, 0)

@@ -71,9 +71,9 @@ def inputs_digest(batch: Batch) -> str:
 
 def recordings_file(params: Params, cohort: str, modality: str, batch: Batch) -> Path:
     """What `filter` starts from: the stamp of a downloaded batch, or a batch file unpacked from DREAMER.mat."""
-    digest = inputs_digest(batch)
     if cohort == "challenge":
-        return raw_folder(params) / "complete" / batch.name / f"{digest}.json"
+        return raw_folder(params) / "complete" / batch.name / f"{inputs_digest(batch)}.json"
+    digest = sha256_json([inputs_digest(batch), params.data.dreamer.eeg_unit_uv])[:16]
     return DATA / "work" / "unpacked" / f"{cohort}-{modality}" / batch.name / f"{digest}.npz"
 
 
@@ -161,16 +161,20 @@ def cohort_parameters(params: Params, cohort: str) -> dict[str, Any]:
     return content
 
 
-def parameter_stamp(params: Params, cohort: str, kind: Literal["simulate", "data", "windows"]) -> Path:
-    """Path of a small file with the parameters that a step depends on, rewritten only when they change.
+def write_stamps(params: Params) -> None:
+    """Write data/plan/<cohort>/{simulate,data,windows}.params.json: the parameters that a rule depends on.
 
-    Snakemake compares its time with the step's outputs, so a changed parameter is noticed even where Snakemake's
-    own records are gone (a fresh clone, `dvc exp run --temp`).
+    A stamp is rewritten only when its content changes. Snakemake compares its time with the rule's outputs, so a
+    changed parameter is noticed even where Snakemake's own records are gone (a fresh clone, `dvc exp run --temp`).
     """
-    content = cohort_parameters(params, cohort)
-    chosen = {"simulate": ("simulate",), "data": ("data", "simulate"), "windows": tuple(content)}[kind]
-    content = {key: content[key] for key in chosen if key in content}
-    path = plan_folder(cohort) / f"{kind}.params.json"
-    if not path.exists() or read_json(path) != content:
-        write_json(path, content)
-    return path
+    for cohort in MODALITIES:
+        content = cohort_parameters(params, cohort)
+        for kind, sections in (
+            ("simulate", ("simulate",)),
+            ("data", ("data", "simulate")),
+            ("windows", tuple(content)),
+        ):
+            chosen = {key: content[key] for key in sections if key in content}
+            path = plan_folder(cohort) / f"{kind}.params.json"
+            if not path.exists() or read_json(path) != chosen:
+                write_json(path, chosen)

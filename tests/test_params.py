@@ -71,7 +71,9 @@ def test_paper_preset_is_the_papers_recipe() -> None:
 
 
 def test_unknown_key_names_the_nearest_known_one() -> None:
-    with pytest.raises(PhysiopipeError, match=r"pretrain.learning_rat: unknown key; did you mean `pretrain.learning_rate`"):
+    with pytest.raises(
+        PhysiopipeError, match=r"pretrain.learning_rat: unknown key; did you mean `pretrain.learning_rate`"
+    ):
         check_params({"pretrain": {"learning_rat": 1}}, "params.yaml")
 
 
@@ -99,7 +101,7 @@ def test_preset_assignments_are_applied_and_checked() -> None:
     chosen = preset_with(PRESETS, "tiny", ["data.challenge.base_url=/some/folder", "pretrain.epochs=3"])
     assert chosen.data.challenge.base_url == "/some/folder"
     assert chosen.pretrain.epochs == 3
-    with pytest.raises(PhysiopipeError, match="did you mean `pretrain.epochs`"):
+    with pytest.raises(PhysiopipeError, match=r"did you mean `pretrain.epochs`"):
         preset_with(PRESETS, "tiny", ["pretrain.epoch=3"])
     with pytest.raises(PhysiopipeError, match=r"expected key.path=value"):
         preset_with(PRESETS, "tiny", ["pretrain.epochs"])

@@ -4,12 +4,12 @@
 rule collect:
     """Link the parts of a cohort into data/windows, with one index; the manifest comes last."""
     input:
-        lambda wildcards: plan.parameter_stamp(PARAMS, wildcards.cohort, "windows"),
+        "data/plan/{cohort}/windows.params.json",
         parts_input,
     output:
         "data/windows/{cohort}/manifest.json",
-    priority: 4
     log:
         "logs/collect/{cohort}.log",
+    priority: 4
     shell:
-        "physiopipe collect --params {PARAMS_FILE} --cohort {wildcards.cohort} 2>&1 | tee {log}"
+        "physiopipe collect --params params.yaml --cohort {wildcards.cohort} 2>&1 | tee {log}"

@@ -5,9 +5,9 @@ from pathlib import Path
 from physiopipe import plan
 from physiopipe.params import load_params
 
-PARAMS_FILE = "params.yaml"
-PARAMS = load_params(Path(PARAMS_FILE))
+PARAMS = load_params(Path("params.yaml"))
 COHORTS = list(plan.MODALITIES)
+plan.write_stamps(PARAMS)
 
 
 wildcard_constraints:
@@ -35,4 +35,7 @@ def recordings_input(wildcards):
 def parts_input(wildcards):
     """The last file of every part of a cohort."""
     checkpoints.discover.get(cohort=wildcards.cohort)
-    return [part.folder / "part.json" for part in plan.planned_parts(PARAMS, wildcards.cohort)]
+    return [
+        part.folder / "part.json"
+        for part in plan.planned_parts(PARAMS, wildcards.cohort)
+    ]

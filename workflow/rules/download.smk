@@ -9,26 +9,26 @@ localrules:
 rule simulate:
     """Write a simulated cohort in the published layout; its last file tells that it is whole."""
     input:
-        lambda wildcards: plan.parameter_stamp(PARAMS, wildcards.cohort, "simulate"),
+        "data/plan/{cohort}/simulate.params.json",
     output:
         "data/simulated/{cohort}/{last,SHA256SUMS.txt|DREAMER.mat}",
     log:
         "logs/simulate/{cohort}-{last}.log",
     shell:
-        "physiopipe simulate --params {PARAMS_FILE} --cohort {wildcards.cohort} 2>&1 | tee {log}"
+        "physiopipe simulate --params params.yaml --cohort {wildcards.cohort} 2>&1 | tee {log}"
 
 
 checkpoint discover:
     """Learn the batches of a cohort: folders, records and checksums."""
     input:
-        lambda wildcards: plan.parameter_stamp(PARAMS, wildcards.cohort, "data"),
+        "data/plan/{cohort}/data.params.json",
         simulated_input,
     output:
         "data/plan/{cohort}/batches.csv",
     log:
         "logs/discover/{cohort}.log",
     shell:
-        "physiopipe discover --params {PARAMS_FILE} --cohort {wildcards.cohort} 2>&1 | tee {log}"
+        "physiopipe discover --params params.yaml --cohort {wildcards.cohort} 2>&1 | tee {log}"
 
 
 rule download:
@@ -40,7 +40,7 @@ rule download:
     log:
         "logs/download/{tree}/{batch}-{digest}.log",
     shell:
-        "physiopipe download --params {PARAMS_FILE} --batch {wildcards.batch} 2>&1 | tee {log}"
+        "physiopipe download --params params.yaml --batch {wildcards.batch} 2>&1 | tee {log}"
 
 
 rule unpack:
@@ -50,9 +50,9 @@ rule unpack:
     output:
         eeg=temp("data/work/unpacked/dreamer-eeg/{batch}/{digest}.npz"),
         ecg=temp("data/work/unpacked/dreamer-ecg/{batch}/{digest}.npz"),
-    resources:
-        mem_mb=2000,
     log:
         "logs/unpack/{batch}-{digest}.log",
+    resources:
+        mem_mb=2000,
     shell:
-        "physiopipe unpack --params {PARAMS_FILE} --eeg {output.eeg} --ecg {output.ecg} 2>&1 | tee {log}"
+        "physiopipe unpack --params params.yaml --eeg {output.eeg} --ecg {output.ecg} 2>&1 | tee {log}"

@@ -7,13 +7,13 @@ rule filter:
         recordings=recordings_input,
     output:
         temp("data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz"),
+    log:
+        "logs/filter/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 1
     resources:
         mem_mb=1000,
-    log:
-        "logs/filter/{cohort}-{modality}/{batch}-{digest}.log",
     shell:
-        "physiopipe filter --params {PARAMS_FILE} --cohort {wildcards.cohort} --modality {wildcards.modality}"
+        "physiopipe filter --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
         " --batch {wildcards.batch} --recordings {input.recordings} --output {output} 2>&1 | tee {log}"
 
 
@@ -23,13 +23,13 @@ rule resample:
         filtered="data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz",
     output:
         temp("data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz"),
+    log:
+        "logs/resample/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 2
     resources:
         mem_mb=1000,
-    log:
-        "logs/resample/{cohort}-{modality}/{batch}-{digest}.log",
     shell:
-        "physiopipe resample --params {PARAMS_FILE} --cohort {wildcards.cohort} --modality {wildcards.modality}"
+        "physiopipe resample --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
         " --filtered {input.filtered} --output {output} 2>&1 | tee {log}"
 
 
@@ -40,12 +40,12 @@ rule shard:
         resampled="data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz",
     output:
         "data/parts/{cohort}-{modality}/{batch}/{digest}/part.json",
+    log:
+        "logs/shard/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 3
     resources:
         mem_mb=1000,
-    log:
-        "logs/shard/{cohort}-{modality}/{batch}-{digest}.log",
     shell:
-        "physiopipe shard --params {PARAMS_FILE} --cohort {wildcards.cohort} --modality {wildcards.modality}"
+        "physiopipe shard --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
         " --batch {wildcards.batch} --recordings {input.recordings} --resampled {input.resampled}"
         " --output {output} 2>&1 | tee {log}"

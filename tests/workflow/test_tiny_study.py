@@ -1,0 +1,126 @@
+"""The whole study on the tiny preset: what it makes, and what it does not make again."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from conftest import Study
+
+from physiopipe.files import read_json
+
+pytestmark = pytest.mark.workflow
+
+
+def ran(output: str) -> set[str]:
+    """Stages that a `dvc repro` ran."""
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Jobs that Snakemake ran (or would run), by rule, from its `Job stats` table."""
+    counted: dict[str, int] = {}
+    for table in re.findall(r"Job stats:\n(.*?)\n\n", output, flags=re.DOTALL):
+        for name, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE):
+            counted[name] = max(counted.get(name, 0), int(count))
+    counted.pop("total", None)
+    return counted
+
+
+def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
+    results = tiny.folder / "results"
+    for name in ("metrics.json", "table1.csv", "table1.md", "table1.tex", "report.html", "pretrain/loss.csv"):
+        assert (results / name).stat().st_size > 0, name
+    assert "simulated cohort" in (results / "table1.md").read_text()
+    assert "SIMULATED" in (results / "table1.tex").read_text() or "simulated" in (results / "table1.tex").read_text()
+    assert "simulated cohort" in (results / "report.html").read_text()
+    table = pd.read_csv(results / "table1.csv")
+    assert set(table["kind"]) == {"reported", "measured"}
+    assert table[table["kind"] == "reported"]["method"].nunique() == 11
+    for cohort in ("challenge", "dreamer"):
+        assert read_json(tiny.folder / f"data/windows/{cohort}/manifest.json")["simulated"]
+
+
+def test_windows_have_the_papers_shape_at_every_rate(tiny: Study) -> None:
+    index = pd.read_parquet(tiny.folder / "data/windows/challenge/index.parquet")
+    assert set(index["rate_hz"]) == {100, 200, 500, 1000}
+    for modality, channels in (("eeg", 14), ("ecg", 2)):
+        arrays = list((tiny.folder / f"data/windows/dreamer/{modality}-200hz").glob("*.zarr/windows/zarr.json"))
+        assert [json.loads(path.read_text())["shape"][1:] for path in arrays] == [[channels, 10, 200]]
+
+
+def test_a_second_run_does_nothing(tiny: Study) -> None:
+    assert ran(tiny.run("dvc", "repro")) <= {"inputs"}
+    assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+    assert tiny.run("git", "status", "--porcelain") == ""
+
+
+def test_a_learning_rate_reruns_no_job_and_no_windows(tiny: Study) -> None:
+    try:
+        tiny.preset("tiny", "pretrain.learning_rate=0.002")
+        assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+        stages = ran(tiny.run("dvc", "repro", "--dry"))
+        assert "pretrain" in stages
+        assert not any(stage.startswith("windows") for stage in stages)
+        assert "pretrain.learning_rate" in tiny.run("dvc", "params", "diff")
+    finally:
+        tiny.preset("tiny")
+
+
+def test_an_eeg_filter_remakes_no_ecg_part_and_reverting_it_remakes_none(tiny: Study) -> None:
+    before = tiny.parts()
+    try:
+        tiny.preset("tiny", "filter.dreamer.eeg.lowpass_hz=45")
+        done = jobs(tiny.run("snakemake", "--cores", "2"))
+        assert done == {"all": 1, "unpack": 1, "filter": 1, "resample": 1, "shard": 1, "collect": 1}
+        after = tiny.parts()
+        assert {path: after[path] for path in before} == before
+        assert [path.split("/")[2] for path in after.keys() - before.keys()] == ["dreamer-eeg"]
+    finally:
+        tiny.preset("tiny")
+    assert jobs(tiny.run("snakemake", "--cores", "2")) == {"all": 1, "collect": 1}
+    assert tiny.parts() == after
+    assert ran(tiny.run("dvc", "repro")) <= {"inputs"}
+
+
+def test_what_run_holds_changes_no_result(tiny: Study) -> None:
+    try:
+        tiny.preset("tiny", "run.connections=2", "run.threads=1")
+        assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+        assert ran(tiny.run("dvc", "repro", "--dry")) <= {"inputs"}
+    finally:
+        tiny.preset("tiny")
+
+
+def test_dvc_shows_metrics_and_its_graph(tiny: Study) -> None:
+    assert "results/metrics.json" in tiny.run("dvc", "metrics", "show")
+    graph = tiny.run("dvc", "dag")
+    assert all(stage in graph for stage in ("windows@challenge", "pretrain", "finetune@ours", "evaluate", "report"))
+
+
+def test_equal_seeds_are_equal_bytes(tiny: Study, study: Study) -> None:
+    study.preset("tiny")
+    study.run("dvc", "repro")
+    made = [
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("data/windows/*/manifest.json")),
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("data/windows/*/index.parquet")),
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/predictions/*.parquet")),
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("models/*")),
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/figures/*")),
+    ]
+    names = ["metrics.json", "table1.csv", "table1.md", "table1.tex", "comparisons.csv", "pretrain/loss.csv"]
+    made += [(tiny.folder / "results" / name).relative_to(tiny.folder) for name in names]
+    assert len(made) > 15
+    differing = [str(path) for path in made if (tiny.folder / path).read_bytes() != (study.folder / path).read_bytes()]
+    assert differing == []
+
+
+def test_an_experiment_changes_metrics_as_dvc_users_expect(tiny: Study) -> None:
+    try:
+        tiny.run("dvc", "exp", "run", "-S", "pretrain.learning_rate=0.005")
+        assert "learning_rate: 0.005" in (tiny.folder / "params.yaml").read_text()
+        assert "results/pretrain/metrics.json" in tiny.run("dvc", "metrics", "diff")
+        assert "0.005" in tiny.run("dvc", "exp", "show", "--csv")
+    finally:
+        tiny.run("git", "checkout", "-q", ".")
+        tiny.run("dvc", "checkout", "-q")
