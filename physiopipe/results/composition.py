@@ -16,22 +16,25 @@ _HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 def by_source(index: pd.DataFrame, expected: Sequence[str]) -> pd.DataFrame:
     """Records, hours and windows of each rate by modality and source; `expected` sources without records show 0."""
     keys = ["modality", "source"]
-    groups = index.groupby(keys, sort=True)
+    groups = index.groupby(keys, observed=True, sort=True)
     table = groups["record"].nunique().to_frame("records")
     table["hours"] = [round(_hours(part), 2) for _, part in groups]
-    windows = index.pivot_table(index=keys, columns="rate_hz", values="record", aggfunc="count", fill_value=0)
-    table = table.join(windows.rename(columns=lambda rate: f"windows, {rate:g} Hz")).reset_index()
+    for rate, part in index.groupby("rate_hz", sort=True):
+        table[f"windows, {rate:g} Hz"] = part.groupby(keys, observed=True).size()
+    table = table.reset_index().astype(dict.fromkeys(keys, str))
     absent = [source for source in expected if source not in set(index["source"])]
     modality = str(index["modality"].iloc[0]) if len(index) else ""
-    rows = pd.DataFrame([{"modality": modality, "source": source} for source in absent], columns=keys)
-    whole = pd.concat([table, rows], ignore_index=True).fillna(0)
+    if absent:
+        rows = pd.DataFrame([{"modality": modality, "source": source} for source in absent])
+        table = pd.concat([table, rows], ignore_index=True)
+    whole = table.fillna(0)
     return whole.astype({column: int for column in whole.columns if column == "records" or "windows" in column})
 
 
 def flags_by_source(index: pd.DataFrame) -> pd.DataFrame:
     """Share of windows with each quality flag, percent, by modality and source; saturated windows beside them."""
     found = [flag for flag in FLAGS if flag in index.columns]
-    shares = index.assign(saturated=index["saturated"] > 0).groupby(["modality", "source"], sort=True)
+    shares = index.assign(saturated=index["saturated"] > 0).groupby(["modality", "source"], observed=True, sort=True)
     table = (100 * shares[[*found, "saturated"]].mean()).round(2)
     table.insert(0, "windows", shares.size())
     return table.reset_index()
@@ -40,7 +43,7 @@ def flags_by_source(index: pd.DataFrame) -> pd.DataFrame:
 def covered_s(index: pd.DataFrame) -> "pd.Series[float]":
     """Seconds from a record's start to the end of its last window, by record."""
     end = index["start_s"] + index["valid_patches"] * PATCH_SAMPLES / index["rate_hz"]
-    return end.groupby(index["record"]).max()
+    return end.groupby(index["record"], observed=True).max()
 
 
 def clip_table(index: pd.DataFrame) -> pd.DataFrame:
@@ -52,17 +55,19 @@ def windows_by_source_plot(index: pd.DataFrame) -> Figure:
     """Records by source, and windows by source and rate."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    records = index.groupby("source")["record"].nunique().sort_index(ascending=False)
+    records = index.groupby("source", observed=True)["record"].nunique()
+    records = records.rename(index=str).sort_index(ascending=False)
     left.barh(records.index, records, color="#56B4E9")
     for place, value in enumerate(records):
         left.text(value, place, f" {value:,}", va="center", fontsize=8)
     left.set(title="Records", xlim=(0, records.max() * 1.18))
     start = np.zeros(len(records))
     for i, (rate, part) in enumerate(index.groupby("rate_hz")):
-        windows = part.groupby("source").size().reindex(records.index, fill_value=0).to_numpy(dtype=float)
-        right.barh(records.index, windows, left=start, label=f"{rate:g} Hz", hatch=_HATCHES[i % len(_HATCHES)],
+        windows = part.groupby("source", observed=True).size().rename(index=str)
+        width = windows.reindex(records.index, fill_value=0).to_numpy(dtype=float)
+        right.barh(records.index, width, left=start, label=f"{rate:g} Hz", hatch=_HATCHES[i % len(_HATCHES)],
                    edgecolor="white", linewidth=0.4)  # fmt: skip
-        start += windows
+        start += width
     right.set(title="Windows by rate")
     right.legend(loc="upper left", bbox_to_anchor=(1.0, 0.95), fontsize=8)
     return figure

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+
+from physiopipe.windows.part import INDEX_SCHEMA, write_index
 
 FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
 LABELS = ("valence", "arousal", "dominance")
@@ -60,7 +63,7 @@ def write_training(results: Path, seeds: tuple[int, ...] = (0, 1)) -> None:
     (results / "pretrain").mkdir(parents=True)
     (results / "finetune").mkdir()
     rows = []
-    for epoch in range(1, 7):
+    for epoch in range(7):
         for split, extra in (("train", 1.0), ("held_out", 1.15)):
             for term in ("total", "patch", "channel"):
                 value = extra * (0.2 + 30 * np.exp(-epoch)) * (1.1 if term == "channel" else 1)
@@ -72,7 +75,9 @@ def write_training(results: Path, seeds: tuple[int, ...] = (0, 1)) -> None:
         rows.append((epoch, 10 * epoch, "held_out", None, "georgia", "total", 0.3))
     columns = ["epoch", "step", "split", "rate_hz", "source", "term", "value"]
     pd.DataFrame(rows, columns=columns).to_csv(results / "pretrain" / "loss.csv", index=False)
-    metrics = {"held_out": {"total": 0.31, "patch": 0.28, "baselines": {"zero": 1.0, "mean of visible leads": 0.71}}}
+    terms = {"total": 0.31, "patch": 0.28, "channel": 0.34, "by_rate_hz": {"100": 0.3}, "by_source": {"georgia": 0.3}}
+    baselines = {"zero": terms | {"total": 1.0}, "lead_mean": terms | {"total": 0.7123}}
+    metrics = {"held_out": terms, "baselines": baselines, "train_windows": 4321, "steps": 60}
     (results / "pretrain" / "metrics.json").write_text(json.dumps(metrics))
     header = ["method", "protocol", "seed", "fold", "epoch", "split", "loss", "auc"]
     for method in ("always_high", "clip_prior", "chance", "handcrafted", "ours"):
@@ -100,7 +105,8 @@ def _write(folder: Path, index: pd.DataFrame, generator: np.random.Generator) ->
     for i, flag in enumerate(FLAGS):
         index[flag] = generator.random(len(index)) < 0.02 * i
     index["row"] = index.groupby(["modality", "rate_hz", "part"]).cumcount()
-    index.to_parquet(folder / "index.parquet")
+    index["record_flags"] = ""
+    write_index(folder / "index.parquet", pa.Table.from_pandas(index[INDEX_SCHEMA.names], schema=INDEX_SCHEMA))
     (folder / "rejected.csv").write_text(
         "record,reason\n" + ("E00271,\"12 leads, of 'mV'; <none> usable\"\n" if folder.name == "challenge" else "")
     )
