@@ -3,6 +3,7 @@
 Everything is measured once over blocks of about half a second, so the windows of every rate cost next to nothing.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -69,22 +70,24 @@ class RecordQuality:
         if samples == 0:
             raise ValueError("a recording without samples has no quality")
         count = samples // size
-        offset = np.median(signal[:, :: max(1, samples // _OFFSET_SAMPLES)], axis=1, keepdims=True)
+        thinned = signal[:, :: max(1, samples // _OFFSET_SAMPLES)]
+        middle = thinned.shape[1] // 2
+        offset = np.partition(thinned, middle, axis=1)[:, middle : middle + 1]
         centred = signal[:, : count * size] - offset
         blocks = centred.reshape(channels, count, size)
-        highest, lowest = blocks.max(axis=2), blocks.min(axis=2)
-        power = np.einsum("cbs,cbs->cb", blocks, blocks) / size
-        clipped = self._count_of(blocks, highest, highest.max(axis=1, keepdims=True))
-        clipped += self._count_of(blocks, lowest, lowest.min(axis=1, keepdims=True))
-        clipped /= size
-        mains = self._mains_power(blocks, raw_rate_hz, mains_hz)
-        wander = self._wander_power(centred, count, fine, raw_rate_hz)
         # One column more at the end, which is never inside a window: reduceat takes no index past the last.
-        after = np.zeros((channels, 1), dtype=np.float32)
-        self._highest, self._lowest = np.hstack([highest, after]), np.hstack([lowest, after])
+        self._highest, self._lowest = np.zeros((2, channels, count + 1), dtype=np.float32)
+        highest = blocks.max(axis=2, out=self._highest[:, :count])
+        lowest = blocks.min(axis=2, out=self._lowest[:, :count])
+        measured = np.empty((4, channels, count), dtype=np.float32)
+        np.divide(np.einsum("cbs,cbs->cb", blocks, blocks), size, out=measured[0])
+        measured[1] = self._count_of(blocks, highest, highest.max(axis=1, keepdims=True))
+        measured[1] += self._count_of(blocks, lowest, lowest.min(axis=1, keepdims=True))
+        measured[1] /= size
+        measured[2] = self._mains_power(blocks, raw_rate_hz, mains_hz)
+        measured[3] = self._wander_power(centred, count, fine, raw_rate_hz)
         self._sums = np.zeros((4, channels, count + 1))
-        for row, measured in enumerate((power, clipped, mains, wander)):
-            np.cumsum(measured, axis=1, out=self._sums[row, :, 1:], dtype=np.float64)
+        np.cumsum(measured, axis=2, out=self._sums[:, :, 1:], dtype=np.float64)
 
     @staticmethod
     def _count_of(blocks: F32, reached: F32, extreme: F32) -> F32:
@@ -99,8 +102,7 @@ class RecordQuality:
         if mains_hz is None or mains_hz >= rate_hz / 2:
             return np.zeros(blocks.shape[:2], dtype=np.float32)
         size = blocks.shape[2]
-        phase = 2 * np.pi * mains_hz / rate_hz * np.arange(size)
-        product = blocks @ np.stack([np.cos(phase), np.sin(phase)], axis=1).astype(np.float32)
+        product = blocks @ _waves(size, mains_hz / rate_hz)
         return np.asarray(2 * np.einsum("cbk,cbk->cb", product, product) / size**2, dtype=np.float32)
 
     @staticmethod
@@ -120,10 +122,11 @@ class RecordQuality:
         start = np.asarray(start_s, dtype=np.float64)
         count = self._highest.shape[1] - 1
         slack = 1e-3  # of a block: start and block may differ by rounding
-        first = np.clip(np.ceil(start / self._block_s - slack).astype(np.int64), 0, count - 1)
-        end = np.clip(np.floor((start + window_s) / self._block_s + slack).astype(np.int64), first + 1, count)
         # reduceat over first, end, first, end, …: every other result is a window's, the others are between windows.
-        edges = np.stack([first, end], axis=1).ravel()
+        edges = np.empty(2 * start.size, dtype=np.int64)
+        first, end = edges[::2], edges[1::2]
+        first[:] = np.minimum(np.maximum(np.ceil(start / self._block_s - slack), 0), count - 1)
+        end[:] = np.minimum(np.maximum(np.floor((start + window_s) / self._block_s + slack), first + 1), count)
         highest = np.maximum.reduceat(self._highest, edges, axis=1)[:, ::2]
         lowest = np.minimum.reduceat(self._lowest, edges, axis=1)[:, ::2]
         limits = self._limits
@@ -139,7 +142,16 @@ class RecordQuality:
             "wander": alive & (wander > limits.wander_share * power),
             "mains": alive & (mains > limits.mains_share * power),
         }
-        return Flags(flat.T, {name: found[name].any(axis=0) for name in FLAGS})
+        return Flags(flat.T, {name: np.logical_or.reduce(found[name], axis=0) for name in FLAGS})
+
+
+@lru_cache(maxsize=16)
+def _waves(samples: int, cycles_a_sample: float) -> F32:
+    """Cosine and sine, (samples, 2), read-only."""
+    phase = 2 * np.pi * cycles_a_sample * np.arange(samples)
+    waves: F32 = np.stack([np.cos(phase), np.sin(phase)], axis=1).astype(np.float32)
+    waves.flags.writeable = False
+    return waves
 
 
 def window_flags(

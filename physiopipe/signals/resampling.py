@@ -1,8 +1,9 @@
 """Resampling by any ratio, on the spectrum: cut off or filled with zeros at the lower of both Nyquist frequencies.
 
-Nothing above the new Nyquist frequency is kept, so nothing aliases. Towards it the spectrum rolls off like the
-anti-alias filter of `scipy.signal.resample_poly` (a sinc under a Kaiser window, β = 5, 10 zero crossings a side), with
-which results agree within 1 %: a sharp edge would ring.
+Towards the Nyquist frequency the spectrum rolls off like the anti-alias filter of `scipy.signal.resample_poly` (a sinc
+under a Kaiser window, β = 5, 10 zero crossings a side; -6 dB at the Nyquist frequency), with which results agree within
+1 %: a sharp edge would ring. That filter's slope ends 16 % above the new Nyquist frequency, and folds back what lies
+there. Here only what lies up to 4 % above folds back; nothing further up returns.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ _PAD_S = 1.0  # the roll-off's own ringing is over within ten periods of the low
 _LARGEST_DENOMINATOR = 100
 _ZERO_CROSSINGS = 10
 _KAISER_BETA = 5.0
+# Of the new Nyquist frequency. With nothing folded, leads with muscle noise near it differ from resample_poly by 1.2 %.
+_FOLDED_SHARE = 1.04
 
 
 def resample(signal: npt.NDArray[np.floating], rate_hz: float, to_hz: float) -> F32:
@@ -114,20 +117,36 @@ def _at_rate(spectrum: npt.NDArray[np.complex64], padded: Extension, ratio: Frac
     length = int(padded.length * ratio)
     first = int(padded.before * ratio)
     if ratio != 1:
-        roll_off = _roll_off(padded.length, length)
-        spectrum = spectrum[:, : roll_off.size] * roll_off
+        spectrum = _cut_or_filled(spectrum, padded.length, length)
     whole: F32 = fft.irfft(spectrum, n=length, axis=-1)
     return whole[:, first : first + samples]
 
 
+def _cut_or_filled(spectrum: npt.NDArray[np.complex64], length: int, to_length: int) -> npt.NDArray[np.complex64]:
+    """Spectrum of an rfft of `length` as one of `to_length`, rolled off towards the lower Nyquist frequency."""
+    roll_off = _roll_off(length, to_length)
+    bins = to_length // 2 + 1
+    kept = min(bins, roll_off.size)
+    fitted = np.empty((spectrum.shape[0], bins), dtype=np.complex64)
+    np.multiply(spectrum[:, :kept], roll_off[:kept], out=fitted[:, :kept])
+    fitted[:, kept:] = 0
+    tail = roll_off.size - kept
+    if tail:
+        first = to_length - kept
+        folded = spectrum[:, kept : kept + tail] * roll_off[kept:]
+        fitted[:, first : first - tail : -1] += folded.conj()
+    return fitted
+
+
 @lru_cache(maxsize=64)
 def _roll_off(length: int, to_length: int) -> F32:
-    """Gain of the spectrum of `length` up to the lower Nyquist frequency, the change of the FFT's scale included."""
+    """Gain of the spectrum of `length` as far as it is kept, the change of the FFT's scale included."""
     nyquist = min(length, to_length) / 2
-    bins = np.arange(int(nyquist) + 1)
+    last = int(nyquist * _FOLDED_SHARE) if to_length < length else int(nyquist)
+    bins = np.arange(min(last, length // 2) + 1)
     gain = np.interp(bins / nyquist, *_kaiser_response()) * (to_length / length)
     if to_length < length and to_length % 2 == 0:
-        gain[-1] = 0.0  # at exactly half the new rate phase is lost
+        gain[to_length // 2] *= 2  # both halves of what is at the new Nyquist frequency fall on one bin
     response: F32 = gain.astype(np.float32)
     response.flags.writeable = False
     return response
@@ -139,6 +158,6 @@ def _kaiser_response() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]
     oversampling = 32  # the response over the Nyquist frequency hardly depends on it
     half = _ZERO_CROSSINGS * oversampling
     taps = scipy_signal.firwin(2 * half + 1, 1 / oversampling, window=("kaiser", _KAISER_BETA))
-    share = np.linspace(0, 1, 2049)
+    share = np.linspace(0, _FOLDED_SHARE, 2049)
     phase = np.pi * np.outer(share / oversampling, np.arange(1, half + 1))
     return share, taps[half] + 2 * np.cos(phase) @ taps[half + 1 :]
