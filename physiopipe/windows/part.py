@@ -7,6 +7,7 @@
 
 import csv
 import hashlib
+import importlib.metadata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from physiopipe.recordings.recording import Recording
 from physiopipe.windows.shards import ShardedWriter, write_group, write_vector
 
 QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
+TOOLS = ("physiopipe", "numpy", "scipy", "pyarrow")  # what made the bytes
 RATINGS = ("valence", "arousal", "dominance")
 _NAME = pa.dictionary(pa.int32(), pa.string())
 INDEX_SCHEMA = pa.schema(
@@ -80,6 +82,19 @@ class StoredWindows:
     saturated: npt.NDArray[np.int64]
     present: npt.NDArray[np.bool_]
     flags: dict[str, npt.NDArray[np.bool_]]
+
+    def __post_init__(self) -> None:
+        count, channels, patches = self.counts.shape[:3]
+        lengths = {name: len(getattr(self, name)) for name in ("scale", "start_s", "valid_patches", "saturated")}
+        lengths |= {name: len(values) for name, values in self.flags.items()}
+        if set(lengths.values()) != {count} or self.present.shape != (count, channels):
+            raise ValueError(f"{count} windows of {channels} channels, but {lengths}, present {self.present.shape}")
+        if set(self.flags) != set(QUALITY_FLAGS):
+            raise ValueError(f"flags {sorted(self.flags)}, expected {sorted(QUALITY_FLAGS)}")
+        if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise ValueError("a scale is not a positive number")
+        if count and not 0 <= self.valid_patches.min() <= self.valid_patches.max() <= patches:
+            raise ValueError(f"valid_patches {sorted(set(self.valid_patches.tolist()))} of {patches} patches")
 
 
 class PartWriter:
@@ -173,6 +188,11 @@ class PartWriter:
             "channels": list(channels),
             "cohort": self._name.cohort,
             "digest": self._name.digest,
+            "derived": {
+                channel: sum(mask >> bit & 1 for mask in self._columns["derived_mask"])
+                for bit, channel in enumerate(channels)
+                if any(mask >> bit & 1 for mask in self._columns["derived_mask"])
+            },
             "flags": {flag: int(sum(self._columns[flag])) for flag in QUALITY_FLAGS},
             "modality": self._name.modality,
             "records": len(self._records),
@@ -180,6 +200,7 @@ class PartWriter:
             "reject_reasons": dict(Counter(reason for _, reason in self._rejected)),
             "saturated_windows": sum(value > 0 for value in self._columns["saturated"]),
             "simulated": self._name.simulated,
+            "tools": {name: importlib.metadata.version(name) for name in TOOLS},
             "unit": unit,
         }
         write_json(self._folder / "part.json", content)

@@ -6,6 +6,8 @@ same files. Format: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/shardi
 """
 
 import json
+import mmap
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,24 +55,11 @@ class ShardedWriter:
         """End the last shard and write the array's metadata."""
         if self._shard is not None:
             self._end_shard(self.windows % SHARD_WINDOWS)
-        shape = (self.windows, *self._window_shape)
-        sharding = {
-            "name": "sharding_indexed",
-            "configuration": {
-                "chunk_shape": [1, *self._window_shape],
-                "codecs": [_LITTLE],
-                "index_codecs": [_LITTLE, {"name": "crc32c"}],
-                "index_location": "end",
-            },
-        }
-        _write_metadata(self._folder, shape, (SHARD_WINDOWS, *self._window_shape), "int16", 0, [sharding])
+        _write_metadata(self._folder, _windows_metadata(self.windows, self._window_shape, SHARD_WINDOWS))
 
     def _end_shard(self, windows: int) -> None:
         assert self._shard is not None
-        index = np.full((SHARD_WINDOWS, 2), _ABSENT, dtype="<u8")
-        index[:windows, 0] = np.arange(windows, dtype=np.uint64) * np.uint64(self._window_bytes)
-        index[:windows, 1] = self._window_bytes
-        encoded = index.tobytes()
+        encoded = _shard_index(windows, SHARD_WINDOWS, self._window_bytes)
         self._shard.write(encoded + google_crc32c.value(encoded).to_bytes(4, "little"))
         self._shard.close()
         self._shard = None
@@ -81,7 +70,7 @@ def write_vector(folder: Path, values: npt.NDArray[np.float32]) -> None:
     folder.mkdir(parents=True)
     if len(values):
         (folder / "c.0").write_bytes(np.ascontiguousarray(values, dtype="<f4").tobytes())
-    _write_metadata(folder, (len(values),), (max(len(values), 1),), "float32", 0.0, [_LITTLE])
+    _write_metadata(folder, _array_metadata((len(values),), (max(len(values), 1),), "float32", 0.0, _LITTLE))
 
 
 def read_vector(folder: Path) -> npt.NDArray[np.float32]:
@@ -89,66 +78,104 @@ def read_vector(folder: Path) -> npt.NDArray[np.float32]:
     length = _metadata(folder)["shape"][0]
     if length == 0:
         return np.zeros(0, np.float32)
-    values = np.fromfile(folder / "c.0", dtype="<f4")
-    if len(values) != length:
-        raise _damaged(folder / "c.0", f"{length} values", f"{len(values)}")
-    return values
+    try:
+        content = (folder / "c.0").read_bytes()
+    except OSError as error:
+        raise _damaged(folder / "c.0", f"{length} values", str(error)) from None
+    if len(content) != 4 * length:
+        raise _damaged(folder / "c.0", f"{4 * length} bytes ({length} values)", f"{len(content)}")
+    return np.frombuffer(content, dtype="<f4")
 
 
 def write_group(folder: Path, attributes: dict[str, Any]) -> None:
     """Write the metadata of a Zarr group."""
-    content = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    (folder / "zarr.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _write_metadata(folder, {"zarr_format": 3, "node_type": "group", "attributes": attributes})
 
 
-def map_windows(folder: Path) -> list[npt.NDArray[np.int16]]:
-    """Map every shard of an array: one read-only int16 (k, channel, patch, sample) a shard, k = 1024 but in the last.
+class ShardedReader:
+    """Maps the shards of an array that `ShardedWriter` wrote; its metadata is checked at once, a shard when mapped.
+
+    Attributes:
+        windows: windows in the array.
+        window_shape: (channel, patch, sample).
+        shard_windows: windows in each shard but the last.
 
     Raises:
-        PhysiopipeError: a shard is cut short, its index is damaged, or its chunks are not stored one after another.
+        PhysiopipeError: missing metadata, or an array of another type, codec or layout.
     """
-    metadata = _metadata(folder)
-    total, *window_shape = metadata["shape"]
-    shard_windows = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
-    return [
-        _map_shard(
-            folder / _shard_name(start // shard_windows), min(shard_windows, total - start), shard_windows, window_shape
-        )
-        for start in range(0, total, shard_windows)
-    ]
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        metadata = _metadata(folder)
+        try:
+            self.windows, *window_shape = (int(length) for length in metadata["shape"])
+            self.window_shape = tuple(window_shape)
+            self.shard_windows = int(metadata["chunk_grid"]["configuration"]["chunk_shape"][0])
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise _damaged(folder / "zarr.json", "the metadata of a Zarr array of windows", "another") from None
+        expected = _windows_metadata(self.windows, self.window_shape, self.shard_windows)
+        for key, value in expected.items():
+            if metadata.get(key) != value:
+                raise _damaged(folder / "zarr.json", f"{key} {json.dumps(value)}", json.dumps(metadata.get(key)))
 
-def _map_shard(path: Path, windows: int, capacity: int, window_shape: list[int]) -> npt.NDArray[np.int16]:
-    window_bytes = 2 * int(np.prod(window_shape))
-    index_bytes = capacity * 16
-    expected = windows * window_bytes + index_bytes + 4
-    try:
-        found = path.stat().st_size
-    except FileNotFoundError:
-        raise _damaged(path, f"a shard of {windows} windows", "no file") from None
-    if found != expected:
-        raise _damaged(path, f"{expected} bytes ({windows} windows and their index)", f"{found}")
-    with path.open("rb") as shard:
-        shard.seek(windows * window_bytes)
-        encoded, checksum = shard.read(index_bytes), shard.read(4)
-    if google_crc32c.value(encoded).to_bytes(4, "little") != checksum:
-        raise _damaged(path, "an index that matches its checksum", "another one")
-    index = np.frombuffer(encoded, dtype="<u8").reshape(capacity, 2)[:windows]
-    contiguous = np.arange(windows, dtype=np.uint64) * np.uint64(window_bytes)
-    if not (np.array_equal(index[:, 0], contiguous) and np.all(index[:, 1] == window_bytes)):
-        raise _damaged(path, "windows one after another", "another order")
-    mapped: npt.NDArray[np.int16] = np.memmap(path, dtype="<i2", mode="r", shape=(windows, *window_shape))
-    return mapped
+    def map_shard(self, number: int) -> npt.NDArray[np.int16]:
+        """Map one shard read-only: int16 (k, channel, patch, sample). The mapping holds an open file.
+
+        Raises:
+            PhysiopipeError: the shard is missing or cut short, its index is damaged, or its windows lie apart.
+        """
+        path = self._folder / _shard_name(number)
+        windows = min(self.shard_windows, self.windows - number * self.shard_windows)
+        window_bytes = 2 * int(np.prod(self.window_shape))
+        index_bytes = self.shard_windows * 16
+        expected = windows * window_bytes + index_bytes + 4
+        try:
+            with path.open("rb") as shard:
+                found = os.fstat(shard.fileno()).st_size
+                if found != expected:
+                    raise _damaged(path, f"{expected} bytes ({windows} windows and their index)", f"{found}")
+                mapped = mmap.mmap(shard.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError:
+            raise _damaged(path, f"a shard of {windows} windows", "no file") from None
+        encoded = mapped[windows * window_bytes : -4]
+        if google_crc32c.value(encoded).to_bytes(4, "little") != mapped[-4:]:
+            raise _damaged(path, "an index that matches its checksum", "another one")
+        if encoded != _shard_index(windows, self.shard_windows, window_bytes):
+            raise _damaged(path, "windows one after another", "another order")
+        # A plain array: slicing np.memmap, its subclass, costs as much as a tenth of copying a window
+        flat = np.frombuffer(mapped, dtype="<i2", count=windows * window_bytes // 2)
+        return flat.reshape(windows, *self.window_shape)
 
 
 def _shard_name(number: int) -> str:
     return f"c.{number}.0.0.0"
 
 
-def _write_metadata(
-    folder: Path, shape: tuple[int, ...], chunk: tuple[int, ...], dtype: str, fill: float, codecs: list[dict[str, Any]]
-) -> None:
-    content = {
+def _shard_index(windows: int, capacity: int, window_bytes: int) -> bytes:
+    """Offset and length of each of `windows` chunks one after another, then of absent ones up to `capacity`."""
+    index = np.full((capacity, 2), _ABSENT, dtype="<u8")
+    index[:windows, 0] = np.arange(windows, dtype=np.uint64) * np.uint64(window_bytes)
+    index[:windows, 1] = window_bytes
+    return index.tobytes()
+
+
+def _windows_metadata(windows: int, window_shape: tuple[int, ...], shard_windows: int) -> dict[str, Any]:
+    sharding = {
+        "name": "sharding_indexed",
+        "configuration": {
+            "chunk_shape": [1, *window_shape],
+            "codecs": [_LITTLE],
+            "index_codecs": [_LITTLE, {"name": "crc32c"}],
+            "index_location": "end",
+        },
+    }
+    return _array_metadata((windows, *window_shape), (shard_windows, *window_shape), "int16", 0, sharding)
+
+
+def _array_metadata(
+    shape: tuple[int, ...], chunk: tuple[int, ...], dtype: str, fill: float, codec: dict[str, Any]
+) -> dict[str, Any]:
+    return {
         "zarr_format": 3,
         "node_type": "array",
         "shape": list(shape),
@@ -156,9 +183,12 @@ def _write_metadata(
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": fill,
-        "codecs": codecs,
+        "codecs": [codec],
         "attributes": {},
     }
+
+
+def _write_metadata(folder: Path, content: dict[str, Any]) -> None:
     (folder / "zarr.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -22,9 +22,15 @@ class Fold:
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        sides = (self.train, self.validation, self.test)
-        if len(set().union(*sides)) != sum(len(side) for side in sides):
-            raise PhysiopipeError(f"a subject is on two sides of a split: {self}")
+        side_of: dict[str, str] = {}
+        for side in ("train", "validation", "test"):
+            for subject in getattr(self, side):
+                other = side_of.setdefault(subject, side)
+                if other != side:
+                    raise PhysiopipeError(
+                        f"subject {subject} is on two sides of a split, {other} and {side}: what is learned of a "
+                        "subject would be tested on the same. Give every subject one name and one side."
+                    )
 
 
 def held_out_records(records: Sequence[str], share: float, seed: int) -> npt.NDArray[np.bool_]:

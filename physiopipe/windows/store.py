@@ -1,8 +1,9 @@
 """Reading a cohort's windows: the index as a table, windows gathered from mapped shards."""
 
+import resource
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,19 @@ import pandas as pd
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json
-from physiopipe.windows.shards import map_windows, read_vector
+from physiopipe.windows.shards import ShardedReader, read_vector
+
+_OTHER_FILES = 256  # open files left to the rest of the process
+_RAISED_FILES = 65536
+
+
+class _Places(NamedTuple):
+    """Where each row of the index lies: array `arrays[array_of[i]]`, row `row_of[i]` of it."""
+
+    arrays: list[str]
+    array_of: npt.NDArray[np.int64]
+    row_of: npt.NDArray[np.int64]
+    valid_patches: npt.NDArray[np.int16]
 
 
 class WindowStore:
@@ -22,8 +35,13 @@ class WindowStore:
                 f"{folder} holds no cohort (manifest.json is missing): run `snakemake --cores 2` or `dvc repro` first."
             )
         self.folder = folder
-        self._shards: dict[str, list[npt.NDArray[np.int16]]] = {}
-        self._scales: dict[str, npt.NDArray[np.float32]] = {}
+        self._arrays: dict[int, tuple[ShardedReader, npt.NDArray[np.float32]]] = {}
+        self._shards: dict[tuple[int, int], npt.NDArray[np.int16]] = {}
+        self._most_shards = _mappable_files()
+
+    def __reduce__(self) -> tuple[type["WindowStore"], tuple[Path]]:
+        """A copy in another process maps the files itself."""
+        return WindowStore, (self.folder,)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -56,47 +74,90 @@ class WindowStore:
         Returns:
             int16 (n, channel, patch, 200); float32 (n,) one unit of it; int16 (n,) leading valid patches.
         """
-        arrays, array_of, row_in_array, valid = self._places
-        places, inner = array_of[rows], row_in_array[rows]
-        if len(rows) == 0:
-            raise ValueError("gather needs at least one row")
-        first = self._mapped(arrays[places[0]])[0]
-        windows = np.empty((len(rows), *first.shape[1:]), dtype=np.int16)
-        scale = np.empty(len(rows), dtype=np.float32)
-        for place in np.unique(places):
-            shards = self._mapped(arrays[place])
-            capacity = len(shards[0])
-            wanted = np.flatnonzero(places == place)
-            scale[wanted] = self._scales[arrays[place]][inner[wanted]]
-            shard_of, row_of = np.divmod(inner[wanted], capacity)
-            for at, shard, row in zip(wanted.tolist(), shard_of.tolist(), row_of.tolist(), strict=True):
-                windows[at] = shards[shard][row]
-        return windows, scale, valid[rows]
+        array_of, row_of = self._places.array_of[rows], self._places.row_of[rows]
+        used = np.unique(array_of).tolist()
+        shapes = {self._array(array)[0].window_shape for array in used}
+        if len(shapes) != 1:
+            raise ValueError(f"gather takes rows of one modality, at least one; found windows of shapes {shapes}")
+        windows = np.empty((len(row_of), *shapes.pop()), dtype=np.int16)
+        for array in used:
+            wanted = np.flatnonzero(array_of == array)
+            shard_of, row_in_shard = np.divmod(row_of[wanted], self._array(array)[0].shard_windows)
+            for at, shard, row in zip(wanted.tolist(), shard_of.tolist(), row_in_shard.tolist(), strict=True):
+                windows[at] = self._shard(array, shard)[row]
+        return windows, *self.scale_and_valid(rows)
+
+    def scale_and_valid(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
+        """What `gather` returns beside the windows, without reading these."""
+        array_of, row_of = self._places.array_of[rows], self._places.row_of[rows]
+        scale = np.empty(len(row_of), dtype=np.float32)
+        for array in np.unique(array_of).tolist():
+            wanted = array_of == array
+            scale[wanted] = self._array(array)[1][row_of[wanted]]
+        return scale, self._places.valid_patches[rows]
 
     @cached_property
-    def _places(
-        self,
-    ) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-        """Paths of the arrays, and for each row of the index: which array, which row in it, valid patches."""
-        index = self.index
-        keys = (
-            index["modality"].astype(str)
-            + "-"
-            + index["rate_hz"].astype(str)
-            + "hz/part-"
-            + index["part"].astype(str)
-            + ".zarr"
-        )
-        codes, paths = pd.factorize(keys)
-        return (
-            [str(path) for path in paths],
-            codes.astype(np.int64),
-            index["row"].to_numpy(np.int64),
-            index["valid_patches"].to_numpy(np.int16),
+    def _places(self) -> _Places:
+        keys = ["modality", "rate_hz", "part"]
+        array_of = self.index.groupby(keys, observed=True, sort=False).ngroup()
+        first = self.index[keys].drop_duplicates()  # in order of appearance, as the groups are numbered
+        return _Places(
+            [f"{modality}-{rate}hz/part-{part}.zarr" for modality, rate, part in first.itertuples(index=False)],
+            np.asarray(array_of, dtype=np.int64),
+            self.index["row"].to_numpy(np.int64),
+            self.index["valid_patches"].to_numpy(np.int16),
         )
 
-    def _mapped(self, array: str) -> list[npt.NDArray[np.int16]]:
-        if array not in self._shards:
-            self._shards[array] = map_windows(self.folder / array / "windows")
-            self._scales[array] = read_vector(self.folder / array / "scale")
-        return self._shards[array]
+    def _array(self, number: int) -> tuple[ShardedReader, npt.NDArray[np.float32]]:
+        if number not in self._arrays:
+            folder = self.folder / self._places.arrays[number]
+            reader, scales = ShardedReader(folder / "windows"), read_vector(folder / "scale")
+            rows = self._places.row_of[self._places.array_of == number]
+            if not reader.windows == len(scales) == len(rows) > rows.max(initial=-1):
+                raise PhysiopipeError(
+                    f"{folder} holds {reader.windows} windows and {len(scales)} scales, the index names {len(rows)}:"
+                    f" delete {self.folder} and run `snakemake --cores 2` again."
+                )
+            self._arrays[number] = reader, scales
+        return self._arrays[number]
+
+    def _shard(self, array: int, number: int) -> npt.NDArray[np.int16]:
+        mapped = self._shards.get((array, number))
+        if mapped is None:
+            if len(self._shards) >= self._most_shards:
+                self._most_shards = _mappable_files(raise_limit=True)
+            while len(self._shards) >= self._most_shards:
+                del self._shards[next(iter(self._shards))]  # the one mapped first
+            mapped = self._shards[array, number] = self._array(array)[0].map_shard(number)
+        return mapped
+
+
+class StoredSamples:
+    """Samples of some rows of the index, read when asked for: as an array int16 (n, channel, patch, 200) on disk.
+
+    Takes an array of row numbers or a slice, as numpy does, and returns the windows in memory.
+    """
+
+    dtype = np.dtype(np.int16)
+
+    def __init__(self, store: WindowStore, rows: npt.NDArray[np.int64]) -> None:
+        self._store, self._rows = store, rows
+        self.shape = (len(rows), *store.gather(rows[:1])[0].shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
+        rows = self._rows[chosen]
+        return self._store.gather(rows)[0] if len(rows) else np.empty((0, *self.shape[1:]), np.int16)
+
+
+def _mappable_files(raise_limit: bool = False) -> int:
+    """Shards that may be mapped at once: Python keeps a mapped file open, and the full corpus has over 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _RAISED_FILES if soft == resource.RLIM_INFINITY else soft
+    most = _RAISED_FILES if hard == resource.RLIM_INFINITY else min(hard, _RAISED_FILES)
+    if raise_limit and most > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return max(soft - _OTHER_FILES, 8)

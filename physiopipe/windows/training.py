@@ -1,8 +1,11 @@
 """Windows as pretraining wants them: resident arrays, and an order that evens out records and rates."""
 
 import hashlib
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +17,7 @@ from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.training.pretrain import pretrain as pretrain_encoder
 from physiopipe.windows.splits import held_out_records
-from physiopipe.windows.store import WindowStore
+from physiopipe.windows.store import StoredSamples, WindowStore
 
 
 def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> None:
@@ -46,9 +49,20 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
     )
 
 
-def load_windows(store: WindowStore, rows: npt.NDArray[np.int64]) -> WindowArrays:
-    """Read these rows of the index (one modality) into memory, as stored (int16)."""
-    samples, scale, valid = store.gather(rows)
+def load_windows(store: WindowStore, rows: npt.NDArray[np.int64], memory_bytes: int | None = None) -> WindowArrays:
+    """These rows of the index (one modality) for training: in memory where they fit, else mapped and read by batch.
+
+    Args:
+        memory_bytes: most that the samples may take in memory, in bytes; None: half of the machine's.
+    """
+    if memory_bytes is None:
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    on_disk = StoredSamples(store, rows)
+    if 2 * math.prod(on_disk.shape) <= memory_bytes:
+        samples, scale, valid = store.gather(rows)
+    else:
+        samples = cast("npt.NDArray[np.int16]", on_disk)  # training indexes it by rows and asks no more of it
+        scale, valid = store.scale_and_valid(rows)
     index = store.index.iloc[rows]
     bits = index["channel_mask"].to_numpy(np.int64)
     return WindowArrays(
@@ -72,10 +86,9 @@ def window_ids(index: pd.DataFrame) -> npt.NDArray[np.uint64]:
 def window_weights(index: pd.DataFrame, rate_weights: Mapping[int, float]) -> npt.NDArray[np.float64]:
     """float64 (n,), summing to 1: a rate has its share, each record of that rate the same part of it."""
     weights = index["rate_hz"].map(rate_weights).fillna(0.0).to_numpy(np.float64)
-    names = index[["rate_hz", "record"]].astype(str).agg("@".join, axis=1)
-    weights = weights / names.map(names.value_counts()).to_numpy(np.float64)
+    windows = index.groupby(["rate_hz", "record"], observed=True)["start_s"].transform("size")
     records = index.groupby("rate_hz", observed=True)["record"].nunique()
-    weights /= index["rate_hz"].map(records).to_numpy(np.float64)
+    weights = weights / (windows * index["rate_hz"].map(records)).to_numpy(np.float64)
     total = weights.sum()
     if total <= 0:
         rates = sorted(index["rate_hz"].unique().tolist())

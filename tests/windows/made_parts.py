@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from physiopipe.files import atomic_folder
-from physiopipe.recordings.recording import Recording
+from physiopipe.recordings.recording import Recording, Unit
 from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
 
 CHANNELS = ("I", "II", "III")
 PATCHES = 2
 
 
-def counts_of(batch: int, record: int, rate_hz: int, count: int) -> np.ndarray:
+def counts_of(batch: int, record: int, rate_hz: int, count: int, patches: int = PATCHES) -> np.ndarray:
     """Windows whose samples are a function of where they belong."""
     rng = np.random.default_rng([batch, record, rate_hz])
-    return rng.integers(-32768, 32767, (count, len(CHANNELS), PATCHES, 200), dtype=np.int16, endpoint=True)
+    return rng.integers(-32768, 32767, (count, len(CHANNELS), patches, 200), dtype=np.int16, endpoint=True)
 
 
 def write_part(
@@ -24,10 +24,15 @@ def write_part(
     windows_per_record: list[int],
     rates_hz: tuple[int, ...] = (100, 200),
     cohort: str = "challenge",
+    modality: str = "ecg",
+    unit: Unit = "mV",
+    patches: int = PATCHES,
 ) -> Path:
     """A part of as many records as `windows_per_record` is long; the record of no window is rejected."""
     with atomic_folder(folder) as temporary:
-        writer = PartWriter(temporary, PartName(cohort, "ecg", f"b{batch}", f"digest{batch}", False), rates_hz, PATCHES)
+        writer = PartWriter(
+            temporary, PartName(cohort, modality, f"b{batch}", f"digest{batch}", False), rates_hz, patches
+        )
         for number, count in enumerate(windows_per_record):
             name = f"b{batch}r{number}"
             if count == 0:
@@ -37,7 +42,7 @@ def write_part(
                 np.zeros((3, 10), np.float32),
                 500.0,
                 CHANNELS,
-                "mV",
+                unit,
                 "ptb",
                 name,
                 name,
@@ -49,10 +54,10 @@ def write_part(
                     recording,
                     rate,
                     StoredWindows(
-                        counts=counts_of(batch, number, rate, count),
+                        counts=counts_of(batch, number, rate, count, patches),
                         scale=np.full(count, 0.001, np.float32) * (number + 1),
                         start_s=np.arange(count) * 2.0,
-                        valid_patches=np.full(count, PATCHES, np.int16),
+                        valid_patches=np.full(count, patches, np.int16),
                         saturated=np.zeros(count, np.int64),
                         present=np.tile([True, True, number % 2 == 0], (count, 1)),
                         flags={flag: np.full(count, flag == "wander") for flag in QUALITY_FLAGS},

@@ -147,7 +147,7 @@ def test_damaged_shards_are_refused_and_named(tmp_path: Path, damage: str) -> No
         shard.write_bytes(content)
         (array / "zarr.json").unlink()
     store = WindowStore(folder)
-    with pytest.raises(PhysiopipeError, match="part-b1.zarr"):
+    with pytest.raises(PhysiopipeError, match=r"part-b1\.zarr"):
         store.gather(store.rows("ecg", (100,)))
 
 
