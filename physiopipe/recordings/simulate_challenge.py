@@ -36,6 +36,7 @@ class _Shape:
     recorded: str
     gain: str = "1000/mV"
     storage: str = "16+24"
+    before_first: int = 0  # records are numbered on from here, as where two sources share one prefix
 
 
 _SHAPES: dict[Source, _Shape] = {
@@ -43,7 +44,7 @@ _SHAPES: dict[Source, _Shape] = {
     "cpsc_2018": _Shape("A", 500, (6, 60), 50, "12-May-2020 12:33:59"),
     "cpsc_2018_extra": _Shape("Q", 500, (8, 60), 50, "15-May-2020 15:35:30"),
     "georgia": _Shape("E", 500, (5, 10), 60, "05-May-2020 14:50:55", "1000.0(0)/mV", "16x1+24"),
-    "ningbo": _Shape("JS", 500, (10, 10), 50, "25-Mar-2021 22:53:00"),
+    "ningbo": _Shape("JS", 500, (10, 10), 50, "25-Mar-2021 22:53:00", before_first=10_646),
     "ptb": _Shape("S", 1000, (30, 120), 50, "15-May-2020 15:22:05", "1000/mv"),
     "ptb-xl": _Shape("HR", 500, (10, 10), 50, "04-Jun-2020 15:11:55", "1000.0(0)/mv", "16x1+24"),
     "st_petersburg_incart": _Shape("I", 257, (1800, 1800), 50, "15-May-2020 15:33:43"),
@@ -114,7 +115,7 @@ def _record(source: Source, number: int, params: SimulateChallenge) -> tuple[str
     spoil = last >= 3
     if spoil and source == "cpsc_2018" and number == last:
         leads[7, 1000:1250] = WFDB_NO_VALUE
-    name = f"sim_{shape.prefix}{number:05d}"
+    name = f"sim_{shape.prefix}{shape.before_first + number:05d}"
     age, sex = int(rng.integers(18, 90)), ("Female", "Male")[int(rng.integers(2))]
     header = _header(name, shape, leads, age, sex, RHYTHMS[rhythm][0])
     # MATLAB v4: type 30 (little-endian int16 matrix), rows, columns, imaginary part, length of the name, "val"

@@ -23,7 +23,7 @@ from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 from physiopipe.signals.quality import RecordQuality
-from physiopipe.signals.resampling import resample
+from physiopipe.signals.resampling import resample_to_rates
 from physiopipe.signals.windows import cut_windows, quantise
 from physiopipe.windows.part import PartName, PartWriter, StoredWindows
 
@@ -106,8 +106,8 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
         for record, reason in read_rejects(filtered):
             writer.reject(record, reason)
         for recording in tqdm(read_batch(filtered), desc="resample", unit="", disable=None):
-            for rate in params.rates_hz:
-                writer.add(replace(recording, signal=resample(recording.signal, recording.rate_hz, rate), rate_hz=rate))
+            for rate, signal in resample_to_rates(recording.signal, recording.rate_hz, params.rates_hz).items():
+                writer.add(replace(recording, signal=signal, rate_hz=rate))
 
 
 def shard_batch(

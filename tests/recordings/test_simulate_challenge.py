@@ -130,3 +130,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(PhysiopipeError, match=r"thesis\.tex"):
         simulate_challenge(tmp_path, PARAMS)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_no_two_sources_share_a_record_name(tmp_path: Path) -> None:
+    simulate_challenge(tmp_path / "tree", SimulateChallenge(records_per_source=3, max_length_s=6.0))
+    names = [path.stem for path in (tmp_path / "tree").rglob("*.hea")]
+    assert len(names) == len(set(names)) == 24
