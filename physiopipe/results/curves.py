@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from physiopipe.params import Evaluate
 from physiopipe.results.evaluate import REFERENCE, TestSet
 from physiopipe.results.metrics import F64, HEADLINE, LABELS, count_by_subject, subject_aucs
-from physiopipe.results.statistics import SeedPredictions, resample_subjects
+from physiopipe.results.statistics import SeedPredictions, mean_of_defined, resample_subjects
 from physiopipe.results.table1 import title_of
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")  # Okabe and Ito's
@@ -77,10 +77,11 @@ def roc_curves(test: TestSet, settings: Evaluate) -> Figure:
         for i, (name, seeds) in enumerate(shown.items()):
             rows = weights if name == REFERENCE else weights[:1]
             drawn = np.stack([roc_on_grid(one, position, rows) for one in seeds])
-            sensitivity = np.nanmean(drawn, axis=0) if np.isfinite(drawn).any() else drawn[0]
+            sensitivity = mean_of_defined(drawn)
             axes.plot(_GRID, sensitivity[0], label=title_of(name), **_line(name, i))
-            if len(rows) > 1:
-                low, high = np.nanpercentile(sensitivity[1:], tails, axis=0)
+            if len(rows) > 1 and np.isfinite(sensitivity[1:]).all(axis=1).any():
+                defined = sensitivity[1:][np.isfinite(sensitivity[1:]).all(axis=1)]  # not those of a single class
+                low, high = np.percentile(defined, tails, axis=0)
                 axes.fill_between(_GRID, low, high, color=axes.lines[-1].get_color(), alpha=0.18, linewidth=0,
                                   label=f"{title_of(name)}, {settings.confidence:.0%} interval")  # fmt: skip
         axes.set(title=label.capitalize(), xlabel="1 − specificity", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
@@ -156,8 +157,7 @@ def confusion(test: TestSet) -> Figure:
 
 
 def _seed_mean(test: TestSet, name: str, label: int) -> F64:
-    own = np.stack([subject_aucs(_count(test, one, label)) for one in test.methods[name]])
-    return np.array([np.nanmean(column) if np.isfinite(column).any() else np.nan for column in own.T])
+    return mean_of_defined(np.stack([subject_aucs(_count(test, one, label)) for one in test.methods[name]]))
 
 
 def _count(test: TestSet, one: SeedPredictions, label: int) -> Any:

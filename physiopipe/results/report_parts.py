@@ -95,8 +95,16 @@ def pretraining(path: Path) -> str:
 
 def _losses(rows: Mapping[str, Mapping[str, float]]) -> str:
     frame = pd.DataFrame.from_dict({name.replace("_", " "): dict(one) for name, one in rows.items()}, orient="index")
-    frame = frame.rename(columns=lambda name: str(name).replace("_", " ")).map("{:.4f}".format)
+    frame = frame[sorted(frame.columns, key=_loss_order)].map("{:.4f}".format)
+    frame = frame.rename(columns=lambda name: str(name).replace("_", " "))
     return _table(frame.rename_axis("Reconstruction").reset_index())
+
+
+def _loss_order(name: object) -> tuple[bool, float, str]:
+    """The total first, rates by number, the rest by name: JSON keys come sorted as text."""
+    column = str(name)
+    number = column.partition(" ")[0]
+    return column != "total", float(number) if number.isdigit() else 0.0, column
 
 
 def composition(cohort: str, index: pd.DataFrame, params: Params) -> str:

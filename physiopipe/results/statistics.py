@@ -93,7 +93,7 @@ def estimate(seeds: Sequence[SeedPredictions], weights: F64, confidence: float) 
     for position, label in enumerate(LABELS):
         by_seed = [weighted_metrics(table, each) for each in counts[position]]
         for metric in METRICS:
-            resampled[label][metric] = _nanmean(np.stack([one[metric] for one in by_seed]))
+            resampled[label][metric] = mean_of_defined(np.stack([one[metric] for one in by_seed]))
         contribution += _nanmean_contribution(np.stack([subject_aucs(each) for each in counts[position]]))
     for metric in METRICS:
         resampled[MEAN][metric] = mean_of_labels({label: resampled[label][metric] for label in LABELS})
@@ -191,7 +191,7 @@ def _counts(one: SeedPredictions, label: int, subjects: int) -> SubjectCounts:
     )
 
 
-def _nanmean(by_seed: F64) -> F64:
+def mean_of_defined(by_seed: F64) -> F64:
     """Mean over the first axis of what is defined; NaN where nothing is."""
     finite = np.isfinite(by_seed)
     number, total = finite.sum(axis=0), np.where(finite, by_seed, 0).sum(axis=0)

@@ -4,7 +4,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from made_up_predictions import make_params, make_predictions, seed_predictions
+from made_up_predictions import make_params, make_predictions, seed_predictions, write_predictions_of_all
 from PIL import Image
 from sklearn.metrics import roc_curve
 
@@ -39,8 +39,18 @@ def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(study: tuple[Pa
             assert pixels.std() > 5  # something is drawn
 
 
-def test_roc_goes_through_scikit_learns(study: tuple[Path, Path]) -> None:
-    del study
+@pytest.mark.filterwarnings("error")
+def test_two_test_subjects_of_few_clips_are_enough(study: tuple[Path, Path]) -> None:
+    """Resamples of one class alone, labels without a low clip: nothing is drawn from them, nothing fails."""
+    results, windows = study
+    write_predictions_of_all(results / "predictions", (0,), subjects=2, clips=4)
+    params = make_params(seeds=[0])
+    evaluate(results / "predictions", params, results)
+    make_figures(results, windows, params)
+    assert (results / "figures" / "roc.png").exists()
+
+
+def test_roc_goes_through_scikit_learns() -> None:
     frame = make_predictions("ours", (0,), 12, 18, 0.8)
     (one,) = seed_predictions(frame)
     drawn = roc_on_grid(one, 1, np.ones((1, 12)))[0]
