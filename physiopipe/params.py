@@ -169,7 +169,7 @@ class Quality(Section):
     flat_peak_to_peak: Positive = Field(0.01, description="a lead whose range stays under this is flat, stored unit")
     amplitude_limit: Positive = Field(10.0, description="an absolute value above this is flagged, stored unit")
     clipping_share: Share = Field(0.02, description="share of samples at a lead's extremes: clipping")
-    wander_share: Share = Field(0.5, description="share of raw power under 0.5 Hz: baseline wander")
+    wander_share: Share = Field(0.8, description="share of raw power under 0.5 Hz: baseline wander")
     mains_share: Share = Field(0.2, description="share of raw power within 1 Hz of the mains: noise")
 
 
@@ -291,6 +291,9 @@ class Finetune(Section):
     high_from: Literal[3, 4] = Field(3, description="ratings from here on are high (paper: 3; DREAMER's authors: 4)")
     pooling: Literal["channels_and_patches", "channels"] = Field(
         "channels_and_patches", description="what an encoder's output is averaged over: 200-d, or 2000-d a modality"
+    )
+    standardise: bool = Field(
+        True, description="z-score embeddings by the training subjects' windows before the head; the paper says nothing"
     )
     frozen: bool = Field(True, description="train the head alone on embeddings computed once, or everything")
     epochs: Count = Field(10, description="passes over the training windows")
