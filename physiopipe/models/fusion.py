@@ -56,24 +56,32 @@ class LabelHeads(nn.Module):
         return torch.cat([head(scaled) for head in self.heads], dim=1)
 
 
-class Fusion(nn.Module):
-    """EEG encoder and ECG encoder, pooled, concatenated, three heads; trained end to end."""
+class TwoEncoders(nn.Module):
+    """EEG encoder and ECG encoder: windows to fused embeddings (eq. 6-8)."""
 
-    def __init__(self, eeg: CrissCrossEncoder, ecg: CrissCrossEncoder, heads: LabelHeads, pooling: Pooling) -> None:
+    def __init__(self, eeg: CrissCrossEncoder, ecg: CrissCrossEncoder, pooling: Pooling) -> None:
         super().__init__()
         self.eeg = eeg
         self.ecg = ecg
-        self.heads = heads
         self.pooling: Pooling = pooling
 
-    def embed(self, eeg: Tensor, ecg: Tensor, eeg_valid: Tensor, ecg_valid: Tensor) -> Tensor:
-        """Fused embedding (B, 2d): EEG first, then ECG."""
+    def forward(self, eeg: Tensor, ecg: Tensor, eeg_valid: Tensor, ecg_valid: Tensor) -> Tensor:
+        """Embedding (B, 2d), EEG first, of EEG (B, 14, P, 200) and ECG (B, 2, P, 200); valid entries are (B, C, P)."""
         parts = (embed(self.eeg, eeg, eeg_valid, self.pooling), embed(self.ecg, ecg, ecg_valid, self.pooling))
         return torch.cat(parts, dim=1)
 
+
+class Fusion(nn.Module):
+    """Two encoders and the heads on their fused embedding (eq. 9); trained end to end."""
+
+    def __init__(self, encoders: TwoEncoders, heads: LabelHeads) -> None:
+        super().__init__()
+        self.encoders = encoders
+        self.heads = heads
+
     def forward(self, eeg: Tensor, ecg: Tensor, eeg_valid: Tensor, ecg_valid: Tensor) -> Tensor:
-        """Logits (B, 3) of EEG (B, 14, P, 200) and ECG (B, 2, P, 200) windows and their valid entries (B, C, P)."""
-        logits: Tensor = self.heads(self.embed(eeg, ecg, eeg_valid, ecg_valid))
+        """Logits (B, 3) of windows as `TwoEncoders` takes them."""
+        logits: Tensor = self.heads(self.encoders(eeg, ecg, eeg_valid, ecg_valid))
         return logits
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.fusion import Fusion, LabelHeads, embed, in_blocks, valid_entries
+from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders, embed, in_blocks, valid_entries
 from physiopipe.params import Encoder, Finetune
 from physiopipe.training.finetune import LabelledWindows, mean_auc, probabilities, train
 
@@ -170,10 +170,10 @@ def test_valid_entries_follow_channels_and_patches() -> None:
 
 def test_end_to_end_trains_both_encoders_and_agrees_with_its_parts() -> None:
     inputs = random_windows(batch=8)
-    model = Fusion(encoder(1), encoder(2), heads(80), "channels_and_patches").eval()
+    model = Fusion(TwoEncoders(encoder(1), encoder(2), "channels_and_patches"), heads(80)).eval()
     with torch.inference_mode():
         whole = model(*inputs)
-        parts = model.heads(model.embed(*inputs))
+        parts = model.heads(model.encoders(*inputs))
         blocks = in_blocks(model, inputs, 3, CPU)
     torch.testing.assert_close(whole, parts)
     torch.testing.assert_close(whole, blocks, rtol=1e-4, atol=1e-5)
@@ -181,8 +181,9 @@ def test_end_to_end_trains_both_encoders_and_agrees_with_its_parts() -> None:
     labels = torch.randint(0, 2, (8, 3), generator=torch.Generator().manual_seed(1)).float()
     windows = LabelledWindows(inputs, labels, np.arange(8))
     train(model, windows, windows, Finetune(epochs=1), 0, CPU)
-    changed = {name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"eeg", "ecg", "heads"}
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    for part in ("encoders.eeg.encoder", "encoders.ecg.encoder", "encoders.eeg.patch_embedding", "heads.heads.2"):
+        assert any(name.startswith(part) for name in changed), part
 
 
 def test_heads_take_the_scale_of_the_training_embeddings() -> None:

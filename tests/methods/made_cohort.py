@@ -1,0 +1,71 @@
+"""A small cohort stored for real: parts, collected, with its index and manifest."""
+
+from pathlib import Path
+
+import numpy as np
+
+from physiopipe.files import atomic_folder
+from physiopipe.methods.base import LABELS, ClipData
+from physiopipe.recordings.recording import Recording
+from physiopipe.windows.collect import collect_cohort
+from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
+
+WINDOW_S = 10.0
+
+
+def store_cohort(
+    folder: Path,
+    clips: ClipData,
+    *,
+    ratings: np.ndarray | None = None,
+    left_out: tuple[tuple[str, str, int], ...] = (),
+    ecg_delay_s: float = 0.005,
+    simulated: bool = True,
+) -> Path:
+    """Store `clips` as the cohort `dreamer`.
+
+    Args:
+        ratings: (n, 3), 1..5; by default 2 for low and 4 for high.
+        left_out: (modality, subject, clip) that are not stored.
+        ecg_delay_s: by how much the ECG windows start later: rounding at another rate.
+    """
+    ratings = 2.0 + 2.0 * clips.labels if ratings is None else ratings
+    parts = []
+    for modality, windows, present in (
+        ("eeg", clips.eeg, clips.eeg_present),
+        ("ecg", clips.ecg, clips.ecg_present),
+    ):
+        part = folder / "parts" / modality
+        with atomic_folder(part) as temporary:
+            name = PartName("dreamer", modality, f"dreamer.{modality}", f"digest-{modality}", simulated)
+            writer = PartWriter(temporary, name, (200,), windows.shape[2])
+            for row in range(len(clips)):
+                if (modality, str(clips.subjects[row]), int(clips.clips[row])) in left_out:
+                    continue
+                mine = np.flatnonzero(clips.clip_of == row)
+                scale = np.abs(windows[mine]).max(axis=(1, 2, 3)) / 32767
+                recording = Recording(
+                    np.zeros((windows.shape[1], 1), np.float32),
+                    200.0,
+                    tuple(f"c{i}" for i in range(windows.shape[1])),
+                    "uV" if modality == "eeg" else "unspecified",
+                    "dreamer",
+                    f"{clips.subjects[row]}_c{clips.clips[row]:02d}_{modality}",
+                    str(clips.subjects[row]),
+                    int(clips.clips[row]),
+                    dict(zip(LABELS, ratings[row].tolist(), strict=True)),
+                )
+                stored = StoredWindows(
+                    counts=np.round(windows[mine] / scale[:, None, None, None]).astype(np.int16),
+                    scale=scale.astype(np.float32),
+                    start_s=5.0 + WINDOW_S * np.arange(len(mine)) + (ecg_delay_s if modality == "ecg" else 0.0),
+                    valid_patches=clips.valid_patches[mine].astype(np.int16),
+                    saturated=np.zeros(len(mine), np.int64),
+                    present=present[mine],
+                    flags={flag: np.zeros(len(mine), bool) for flag in QUALITY_FLAGS},
+                )
+                writer.add(recording, 200, stored)
+            writer.finish()
+        parts.append(part)
+    collect_cohort("dreamer", parts, folder / "windows", {})
+    return folder / "windows"
