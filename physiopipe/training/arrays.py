@@ -1,0 +1,76 @@
+"""The windows that training reads, as plain arrays in memory, and a batch of them on a device."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from physiopipe.files import sha256_json
+from physiopipe.models.masking import valid_patch_mask
+from physiopipe.models.normalisation import Normalisation, normalised
+
+_DIGEST_WINDOWS = 64  # windows whose samples enter the digest: enough to tell one filter's output from another's
+
+
+@dataclass(frozen=True)
+class WindowArrays:
+    """n windows of C channels and P patches of 200 samples.
+
+    Attributes:
+        samples: int16 (n, C, P, 200); anything that numpy indexes by rows, a memory map included.
+        scale: float32 (n,), one unit of `samples` in the stored unit.
+        valid_patches: (n,), leading patches that hold signal.
+        channel_mask: bool (n, C), False where a channel is missing or flat.
+        rate_hz: (n,).
+        window_id: uint64 (n,), what the masks of a window are keyed by: its identity, not its place.
+        source: (n,), name of the source folder.
+    """
+
+    samples: npt.NDArray[np.int16]
+    scale: npt.NDArray[np.float32]
+    valid_patches: npt.NDArray[Any]
+    channel_mask: npt.NDArray[np.bool_]
+    rate_hz: npt.NDArray[Any]
+    window_id: npt.NDArray[np.uint64]
+    source: npt.NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def digest(self) -> str:
+        """A name for this data: sha256 over everything but the samples, and over some of those."""
+        some = self.samples[:: max(1, len(self) // _DIGEST_WINDOWS)]
+        arrays = {"samples": some, "source": np.asarray(self.source, dtype=np.str_).astype("S")}
+        for name in ("scale", "valid_patches", "channel_mask", "rate_hz", "window_id"):
+            arrays[name] = getattr(self, name)
+        return sha256_json({name: [list(a.shape), _sha256(a)] for name, a in arrays.items()})
+
+
+class Batch(NamedTuple):
+    """Windows on a device: x float32 (B, C, P, 200), valid bool (B, C, P), window_id int64 (B,)."""
+
+    x: Tensor
+    valid: Tensor
+    window_id: Tensor
+
+
+def load_batch(windows: WindowArrays, rows: npt.NDArray[Any], how: Normalisation, device: torch.device) -> Batch:
+    """The windows of these rows, normalised on the device."""
+
+    def moved(array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+
+    samples = moved(windows.samples[rows])
+    valid = valid_patch_mask(
+        moved(windows.channel_mask[rows]), moved(windows.valid_patches[rows].astype(np.int64)), samples.shape[2]
+    )
+    x = normalised(samples, moved(windows.scale[rows]), valid, how)
+    return Batch(x, valid, moved(windows.window_id[rows].view(np.int64)))
+
+
+def _sha256(array: npt.NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -1,0 +1,96 @@
+"""Reconstruction loss on held-out windows, whole and by rate and source; of the encoder, and without learning."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from physiopipe.models.baselines import BASELINES
+from physiopipe.models.encoder import CrissCrossEncoder
+from physiopipe.models.losses import combine, named_terms, part_sums, part_targets
+from physiopipe.models.masking import Masks, draw_masks
+from physiopipe.params import Pretrain
+from physiopipe.training.arrays import WindowArrays, load_batch
+
+HELD_OUT_STEP = -1  # keys the masks of evaluation: the same ones at every epoch, none of training's
+
+Reconstruct = Callable[[Tensor, Masks], Tensor]
+WindowParts = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # sums and counts, (4, n) each
+
+
+def window_parts(
+    reconstruct: Reconstruct,
+    windows: WindowArrays,
+    params: Pretrain,
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+) -> WindowParts | None:
+    """Sums and counts of the loss's parts for each window, (4, n); None if `stop()` became true on the way."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(windows), params.batch_size):
+            if stop():
+                return None
+            rows = np.arange(start, min(start + params.batch_size, len(windows)))
+            batch = load_batch(windows, rows, params.normalisation, device)
+            masks = draw_masks(params.masking, params.seed, HELD_OUT_STEP, batch.window_id, batch.valid)
+            parts = part_sums(reconstruct(batch.x, masks), batch.x, part_targets(masks, params.objective))
+            found.append(torch.stack(parts).double().cpu().numpy())
+    sums, counts = np.concatenate(found, axis=-1)
+    return sums, counts
+
+
+def encoder_parts(
+    encoder: CrissCrossEncoder,
+    windows: WindowArrays,
+    params: Pretrain,
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+) -> WindowParts | None:
+    """`window_parts` of the encoder in evaluation mode; its mode is put back."""
+    training = encoder.training
+    encoder.eval()
+    try:
+        return window_parts(lambda x, masks: encoder(x, masks.replaced), windows, params, device, stop)
+    finally:
+        encoder.train(training)
+
+
+def baseline_parts(name: str, windows: WindowArrays, params: Pretrain) -> WindowParts:
+    """`window_parts` of a reconstruction without learning, on the same masks, by its name in BASELINES."""
+    parts = window_parts(BASELINES[name], windows, params, torch.device("cpu"))
+    assert parts is not None  # nothing asked it to stop
+    return parts
+
+
+def by_group(
+    parts: WindowParts, windows: WindowArrays, params: Pretrain
+) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Terms of the loss as (rate_hz, source, terms): all windows ("" and ""), each rate, each source, in order."""
+    sums, counts = parts
+
+    def terms(chosen: Any) -> dict[str, float]:
+        sum_of_chosen, count_of_chosen = (torch.from_numpy(part[:, chosen].sum(-1)) for part in (sums, counts))
+        return dict(named_terms(combine(sum_of_chosen, count_of_chosen, params.objective)))
+
+    yield "", "", terms(slice(None))
+    for rate in np.unique(windows.rate_hz):
+        yield f"{rate:g}", "", terms(windows.rate_hz == rate)
+    for source in np.unique(windows.source):
+        yield "", str(source), terms(windows.source == source)
+
+
+def nested(parts: WindowParts, windows: WindowArrays, params: Pretrain) -> dict[str, Any]:
+    """The same as one JSON value: terms of all windows, and totals `by_rate_hz` and `by_source`."""
+    content: dict[str, Any] = {}
+    for rate, source, terms in by_group(parts, windows, params):
+        if rate:
+            content.setdefault("by_rate_hz", {})[rate] = terms["total"]
+        elif source:
+            content.setdefault("by_source", {})[source] = terms["total"]
+        else:
+            content.update(terms)
+    return content

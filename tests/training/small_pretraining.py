@@ -1,0 +1,84 @@
+"""A pretraining of seconds on waves of known shape; run as a script by the tests that kill it."""
+
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physiopipe.params import Encoder, Pretrain, Run
+from physiopipe.training.arrays import WindowArrays
+from physiopipe.training.pretrain import PretrainFiles, pretrain
+
+SMALL = Encoder(layers=1, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
+PARAMS = Pretrain(encoder=SMALL, epochs=3, batch_size=8, warmup_steps=4, learning_rate=3e-3)
+
+
+def waves(count: int, seed: int, channels: int = 4, patches: int = 4) -> WindowArrays:
+    """Sums of two sines, a different phase in each channel; some padding, some missing channels."""
+    random = np.random.default_rng(seed)
+    t = np.arange(patches * 200) / 200
+    frequency, phase = random.uniform(0.5, 3, (count, 1, 1)), random.uniform(0, 6, (count, channels, 1))
+    signal = np.sin(2 * np.pi * frequency * t + phase) + 0.3 * np.sin(4 * np.pi * frequency * t + 2 * phase)
+    samples = (signal * 1000).astype(np.int16).reshape(count, channels, patches, 200)
+    valid = random.integers(patches - 1, patches + 1, count)
+    present = random.random((count, channels)) < 0.9
+    present[:, 0] = True
+    samples[np.arange(patches) >= valid[:, None, None] * np.ones((1, channels, 1))] = 0
+    samples[~present] = 0
+    return WindowArrays(
+        samples=samples,
+        scale=np.full(count, 0.001, np.float32),
+        valid_patches=valid.astype(np.int16),
+        channel_mask=present,
+        rate_hz=random.choice([100, 200], count),
+        window_id=random.integers(0, 2**64, count, dtype=np.uint64),
+        source=random.choice(np.array(["georgia", "ptb"]), count),
+    )
+
+
+def order(epoch: int) -> np.ndarray:
+    return np.random.default_rng([7, epoch]).permutation(75)  # 10 steps an epoch, the last one short
+
+
+def files_in(folder: Path) -> PretrainFiles:
+    return PretrainFiles(folder / "encoder.safetensors", folder / "loss.csv", folder / "metrics.json")
+
+
+def run_in(folder: Path, params: Pretrain = PARAMS, save_every_s: float = 0.0, **changes: Any) -> dict[str, Any]:
+    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"))
+    arguments = {"train": waves(75, 1), "order": order, "held_out": waves(30, 2), "provenance": {"leads": "a b c d"}}
+    arguments.update(changes)
+    return pretrain(params=params, run=run, files=files_in(folder), save_every_s=save_every_s, **arguments)
+
+
+class SignalledSamples(np.ndarray):
+    """Samples that send this process a signal, `delay_s` after the batch numbered `batches` has been read."""
+
+    number, batches, delay_s = signal.SIGKILL, 0, 0.0
+
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, np.ndarray):
+            SignalledSamples.batches -= 1
+            if SignalledSamples.batches == 0:
+                threading.Timer(self.delay_s, os.kill, (os.getpid(), self.number)).start()
+        return np.asarray(self)[rows]
+
+
+def main() -> None:
+    """Arguments: folder, and where the run is to be disturbed: signal, batches, delay in seconds."""
+    folder, *disturbance = sys.argv[1:]
+    train = waves(75, 1)
+    if disturbance:
+        SignalledSamples.number = signal.Signals(int(disturbance[0]))
+        SignalledSamples.batches, SignalledSamples.delay_s = int(disturbance[1]), float(disturbance[2])
+        train = dataclasses.replace(train, samples=train.samples.view(SignalledSamples))
+    run_in(Path(folder), train=train)
+
+
+if __name__ == "__main__":
+    main()
