@@ -11,5 +11,8 @@ rule collect:
     log:
         "logs/collect/{cohort}.log",
     priority: 4
+    resources:
+        mem_mb=more(2000),
+        runtime=more(60),
     shell:
         "physiopipe collect --params params.yaml --cohort {wildcards.cohort} 2>&1 | tee {log}"

@@ -7,7 +7,9 @@ from physiopipe.params import load_params
 
 PARAMS = load_params(Path("params.yaml"))
 COHORTS = list(plan.MODALITIES)
-plan.write_stamps(PARAMS)
+# A job's own Snakemake, on another node, reads the stamps and leaves them alone
+if workflow.is_main_process:
+    plan.write_stamps(PARAMS)
 
 
 wildcard_constraints:
@@ -15,6 +17,11 @@ wildcard_constraints:
     modality="ecg|eeg",
     batch=r"[a-z0-9_.\-]+",
     digest=r"[0-9a-f]+",
+
+
+def more(amount):
+    """MB or minutes that a job asks a cluster for; each retry asks for as much again."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def simulated_input(wildcards):

@@ -14,6 +14,9 @@ rule simulate:
         "data/simulated/{cohort}/{last,SHA256SUMS.txt|DREAMER.mat}",
     log:
         "logs/simulate/{cohort}-{last}.log",
+    resources:
+        mem_mb=more(2000),
+        runtime=more(60),
     shell:
         "physiopipe simulate --params params.yaml --cohort {wildcards.cohort} 2>&1 | tee {log}"
 
@@ -53,6 +56,7 @@ rule unpack:
     log:
         "logs/unpack/{batch}-{digest}.log",
     resources:
-        mem_mb=2000,
+        mem_mb=more(2000),
+        runtime=more(60),
     shell:
         "physiopipe unpack --params params.yaml --eeg {output.eeg} --ecg {output.ecg} 2>&1 | tee {log}"

@@ -11,7 +11,8 @@ rule filter:
         "logs/filter/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 1
     resources:
-        mem_mb=1000,
+        mem_mb=more(1500),
+        runtime=more(30),
     shell:
         "physiopipe filter --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
         " --batch {wildcards.batch} --recordings {input.recordings} --output {output} 2>&1 | tee {log}"
@@ -27,7 +28,8 @@ rule resample:
         "logs/resample/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 2
     resources:
-        mem_mb=1000,
+        mem_mb=more(1500),
+        runtime=more(30),
     shell:
         "physiopipe resample --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
         " --filtered {input.filtered} --output {output} 2>&1 | tee {log}"
@@ -44,7 +46,8 @@ rule shard:
         "logs/shard/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 3
     resources:
-        mem_mb=1000,
+        mem_mb=more(1500),
+        runtime=more(30),
     shell:
         "physiopipe shard --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
         " --batch {wildcards.batch} --recordings {input.recordings} --resampled {input.resampled}"
