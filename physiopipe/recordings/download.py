@@ -5,7 +5,6 @@ lock on one of that many slot files while its connection lives. Light imports: e
 """
 
 import fcntl
-import os
 import queue
 import shutil
 import threading
@@ -76,12 +75,25 @@ def download_batch(
     return reasons
 
 
-def read_download(stamp: Path) -> Downloaded:
-    """Read the stamp of a finished download."""
+def read_download(stamp: Path, raw_root: Path | None = None) -> Downloaded:
+    """Read the stamp of a finished download; with `raw_root`, its files must still be there with their sizes.
+
+    Raises:
+        PhysiopipeError: no such stamp, or a file was removed or changed since: a record that was downloaded must not
+            turn into a rejected one.
+    """
+    content = read_json(stamp)
     try:
-        return _parse(read_json(stamp))
-    except (KeyError, TypeError, ValueError):
+        gone = None if raw_root is None else _first_changed(content["files"], raw_root)
+        downloaded = _parse(content)
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise PhysiopipeError(f"{stamp} is not the stamp of a download: delete it and run again.") from None
+    if gone is not None:
+        raise PhysiopipeError(
+            f"{gone} was removed or changed since it was downloaded, so {stamp} no longer holds: delete {stamp} and "
+            "run again, and what is missing is fetched."
+        )
+    return downloaded
 
 
 @contextmanager
@@ -198,14 +210,23 @@ def _finished(stamp: Path, listed: str, raw_root: Path) -> Downloaded | None:
         return None
     try:
         content = read_json(stamp)
-        if content["listed"] != listed:
+        if content["listed"] != listed or _first_changed(content["files"], raw_root) is not None:
             return None
-        for relative, size in content["files"].items():
-            if os.stat(raw_root / relative).st_size != size:  # noqa: PTH116 - a Path for each would double the time
-                return None
         return _parse(content)
-    except (PhysiopipeError, OSError, KeyError, TypeError, ValueError, AttributeError):
+    except (PhysiopipeError, KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _first_changed(sizes: dict[str, int], raw_root: Path) -> Path | None:
+    """The first file of a stamp that is not there with its size."""
+    for relative, size in sizes.items():
+        path = raw_root / relative
+        try:
+            if path.stat().st_size != size:
+                return path
+        except OSError:
+            return path
+    return None
 
 
 def _parse(content: Any) -> Downloaded:

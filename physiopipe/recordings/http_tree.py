@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FIRST_WAIT_S = 1.0  # then doubled from try to try, never above the time-out
 LONGEST_RETRY_AFTER_S = 600.0
+_BLOCK_BYTES = 4096  # small: what a broken connection had sent of the last block is lost
 
 
 class _TryAgain(Exception):  # noqa: N818 - always caught here
@@ -109,7 +110,7 @@ class _HttpConnection(Connection):
                 if self._answers_with_a_body(response, url, sink, offset):
                     expected = response.headers.get("Content-Length", "")
                     begin = sink.tell()
-                    for block in response.iter_content(1 << 16):
+                    for block in response.iter_content(_BLOCK_BYTES):
                         sink.write(block)
                     received = sink.tell() - begin
                     encoded = "Content-Encoding" in response.headers
@@ -165,4 +166,6 @@ def _plain(error: Exception, silence_s: float) -> str:
     for known in ("Name or service not known", "Temporary failure in name resolution", "Connection refused"):
         if known in text:
             return f"the host cannot be reached ({known.lower()})"
+    if "IncompleteRead" in text or "RemoteDisconnected" in text or "Connection reset" in text:
+        return "the server closed the connection before the end"
     return f"the connection broke ({type(error).__name__}: {text[:200]})"
