@@ -5,6 +5,7 @@ equal recordings are equal bytes. Signals are written and read one at a time: me
 """
 
 import json
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from physiopipe.recordings.recording import Recording
 
 _FORMAT = 1
 _META = "meta.json"
+_DAMAGE = (zipfile.BadZipFile, KeyError, ValueError, EOFError, RuntimeError, OverflowError, OSError, struct.error)
 _META_FIELDS = tuple(f.name for f in fields(Recording) if f.name != "signal")
 
 
@@ -74,7 +76,7 @@ def read_batch(path: Path) -> Iterator[Recording]:
                 with archive.open(f"{number:06d}.npy") as member:
                     signal: npt.NDArray[np.float32] = read_array(member, allow_pickle=False)  # type: ignore[no-untyped-call]
                     member.read(1)  # at its end zipfile compares the checksum
-            except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+            except _DAMAGE as error:
                 raise _damaged(path, error) from None
             known: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value for key, value in meta.items()
@@ -93,14 +95,14 @@ def _open(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
         raise PhysiopipeError(f"{path} is missing: run the step that writes it first (snakemake does).") from None
-    except zipfile.BadZipFile as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from None
 
 
 def _meta(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     try:
         meta: dict[str, Any] = json.loads(archive.read(_META))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from None
     if meta.get("format") != _FORMAT:
         raise _damaged(path, ValueError(f"format {meta.get('format')!r}, expected {_FORMAT}"))

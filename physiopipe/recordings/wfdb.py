@@ -179,7 +179,7 @@ def _read(path: Path, least: int, most: int) -> bytes:
         raise PhysiopipeError(
             f"{path} cannot be read ({error.strerror}): the disk or its permissions need a look, then run again."
         ) from None
-    if len(content) != found.st_size:
+    if not least <= found.st_size == len(content) <= most:
         wanted = f"{most}" if least == most else f"at most {most}"
         raise RejectedRecord(f"{path.name} holds {found.st_size} bytes, expected {wanted}")
     return content
