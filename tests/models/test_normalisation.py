@@ -1,11 +1,14 @@
 """Stored windows reach the encoder scaled, with padding, missing and flat leads exactly 0."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from physiopipe.models.masking import valid_patch_mask
 from physiopipe.models.normalisation import normalised
+from physiopipe.signals.windows import normalise
 
 
 @pytest.fixture
@@ -33,11 +36,19 @@ def test_lead_zscore(stored: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) ->
 
 def test_record_zscore_keeps_the_leads_relative_sizes(stored: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
     x = normalised(*stored, "record_zscore")
-    present = stored[0][:, [0, 2, 3], :3].reshape(3, -1).numpy().astype(np.float64)
+    present = stored[0][:, [0, 3], :3].reshape(3, -1).numpy().astype(np.float64)
     expected = (present - present.mean(1, keepdims=True)) / present.std(1, keepdims=True)
-    np.testing.assert_allclose(x[:, [0, 2, 3], :3].reshape(3, -1), expected, atol=1e-5)
+    np.testing.assert_allclose(x[:, [0, 3], :3].reshape(3, -1), expected, atol=1e-5)
     assert not x[:, 1].any()
+    assert not x[:, 2].any()
     assert not x[:, :, 3:].any()
+
+
+@pytest.mark.parametrize("how", ["lead_zscore", "record_zscore", "millivolt"])
+def test_agrees_with_signal_processing(stored: tuple[torch.Tensor, torch.Tensor, torch.Tensor], how: Any) -> None:
+    """What training sees is what `physiopipe.signals` defines."""
+    expected = normalise(stored[0].numpy() * np.float32(0.001), np.array([3, 3, 3]), how)
+    np.testing.assert_allclose(normalised(*stored, how), expected, atol=2e-5)
 
 
 def test_millivolt(stored: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
@@ -47,7 +58,7 @@ def test_millivolt(stored: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> N
 
 
 @pytest.mark.parametrize("how", ["lead_zscore", "record_zscore", "millivolt"])
-def test_a_window_without_signal_is_zero_not_nan(how: str) -> None:
+def test_a_window_without_signal_is_zero_not_nan(how: Any) -> None:
     samples = torch.full((1, 2, 2, 200), 7, dtype=torch.int16)
-    x = normalised(samples, torch.ones(1), torch.zeros(1, 2, 2, dtype=torch.bool), how)  # type: ignore[arg-type]
+    x = normalised(samples, torch.ones(1), torch.zeros(1, 2, 2, dtype=torch.bool), how)
     assert not x.any()
