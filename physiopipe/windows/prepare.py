@@ -54,14 +54,19 @@ def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterato
         yield from (Rejected(*row) for row in read_rejects(recordings))
         yield from read_batch(recordings)
         return
-    missing = dict(read_download(recordings).rejected)
+    missing = dict(read_download(recordings, raw_folder).rejected)
     for record in batch.records:
         if record in missing:
             yield Rejected(record, missing[record])
             continue
         try:
-            yield _in_clinical_order(read_challenge_record(raw_folder / batch.folder / f"{record}.hea", batch.source))
-        except (RejectedRecord, PhysiopipeError) as error:
+            recording = read_challenge_record(raw_folder / batch.folder / f"{record}.hea", batch.source)
+        except RejectedRecord as error:
+            yield Rejected(record, error.reason)
+            continue
+        try:
+            yield _in_clinical_order(recording)
+        except PhysiopipeError as error:
             yield Rejected(record, str(error))
 
 

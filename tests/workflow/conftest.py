@@ -33,7 +33,7 @@ class Study:
     def run(self, *command: str, expect: int = 0, timeout_s: float = 400) -> str:
         """Run a command here; its output, once its exit code was as expected."""
         done = subprocess.run(
-            command, cwd=self.folder, env=environment(), text=True, timeout=timeout_s,
+            command, cwd=self.folder, env=environment(self.folder), text=True, timeout=timeout_s,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         assert done.returncode == expect, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}"
@@ -42,7 +42,7 @@ class Study:
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start a command as the leader of a process group, so that all of it can be killed."""
         return subprocess.Popen(
-            command, cwd=self.folder, env=environment(), text=True,
+            command, cwd=self.folder, env=environment(self.folder), text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
@@ -62,11 +62,12 @@ class Study:
         }
 
 
-def environment() -> dict[str, str]:
-    """This process's environment with the tools of its own installation first."""
+def environment(folder: Path) -> dict[str, str]:
+    """This process's environment with the tools of its own installation first, and the package of the study."""
     tools = str(Path(sys.executable).parent)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "SNAKEMAKE_"))}
-    return kept | {"PATH": tools + os.pathsep + os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1"}
+    search = {"PATH": tools + os.pathsep + os.environ["PATH"], "PYTHONPATH": str(folder)}
+    return kept | search | {"OPENBLAS_NUM_THREADS": "1"}
 
 
 def kill(process: "subprocess.Popen[str]") -> None:

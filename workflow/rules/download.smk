@@ -47,14 +47,15 @@ rule download:
 
 
 rule unpack:
-    """Read DREAMER.mat once, into one file of recordings for each modality."""
+    """Read DREAMER.mat once, into one file of recordings for each modality; kept, so that a changed filter of one
+    modality does not read it again."""
     input:
         ancient("data/plan/dreamer/batches.csv"),
     output:
-        eeg=temp("data/work/unpacked/dreamer-eeg/{batch}/{digest}.npz"),
-        ecg=temp("data/work/unpacked/dreamer-ecg/{batch}/{digest}.npz"),
+        eeg="data/raw/dreamer-unpacked/{digest}/eeg.npz",
+        ecg="data/raw/dreamer-unpacked/{digest}/ecg.npz",
     log:
-        "logs/unpack/{batch}-{digest}.log",
+        "logs/unpack/{digest}.log",
     resources:
         mem_mb=more(2000),
         runtime=more(60),

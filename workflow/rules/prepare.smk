@@ -4,7 +4,7 @@
 rule filter:
     """Leads in order, band-pass and notch at the recording's own rate."""
     input:
-        recordings=recordings_input,
+        recordings=ancient(recordings_input),
     output:
         temp("data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz"),
     log:
@@ -38,7 +38,7 @@ rule resample:
 rule shard:
     """Windows, quality flags, index and Zarr arrays of one part."""
     input:
-        recordings=recordings_input,
+        recordings=ancient(recordings_input),
         resampled="data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz",
     output:
         "data/parts/{cohort}-{modality}/{batch}/{digest}/part.json",

@@ -1,0 +1,151 @@
+"""Preparing records: ours against the way a user would write it. One process, one thread, CPU time, rounds in turn.
+
+Ours is what the rules run: read, lead order, filter, four rates, windows, quality flags, int16, store, index and
+checksums, through the temporary files between rules. The plain way reads with wfdb, filters and resamples with scipy
+in float64, cuts whole windows and writes them with zarr's defaults; it does not flag, index or check anything.
+
+    python benchmarks/prepare.py [--rounds 5] [--records 166]
+
+Last line: JSON {"records_per_s", "plain_records_per_s", "ratio", "peak_rss_mib"}.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS"):
+    os.environ[name] = "1"
+
+import numpy as np
+import wfdb
+import zarr
+from records import benchmark_batches, benchmark_tree
+from scipy import signal
+
+from physiopipe.files import write_json
+from physiopipe.params import Params
+from physiopipe.recordings.tree import Batch
+from physiopipe.windows.part import PartName
+from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch, shard_batch
+
+RATES_HZ = (100, 200, 500, 1000)
+PARAMS = Params()
+
+
+def ours(batch: Batch, tree: Path, scratch: Path, stage_s: Counter[str]) -> None:
+    """One batch through the functions behind `filter`, `resample` and `shard`."""
+    stamp = scratch / "stamp.json"
+    write_json(stamp, {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
+    steps = {
+        "filter": lambda: filter_batch(
+            read_recordings(stamp, batch, tree), scratch / "filtered.npz", PARAMS.filter.challenge.ecg
+        ),
+        "resample": lambda: resample_batch(
+            scratch / "filtered.npz", scratch / "resampled.npz", PARAMS.resample.challenge.ecg
+        ),
+        "shard": lambda: shard_batch(
+            read_recordings(stamp, batch, tree),
+            scratch / "resampled.npz",
+            scratch / "part",
+            PartName("challenge", "ecg", batch.name, "benchmark", False),
+            RATES_HZ,
+            PARAMS.shard.challenge.ecg,
+            PARAMS.filter.challenge.ecg,
+        ),
+    }
+    for name, step in steps.items():
+        start = time.process_time()
+        step()
+        stage_s[name] += time.process_time() - start
+
+
+def plain(batch: Batch, tree: Path, scratch: Path) -> None:
+    """The same records as a user would prepare them."""
+    windows: dict[int, list[np.ndarray]] = {rate: [] for rate in RATES_HZ}
+    for name in batch.records:
+        record = wfdb.rdrecord(str(tree / batch.folder / name))
+        rate = record.fs
+        sections = signal.butter(3, [0.5, 40.0], "bandpass", fs=rate, output="sos")
+        filtered = signal.sosfiltfilt(sections, record.p_signal, axis=0)
+        b, a = signal.iirnotch(60.0 if batch.source == "georgia" else 50.0, 30.0, fs=rate)
+        filtered = signal.filtfilt(b, a, filtered, axis=0)
+        for to in RATES_HZ:
+            divisor = np.gcd(to, int(rate))
+            resampled = filtered if to == rate else signal.resample_poly(filtered, to // divisor, int(rate) // divisor)
+            length = -(-len(resampled) // 2000) * 2000
+            padded = np.zeros((length, 12), np.float32)
+            padded[: len(resampled)] = resampled
+            cut = padded.reshape(-1, 10, 200, 12).transpose(0, 3, 1, 2)
+            windows[to] += list(cut[: PARAMS.shard.challenge.ecg.max_windows_per_record])
+    for to, cut_windows in windows.items():
+        data = np.stack(cut_windows)
+        array = zarr.create_array(scratch / "plain" / f"{to}.zarr", shape=data.shape, dtype=data.dtype)
+        array[:] = data
+
+
+def cpu_s(run: Callable[[], object]) -> float:
+    """CPU seconds of this process, children and kernel included."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--records", type=int, default=10_000, help="at most so many a batch")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        tree, what = benchmark_tree(scratch)
+        batches = [replace(b, records=b.records[: arguments.records]) for b in benchmark_batches(tree)]
+        records = sum(len(batch.records) for batch in batches)
+        stage_s: Counter[str] = Counter()
+
+        def run(way: Callable[[Batch], None]) -> float:
+            total = 0.0
+            for batch in batches:
+                total += cpu_s(lambda batch=batch: way(batch))
+                for left in ("part", "plain"):
+                    shutil.rmtree(scratch / left, ignore_errors=True)
+            return total
+
+        run(lambda batch: ours(replace(batch, records=batch.records[:2]), tree, scratch, Counter()))  # imports, caches
+        run(lambda batch: plain(replace(batch, records=batch.records[:2]), tree, scratch))
+        rounds = []
+        for number in range(arguments.rounds):
+            our_s = run(lambda batch: ours(batch, tree, scratch, stage_s))
+            rss = peak_rss_mib()
+            plain_s = run(lambda batch: plain(batch, tree, scratch))
+            rounds.append((our_s, plain_s))
+            if number == 0:
+                our_rss = rss
+            print(f"round {number + 1}: ours {our_s / records * 1e3:.2f} ms, plain {plain_s / records * 1e3:.2f} ms a record")
+    our_s, plain_s = (float(np.median(column)) for column in zip(*rounds, strict=True))
+    print(f"{records} {what}, {arguments.rounds} rounds; where our time goes:")
+    for stage, seconds in stage_s.items():
+        print(f"  {stage}: {seconds / arguments.rounds / records * 1e3:.2f} ms a record")
+    summary = {
+        "records_per_s": round(records / our_s, 1),
+        "plain_records_per_s": round(records / plain_s, 1),
+        "ratio": round(float(np.median([p / o for o, p in rounds])), 2),
+        "peak_rss_mib": round(our_rss),
+    }
+    print(json.dumps(summary))
+
+
+def peak_rss_mib() -> float:
+    """Largest resident memory of this process so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

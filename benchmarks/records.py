@@ -1,0 +1,22 @@
+"""The records that benchmarks run on: the real sample that PHYSIOPIPE_SAMPLE_DIR names, else simulated ones."""
+
+import os
+from pathlib import Path
+
+from physiopipe.params import ChallengeData, Run, SimulateChallenge
+from physiopipe.recordings.simulate_challenge import simulate_challenge
+from physiopipe.recordings.tree import Batch, open_tree, plan_batches
+
+
+def benchmark_tree(scratch: Path) -> tuple[Path, str]:
+    """Folder of a Challenge tree and what it holds, in words."""
+    sample = os.environ.get("PHYSIOPIPE_SAMPLE_DIR")
+    if sample:
+        return Path(sample) / "challenge-2021" / "1.0.3", "real records (PHYSIOPIPE_SAMPLE_DIR)"
+    simulate_challenge(scratch / "tree", SimulateChallenge(records_per_source=20))
+    return scratch / "tree", "SIMULATED records (PHYSIOPIPE_SAMPLE_DIR is not set)"
+
+
+def benchmark_batches(tree: Path) -> list[Batch]:
+    """Every batch of a tree."""
+    return plan_batches(open_tree(str(tree), Run()), ChallengeData(allow_missing_sources=True))
