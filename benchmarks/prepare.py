@@ -34,7 +34,8 @@ from physiopipe.files import write_json
 from physiopipe.params import Params
 from physiopipe.recordings.tree import Batch
 from physiopipe.windows.part import PartName
-from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch, shard_batch
+from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch
+from physiopipe.windows.shard import shard_batch
 
 RATES_HZ = (100, 200, 500, 1000)
 PARAMS = Params()
@@ -46,14 +47,14 @@ def ours(batch: Batch, tree: Path, scratch: Path, stage_s: Counter[str]) -> None
     write_json(stamp, {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
     steps = {
         "filter": lambda: filter_batch(
-            read_recordings(stamp, batch, tree), scratch / "filtered.npz", PARAMS.filter.challenge.ecg
+            read_recordings(stamp, batch, tree), scratch / "filtered.batch", PARAMS.filter.challenge.ecg
         ),
         "resample": lambda: resample_batch(
-            scratch / "filtered.npz", scratch / "resampled.npz", PARAMS.resample.challenge.ecg
+            scratch / "filtered.batch", scratch / "resampled.batch", PARAMS.resample.challenge.ecg
         ),
         "shard": lambda: shard_batch(
             read_recordings(stamp, batch, tree),
-            scratch / "resampled.npz",
+            scratch / "resampled.batch",
             scratch / "part",
             PartName("challenge", "ecg", batch.name, "benchmark", False),
             RATES_HZ,
@@ -128,7 +129,9 @@ def main() -> None:
             rounds.append((our_s, plain_s))
             if number == 0:
                 our_rss = rss
-            print(f"round {number + 1}: ours {our_s / records * 1e3:.2f} ms, plain {plain_s / records * 1e3:.2f} ms a record")
+            print(
+                f"round {number + 1}: ours {our_s / records * 1e3:.2f} ms, plain {plain_s / records * 1e3:.2f} ms a record"
+            )
     our_s, plain_s = (float(np.median(column)) for column in zip(*rounds, strict=True))
     print(f"{records} {what}, {arguments.rounds} rounds; where our time goes:")
     for stage, seconds in stage_s.items():

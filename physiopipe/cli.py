@@ -179,7 +179,8 @@ def shard(
     from physiopipe import plan
     from physiopipe.files import hold_lock
     from physiopipe.windows.part import PartName
-    from physiopipe.windows.prepare import read_recordings, shard_batch
+    from physiopipe.windows.prepare import read_recordings
+    from physiopipe.windows.shard import shard_batch
 
     loaded = _load(params)
     planned = plan.planned_batch(cohort, batch)

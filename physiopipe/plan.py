@@ -74,7 +74,7 @@ def recordings_file(params: Params, cohort: str, modality: str, batch: Batch) ->
     if cohort == "challenge":
         return raw_folder(params) / "complete" / batch.name / f"{inputs_digest(batch)}.json"
     digest = sha256_json([inputs_digest(batch), params.data.dreamer.eeg_unit_uv])[:16]
-    return DATA / "raw" / "dreamer-unpacked" / digest / f"{modality}.npz"
+    return DATA / "raw" / "dreamer-unpacked" / digest / f"{modality}.batch"
 
 
 def part_digest(params: Params, cohort: str, modality: str, batch: Batch) -> str:

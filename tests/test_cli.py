@@ -65,7 +65,7 @@ def test_another_file_in_its_place_says_what_was_looked_for_and_found(tmp_path: 
     else:
         scipy.io.savemat(path, {"something_else": np.zeros((3, 3))})
     write_params(tmp_path, "data.dreamer.origin=file", "data.dreamer.path=DREAMER.mat")
-    output = refused(tmp_path, "unpack", "--eeg", "eeg.npz", "--ecg", "ecg.npz")
+    output = refused(tmp_path, "unpack", "--eeg", "eeg.batch", "--ecg", "ecg.batch")
     assert "DREAMER.mat" in output
     assert "something_else" in output if kind == "other mat" else "MATLAB" in output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["DREAMER.mat", "params.yaml"]  # nothing half-written

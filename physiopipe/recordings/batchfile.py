@@ -1,31 +1,32 @@
 """One file that holds a batch of recordings on their way between rules.
 
-A zip file of uncompressed `.npy` members and one `meta.json`, last: `numpy.load` opens it too. Its dates are fixed, so
-equal recordings are equal bytes. Signals are written and read one at a time: memory stays at one recording's size.
+The signals one after another (float32, little endian), a JSON text that describes them, and a trailer: the text's
+length and CRC-32C, and a mark. A signal's own CRC-32C stands in the text. Nothing in it depends on when or where it was
+written, so equal recordings are equal bytes. Signals are written and read one at a time: memory stays at one recording.
 """
 
 import json
 import struct
-import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import fields
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.format import read_array, write_array
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
 from physiopipe.recordings.recording import Recording
 
-_FORMAT = 1
-_META = "meta.json"
-_DAMAGE = (zipfile.BadZipFile, KeyError, ValueError, EOFError, RuntimeError, OverflowError, OSError, struct.error)
-_META_FIELDS = tuple(f.name for f in fields(Recording) if f.name != "signal")
+_TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
+_MARK = b"PPBATCH2"
+_DESCRIBED = tuple(f.name for f in fields(Recording) if f.name != "signal")
+_DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
 
 
 class BatchWriter:
@@ -39,7 +40,7 @@ class BatchWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_file(self._path))
-            self._zip = stack.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED))
+            self._file = stack.enter_context(temporary.open("wb"))
             self._stack = stack.pop_all()
         return self
 
@@ -47,9 +48,11 @@ class BatchWriter:
         """Append a recording; the same record may come several times, at different rates."""
         if recording.signal.dtype != np.float32 or recording.signal.ndim != 2:
             raise ValueError(f"expected float32 (channel, time), got {recording.signal.dtype} {recording.signal.shape}")
-        with self._zip.open(_member(f"{len(self._recordings):06d}.npy"), "w", force_zip64=True) as member:
-            write_array(member, np.ascontiguousarray(recording.signal), allow_pickle=False)  # type: ignore[no-untyped-call]
-        self._recordings.append({name: getattr(recording, name) for name in _META_FIELDS})
+        signal = np.ascontiguousarray(recording.signal, dtype="<f4")
+        data = signal.reshape(-1).view(np.uint8)
+        self._file.write(data.data)
+        about = {name: getattr(recording, name) for name in _DESCRIBED}
+        self._recordings.append({"shape": signal.shape, "crc32c": _checksum(data), "about": about})
 
     def reject(self, record: str, reason: str) -> None:
         """Note a record that is not in the batch, and why."""
@@ -59,9 +62,10 @@ class BatchWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         if kind is None:
-            meta = {"format": _FORMAT, "recordings": self._recordings, "rejected": self._rejected}
             try:
-                self._zip.writestr(_member(_META), json.dumps(meta, sort_keys=True, ensure_ascii=False))
+                content = {"recordings": self._recordings, "rejected": self._rejected}
+                text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+                self._file.write(text + _TRAILER.pack(len(text), _checksum(text), _MARK))
             except BaseException as fault:
                 self._stack.__exit__(type(fault), fault, fault.__traceback__)
                 raise
@@ -69,52 +73,64 @@ class BatchWriter:
 
 
 def read_batch(path: Path) -> Iterator[Recording]:
-    """Yield the recordings of a batch in the order written, each with a writable signal of its own."""
-    with _open(path) as archive:
-        for number, meta in enumerate(_meta(archive, path)["recordings"]):
+    """Yield the recordings of a batch in the order written, each with a writable signal of its own.
+
+    Raises:
+        PhysiopipeError: no such file, or its bytes are not those that were written.
+    """
+    with _open(path) as file:
+        content = _content(file, path)
+        file.seek(0)
+        for entry in content["recordings"]:
             try:
-                with archive.open(f"{number:06d}.npy") as member:
-                    signal: npt.NDArray[np.float32] = read_array(member, allow_pickle=False)  # type: ignore[no-untyped-call]
-                    member.read(1)  # at its end zipfile compares the checksum
+                signal = np.empty(entry["shape"], dtype="<f4")
+                data = signal.reshape(-1).view(np.uint8)
+                if file.readinto(data.data) != signal.nbytes or _checksum(data) != entry["crc32c"]:
+                    raise ValueError("a signal does not match its checksum")
+                about = {
+                    key: tuple(value) if isinstance(value, list) else value for key, value in entry["about"].items()
+                }
             except _DAMAGE as error:
                 raise _damaged(path, error) from None
-            known: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in meta.items()
-            }
-            yield Recording(signal=signal, **known)
+            yield Recording(signal=signal, **about)
 
 
 def read_rejects(path: Path) -> list[tuple[str, str]]:
     """(record, reason) of every record that was rejected on the way to this batch."""
-    with _open(path) as archive:
-        return [(record, reason) for record, reason in _meta(archive, path)["rejected"]]
+    with _open(path) as file:
+        return [(record, reason) for record, reason in _content(file, path)["rejected"]]
 
 
-def _open(path: Path) -> zipfile.ZipFile:
+def _open(path: Path) -> BufferedReader:
     try:
-        return zipfile.ZipFile(path)
+        return path.open("rb")
     except FileNotFoundError:
         raise PhysiopipeError(f"{path} is missing: run the step that writes it first (snakemake does).") from None
-    except _DAMAGE as error:
-        raise _damaged(path, error) from None
 
 
-def _meta(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+def _content(file: BufferedReader, path: Path) -> dict[str, Any]:
     try:
-        meta: dict[str, Any] = json.loads(archive.read(_META))
+        file.seek(-_TRAILER.size, 2)
+        end = file.tell()
+        length, checksum, mark = _TRAILER.unpack(file.read(_TRAILER.size))
+        if mark != _MARK or length > end:
+            raise ValueError(f"it ends with {mark!r}, expected {_MARK!r}")
+        file.seek(end - length)
+        text = file.read(length)
+        if _checksum(text) != checksum:
+            raise ValueError("its description does not match its checksum")
+        content: dict[str, Any] = json.loads(text.decode("utf-8", "surrogatepass"))
+        signals = sum(4 * entry["shape"][0] * entry["shape"][1] for entry in content["recordings"])
+        if signals != end - length:
+            raise ValueError(f"its signals take {end - length} bytes, expected {signals}")
     except _DAMAGE as error:
         raise _damaged(path, error) from None
-    if meta.get("format") != _FORMAT:
-        raise _damaged(path, ValueError(f"format {meta.get('format')!r}, expected {_FORMAT}"))
-    return meta
+    return content
+
+
+def _checksum(data: bytes | npt.NDArray[np.uint8]) -> int:
+    return int(google_crc32c.value(data))
 
 
 def _damaged(path: Path, error: Exception) -> PhysiopipeError:
     return PhysiopipeError(f"{path} is not a whole batch of recordings ({error}): delete it and run again.")
-
-
-def _member(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-    info.create_system = 3  # Unix, wherever it is written
-    info.external_attr = 0o644 << 16
-    return info

@@ -30,8 +30,8 @@ _SCORES = {f"Score{rating.capitalize()}": rating for rating in RATINGS}
 _LONGEST_MISMATCH_S = 1.0
 ACCESS = (
     "DREAMER is a database of EEG and ECG recorded while 23 people watched film clips; its terms forbid passing it on. "
-    "Access is given on request at https://zenodo.org/records/546113; put DREAMER.mat (452 MB) where `data.dreamer.path` "
-    "points, or set `data.dreamer.origin: simulated`."
+    "Access is given on request at https://zenodo.org/records/546113; put DREAMER.mat (452 MB) where "
+    "`data.dreamer.path` points, or set `data.dreamer.origin: simulated`."
 )
 
 

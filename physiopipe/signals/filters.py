@@ -11,10 +11,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
-from scipy import signal as scipy_signal
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.signals.spectra import F32, extension, rows_of, spectra
+
+F64 = npt.NDArray[np.float64]
 
 PAD_S = 4.0  # a 0.5 Hz high-pass rings for seconds: scipy's default padding (27 samples) is off by 7 % in the median
 
@@ -76,16 +77,38 @@ def power_response(
     notch_hz: float | None,
     notch_quality: float,
 ) -> F32:
-    """Squared magnitude of band-pass times notch at the frequencies of an rfft of `length`; float32, read-only."""
-    frequencies = np.arange(length // 2 + 1) * (rate_hz / length)
-    sections = scipy_signal.butter(order, [highpass_hz, lowpass_hz], "bandpass", fs=rate_hz, output="sos")
-    _, response = scipy_signal.sosfreqz(sections, worN=frequencies, fs=rate_hz)
-    power = np.abs(response) ** 2
+    """Squared magnitude of band-pass times notch at the frequencies of an rfft of `length`; float32, read-only.
+
+    Closed forms of the digital filters that `scipy.signal.butter` (bilinear transform, corners prewarped) and
+    `scipy.signal.iirnotch` design; importing scipy.signal would take longer than a small job's work.
+    """
+    angle: F64 = np.arange(length // 2 + 1, dtype=np.float64) * (2 * np.pi / length)
+    radian = 2 * np.pi / rate_hz
+    power = _butterworth_power(angle, highpass_hz * radian, lowpass_hz * radian, order)
     if notch_hz is not None and notch_hz < rate_hz / 2:
-        numerator, denominator = scipy_signal.iirnotch(notch_hz, notch_quality, fs=rate_hz)
-        _, response = scipy_signal.freqz(numerator, denominator, worN=frequencies, fs=rate_hz)
-        power *= np.abs(response) ** 2
+        centre = notch_hz * radian
+        power *= _notch_power(angle, centre, centre / notch_quality)
     gain = power.astype(np.float32)
     gain[0] = 0.0
     gain.flags.writeable = False
     return gain
+
+
+def _butterworth_power(angle: F64, low: float, high: float, order: int) -> F64:
+    """|H|^2 of a digital Butterworth band-pass at `angle` (radian a sample), corners in radian a sample."""
+    warped = np.tan(np.minimum(angle, np.pi * (1 - 1e-12)) / 2)
+    first, second = np.tan(low / 2), np.tan(high / 2)
+    with np.errstate(divide="ignore", over="ignore"):
+        detuning = (warped**2 - first * second) / (warped * (second - first))
+        power: F64 = 1 / (1 + detuning ** (2 * order))
+    return power
+
+
+def _notch_power(angle: F64, centre: float, width: float) -> F64:
+    """|H|^2 of a second-order digital notch at `centre`, -3 dB over `width`, all in radian a sample."""
+    gain = 1 / (1 + np.tan(width / 2))
+    delay = np.exp(-1j * angle)
+    zeros = gain * (1 - 2 * np.cos(centre) * delay + delay**2)
+    poles = 1 - 2 * gain * np.cos(centre) * delay + (2 * gain - 1) * delay**2
+    power: F64 = np.abs(zeros / poles) ** 2
+    return power

@@ -14,7 +14,6 @@ from math import inf, lcm
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
-from scipy import signal as scipy_signal
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.signals.filters import PAD_S, check_corners, power_response
@@ -157,7 +156,8 @@ def _kaiser_response() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]
     """Frequency as a share of the Nyquist frequency, and the gain there, of resample_poly's anti-alias filter."""
     oversampling = 32  # the response over the Nyquist frequency hardly depends on it
     half = _ZERO_CROSSINGS * oversampling
-    taps = scipy_signal.firwin(2 * half + 1, 1 / oversampling, window=("kaiser", _KAISER_BETA))
+    taps = np.sinc(np.arange(-half, half + 1) / oversampling) * np.kaiser(2 * half + 1, _KAISER_BETA)
+    taps /= taps.sum()
     share = np.linspace(0, _FOLDED_SHARE, 2049)
     phase = np.pi * np.outer(share / oversampling, np.arange(1, half + 1))
     return share, taps[half] + 2 * np.cos(phase) @ taps[half + 1 :]

@@ -52,8 +52,8 @@ rule unpack:
     input:
         ancient("data/plan/dreamer/batches.csv"),
     output:
-        eeg="data/raw/dreamer-unpacked/{digest}/eeg.npz",
-        ecg="data/raw/dreamer-unpacked/{digest}/ecg.npz",
+        eeg="data/raw/dreamer-unpacked/{digest}/eeg.batch",
+        ecg="data/raw/dreamer-unpacked/{digest}/ecg.batch",
     log:
         "logs/unpack/{digest}.log",
     resources:

@@ -6,7 +6,7 @@ rule filter:
     input:
         recordings=ancient(recordings_input),
     output:
-        temp("data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz"),
+        temp("data/work/filtered/{cohort}-{modality}/{batch}/{digest}.batch"),
     log:
         "logs/filter/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 1
@@ -21,9 +21,9 @@ rule filter:
 rule resample:
     """Every rate asked for."""
     input:
-        filtered="data/work/filtered/{cohort}-{modality}/{batch}/{digest}.npz",
+        filtered="data/work/filtered/{cohort}-{modality}/{batch}/{digest}.batch",
     output:
-        temp("data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz"),
+        temp("data/work/resampled/{cohort}-{modality}/{batch}/{digest}.batch"),
     log:
         "logs/resample/{cohort}-{modality}/{batch}-{digest}.log",
     priority: 2
@@ -39,7 +39,7 @@ rule shard:
     """Windows, quality flags, index and Zarr arrays of one part."""
     input:
         recordings=ancient(recordings_input),
-        resampled="data/work/resampled/{cohort}-{modality}/{batch}/{digest}.npz",
+        resampled="data/work/resampled/{cohort}-{modality}/{batch}/{digest}.batch",
     output:
         "data/parts/{cohort}-{modality}/{batch}/{digest}/part.json",
     log:
