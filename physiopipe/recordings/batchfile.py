@@ -87,7 +87,7 @@ def read_batch(path: Path) -> Iterator[Recording]:
                 data = signal.reshape(-1).view(np.uint8)
                 if file.readinto(data.data) != signal.nbytes or _checksum(data) != entry["crc32c"]:
                     raise ValueError("a signal does not match its checksum")
-                about = {
+                about: dict[str, Any] = {
                     key: tuple(value) if isinstance(value, list) else value for key, value in entry["about"].items()
                 }
             except _DAMAGE as error:
