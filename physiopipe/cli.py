@@ -76,7 +76,9 @@ def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     loaded = _load(params)
     last = simulated_file(cohort)
     with hold_lock(LOCKS / f"simulate-{cohort}.lock"):
-        if cohort == "challenge":
+        if last.exists():  # Snakemake removes it before a run, so another run has just written it
+            print(f"{last} is already there; delete it to simulate anew")
+        elif cohort == "challenge":
             from physiopipe.recordings.simulate_challenge import simulate_challenge
 
             simulate_challenge(last.parent, loaded.simulate.challenge)
@@ -84,7 +86,7 @@ def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
             from physiopipe.recordings.simulate_dreamer import simulate_dreamer
 
             simulate_dreamer(last, loaded.simulate.dreamer)
-    print(f"simulated cohort written: {last.parent}")
+    print(f"simulated cohort: {last.parent}")
 
 
 @app.command()
@@ -186,6 +188,9 @@ def shard(
     planned = plan.planned_batch(cohort, batch)
     simulated = getattr(loaded.data, cohort).origin == "simulated"
     with hold_lock(plan.LOCKS / f"shard-{cohort}-{modality}-{batch}.lock"):
+        if output.exists():  # Snakemake removes it before a run, so another run has just finished this part
+            print(f"{output} is already there: nothing to do")
+            return
         shard_batch(
             read_recordings(recordings, planned, plan.raw_folder(loaded)),
             resampled,
