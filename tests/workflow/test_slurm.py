@@ -51,7 +51,8 @@ def test_two_nodes_give_the_bytes_of_one_machine(tmp_path: Path, cluster: Path) 
     assert len(ran) == 3  # two batches, the third, collect
     assert checksums(spread.folder / WINDOWS) == checksums(alone.folder / WINDOWS)
     assert len(spread.parts()) == 3
-    assert not [path for path in (spread.folder / "data/work").rglob("*") if path.is_file()]  # a batch's temporary files are gone with it
+    left = [path for path in (spread.folder / "data/work").rglob("*") if path.is_file()]
+    assert not left  # a batch's temporary files end with it
 
     parts = spread.parts()
     assert "Nothing to be done" in spread.run(*ON_SLURM)
