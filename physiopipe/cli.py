@@ -186,6 +186,12 @@ def shard(
 
     loaded = _load(params)
     planned = plan.planned_batch(cohort, batch)
+    digest = plan.part_digest(loaded, cohort, modality, planned)
+    if digest != output.parent.name:
+        raise PhysiopipeError(
+            f"{params} or data/plan/{cohort} changed since this run was planned: they now name part {digest}, this job "
+            f"is to write {output.parent.name}. Nothing was written; run again."
+        )
     simulated = getattr(loaded.data, cohort).origin == "simulated"
     with hold_lock(plan.LOCKS / f"shard-{cohort}-{modality}-{batch}.lock"):
         if output.exists():  # Snakemake removes it before a run, so another run has just finished this part
@@ -195,7 +201,7 @@ def shard(
             read_recordings(recordings, planned, plan.raw_folder(loaded)),
             resampled,
             output.parent,
-            PartName(cohort, modality, batch, output.parent.name, simulated),
+            PartName(cohort, modality, batch, digest, simulated),
             plan.section(loaded, cohort, modality, "resample").rates_hz,
             plan.section(loaded, cohort, modality, "shard"),
             plan.section(loaded, cohort, modality, "filter"),

@@ -41,7 +41,7 @@ class ChallengeData(Section):
     )
     base_url: str = Field(
         "https://physionet.org/files/challenge-2021/1.0.3",
-        description="root of the published tree (https://, http:// or a folder): RECORDS and SHA256SUMS.txt lie here",
+        description="root of the published tree (https://, http://, s3://, a folder) with RECORDS and SHA256SUMS.txt",
     )
     sources: tuple[Source, ...] = Field(
         SOURCES, min_length=1, description="folders under training/ to use, in this order"

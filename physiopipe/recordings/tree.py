@@ -7,6 +7,7 @@ of paths and checksums for each, so that whatever comes later needs no network t
 import csv
 import hashlib
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -50,16 +51,26 @@ class Batch:
 
 
 def open_tree(base_url: str, run: "Run") -> Tree:
-    """The tree at an https or http address, a file:// address or a folder."""
+    """The tree at an https or http address, in a public S3 bucket, at a file:// address or in a folder.
+
+    Reading a public bucket without an account is a plain GET, so s3://bucket/prefix is read over https, at
+    AWS_ENDPOINT_URL where that is set (another S3 service).
+    """
     scheme, separator, rest = base_url.partition("://")
     if not separator:
         return FolderTree(Path(base_url).expanduser())
     if scheme == "file":
         return FolderTree(Path(unquote(urlsplit(base_url).path)))
+    if scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", rest):
+        bucket, _, prefix = rest.strip("/").partition("/")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
+        root = f"{endpoint}/{bucket}" if endpoint else f"https://{bucket}.s3.amazonaws.com"
+        return HttpTree(f"{root}/{prefix}".rstrip("/"), run)
     if scheme in ("http", "https") and rest.strip("/"):
         return HttpTree(base_url.rstrip("/"), run)
     raise PhysiopipeError(
-        f"data.challenge.base_url is {base_url!r}: expected https://…, http://…, file:///… or the path of a folder."
+        f"data.challenge.base_url is {base_url!r}: expected https://…, http://…, s3://bucket/…, "
+        "file:///… or the path of a folder."
     )
 
 

@@ -173,10 +173,24 @@ def test_sums_that_are_something_else_are_named_with_their_line(tmp_path: Path) 
         plan(root)
 
 
-@pytest.mark.parametrize("url", ["ftp://host/tree", "s3//", "http://", "/no/such/folder", "gopher://x"])
+@pytest.mark.parametrize(
+    "url", ["ftp://host/tree", "s3//", "s3://", "s3://UPPER/x", "http://", "/no/such/folder", "gopher://x"]
+)
 def test_an_address_that_is_none_is_named(url: str) -> None:
     with pytest.raises(PhysiopipeError, match=r"data\.challenge\.base_url is"):
         open_tree(url, RUN)
+
+
+def test_a_public_bucket_is_read_over_https_or_where_the_endpoint_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    tree = open_tree("s3://physionet-open/challenge-2021/1.0.3/", RUN)
+    assert tree.base_url == "https://physionet-open.s3.amazonaws.com/challenge-2021/1.0.3"
+    write_lists(tmp_path / "bucket" / "a" / "b", {"training/georgia/g1": ["E1"]})
+    with serve(tmp_path) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        assert [batch.records for batch in plan("s3://bucket/a/b")] == [("E1",)]
 
 
 def test_a_plan_survives_being_kept(tmp_path: Path, simulated: Path) -> None:
