@@ -4,7 +4,9 @@ A finished part lies in a folder named by the digest of all that determines it, 
 costs only what is really missing. Light imports: the Snakefile loads this module each time it is parsed.
 """
 
+import fcntl
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,6 +161,26 @@ def cohort_parameters(params: Params, cohort: str) -> dict[str, Any]:
     for step in ("filter", "resample", "shard"):
         content[step] = getattr(getattr(params, step), cohort).model_dump(mode="json")
     return content
+
+
+def claim_folder() -> None:
+    """Claim this folder for one `snakemake`, until the process ends; PhysiopipeError where another one is at work.
+
+    Two of them would delete each other's temporary files. The kernel drops the claim with the process, so nothing is
+    to be unlocked after `kill -9`.
+    """
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    handle = (LOCKS / "snakemake.lock").open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PhysiopipeError(
+            "another snakemake is at work in this folder: wait until it has ended, then run again what is missing."
+        ) from None
+    _claims.append(handle)
+
+
+_claims: list[TextIOWrapper] = []  # open files keep their locks
 
 
 def write_stamps(params: Params) -> None:

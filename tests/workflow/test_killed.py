@@ -30,12 +30,15 @@ def test_a_killed_repro_redoes_only_what_was_missing(study: Study, tiny: Study) 
     assert read_json(study.folder / manifest) == read_json(tiny.folder / manifest)
 
 
-def test_two_runs_at_once_end_well(study: Study, tiny: Study) -> None:
+def test_the_second_of_two_runs_at_once_says_so_and_harms_nothing(study: Study, tiny: Study) -> None:
     study.preset("tiny")
-    first = study.start("snakemake", "--cores", "1", "data/windows/challenge/manifest.json")
-    second = study.start("snakemake", "--cores", "1", "data/windows/challenge/manifest.json")
-    ended = [process.wait(timeout=300) for process in (first, second)]
-    assert 0 in ended
-    study.run("snakemake", "--cores", "2", "data/windows/challenge/manifest.json")
     manifest = "data/windows/challenge/manifest.json"
+    first = study.start("snakemake", "--cores", "1", manifest)
+    while not (study.folder / "data/simulated").exists():  # its jobs run
+        assert first.poll() is None
+        time.sleep(0.05)
+    output = study.run("snakemake", "--cores", "1", manifest, expect=1)
+    assert "another snakemake is at work in this folder" in output
+    assert "Traceback" not in output
+    assert first.wait(timeout=300) == 0
     assert read_json(study.folder / manifest) == read_json(tiny.folder / manifest)

@@ -12,6 +12,10 @@ if workflow.is_main_process:
     plan.write_stamps(PARAMS)
 
 
+onstart:
+    plan.claim_folder()
+
+
 wildcard_constraints:
     cohort="challenge|dreamer",
     modality="ecg|eeg",
