@@ -129,9 +129,8 @@ def main() -> None:
             rounds.append((our_s, plain_s))
             if number == 0:
                 our_rss = rss
-            print(
-                f"round {number + 1}: ours {our_s / records * 1e3:.2f} ms, plain {plain_s / records * 1e3:.2f} ms a record"
-            )
+            our_ms, plain_ms = our_s / records * 1e3, plain_s / records * 1e3
+            print(f"round {number + 1}: ours {our_ms:.2f} ms, plain {plain_ms:.2f} ms a record")
     our_s, plain_s = (float(np.median(column)) for column in zip(*rounds, strict=True))
     print(f"{records} {what}, {arguments.rounds} rounds; where our time goes:")
     for stage, seconds in stage_s.items():
