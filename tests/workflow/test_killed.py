@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from conftest import Study, kill
+from studies import Study, kill
 
 from physiopipe.files import read_json
 

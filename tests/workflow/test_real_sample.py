@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Study
+from studies import Study
 from test_tiny_study import ran
 
 from physiopipe.files import read_json

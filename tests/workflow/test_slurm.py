@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import slurm_cluster
-from conftest import new_study
+from studies import new_study
 
 from physiopipe.files import sha256_file
 

@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 import pytest
-from conftest import Study
+from studies import Study
 
 from physiopipe.files import read_json
 
