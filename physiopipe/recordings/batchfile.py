@@ -1,8 +1,9 @@
 """One file that holds a batch of recordings on their way between rules.
 
-The signals one after another (float32, little endian), a JSON text that describes them, and a trailer: the text's
-length and CRC-32C, and a mark. A signal's own CRC-32C stands in the text. Nothing in it depends on when or where it was
-written, so equal recordings are equal bytes. Signals are written and read one at a time: memory stays at one recording.
+The signals one after another (float32 or int16, little endian), a JSON text that describes them, and a trailer: the
+text's length and CRC-32C, and a mark. A signal's own CRC-32C stands in the text. Nothing in it depends on when or where
+it was written, so equal recordings are equal bytes. Signals are written and read one at a time: memory stays at one
+recording.
 """
 
 import json
@@ -25,6 +26,7 @@ from physiopipe.recordings.recording import Recording
 
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
 _MARK = b"PPBATCH2"
+_KINDS = {"float32": "<f4", "int16": "<i2"}
 _DESCRIBED = tuple(f.name for f in fields(Recording) if f.name != "signal")
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
 
@@ -46,13 +48,15 @@ class BatchWriter:
 
     def add(self, recording: Recording) -> None:
         """Append a recording; the same record may come several times, at different rates."""
-        if recording.signal.dtype != np.float32 or recording.signal.ndim != 2:
-            raise ValueError(f"expected float32 (channel, time), got {recording.signal.dtype} {recording.signal.shape}")
-        signal = np.ascontiguousarray(recording.signal, dtype="<f4")
+        kind = _KINDS.get(recording.signal.dtype.name)
+        if kind is None or recording.signal.ndim != 2:
+            found = f"{recording.signal.dtype} {recording.signal.shape}"
+            raise ValueError(f"expected float32 or int16 (channel, time), got {found}")
+        signal = np.ascontiguousarray(recording.signal, dtype=kind)
         data = signal.reshape(-1).view(np.uint8)
         self._file.write(data.data)
         about = {name: getattr(recording, name) for name in _DESCRIBED}
-        self._recordings.append({"shape": signal.shape, "crc32c": _checksum(data), "about": about})
+        self._recordings.append({"dtype": kind, "shape": signal.shape, "crc32c": _checksum(data), "about": about})
 
     def reject(self, record: str, reason: str) -> None:
         """Note a record that is not in the batch, and why."""
@@ -83,7 +87,7 @@ def read_batch(path: Path) -> Iterator[Recording]:
         file.seek(0)
         for entry in content["recordings"]:
             try:
-                signal = np.empty(entry["shape"], dtype="<f4")
+                signal = np.empty(entry["shape"], dtype=entry["dtype"])
                 data = signal.reshape(-1).view(np.uint8)
                 if file.readinto(data.data) != signal.nbytes or _checksum(data) != entry["crc32c"]:
                     raise ValueError("a signal does not match its checksum")
@@ -120,12 +124,19 @@ def _content(file: BufferedReader, path: Path) -> dict[str, Any]:
         if _checksum(text) != checksum:
             raise ValueError("its description does not match its checksum")
         content: dict[str, Any] = json.loads(text.decode("utf-8", "surrogatepass"))
-        signals = sum(4 * entry["shape"][0] * entry["shape"][1] for entry in content["recordings"])
+        signals = sum(_bytes_of(entry) for entry in content["recordings"])
         if signals != end - length:
             raise ValueError(f"its signals take {end - length} bytes, expected {signals}")
     except _DAMAGE as error:
         raise _damaged(path, error) from None
     return content
+
+
+def _bytes_of(entry: dict[str, Any]) -> int:
+    if entry["dtype"] not in _KINDS.values():
+        raise ValueError(f"a signal of type {entry['dtype']!r}")
+    channels, samples = entry["shape"]
+    return int(np.dtype(entry["dtype"]).itemsize * channels * samples)
 
 
 def _checksum(data: bytes | npt.NDArray[np.uint8]) -> int:

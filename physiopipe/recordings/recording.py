@@ -1,9 +1,8 @@
 """One recording: a signal with everything that is known of it."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 Unit = Literal["mV", "uV", "unspecified"]
@@ -14,7 +13,7 @@ class Recording:
     """A continuous recording of one modality.
 
     Attributes:
-        signal: float32 (channel, time), in `unit`.
+        signal: (channel, time): float32 in `unit`; once resampled perhaps int16, in multiples of `step`.
         rate_hz: samples a second.
         channels: a name for each row of `signal`.
         unit: mV, uV, or unspecified (then it is only ever z-scored). Never guessed.
@@ -25,10 +24,11 @@ class Recording:
         ratings: valence, arousal, dominance (1..5) of the clip, empty where there are none.
         missing: channels that the recording does not have; their rows are zero.
         derived: channels computed from others (III, aVR, aVL, aVF from I and II).
+        step: one unit of an int16 signal, in `unit`; 1 for float32.
         flags: findings about the whole record at reading (sorted names), carried to each of its windows.
     """
 
-    signal: npt.NDArray[np.float32]
+    signal: npt.NDArray[Any]
     rate_hz: float
     channels: tuple[str, ...]
     unit: Unit
@@ -39,6 +39,7 @@ class Recording:
     ratings: dict[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
+    step: float = 1.0
     flags: tuple[str, ...] = ()
 
 

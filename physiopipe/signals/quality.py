@@ -117,8 +117,11 @@ class RecordQuality:
         baseline = fft.idct(spectrum, axis=1).reshape(channels, count, _FINE_IN_BLOCK)
         return np.asarray(np.einsum("cbk,cbk->cb", baseline, baseline) / _FINE_IN_BLOCK, dtype=np.float32)
 
-    def flags(self, start_s: npt.NDArray[np.floating], window_s: float) -> Flags:
-        """Findings about the windows of `window_s` seconds that begin at `start_s`; a window may reach past the end."""
+    def flags(self, start_s: npt.NDArray[np.floating], window_s: npt.ArrayLike) -> Flags:
+        """Findings about the windows of `window_s` seconds (one length, or one each) that begin at `start_s`.
+
+        A window may reach past the recording's end.
+        """
         start = np.asarray(start_s, dtype=np.float64)
         count = self._highest.shape[1] - 1
         slack = 1e-3  # of a block: start and block may differ by rounding
@@ -126,7 +129,9 @@ class RecordQuality:
         edges = np.empty(2 * start.size, dtype=np.int64)
         first, end = edges[::2], edges[1::2]
         first[:] = np.minimum(np.maximum(np.ceil(start / self._block_s - slack), 0), count - 1)
-        end[:] = np.minimum(np.maximum(np.floor((start + window_s) / self._block_s + slack), first + 1), count)
+        end[:] = np.minimum(
+            np.maximum(np.floor((start + np.asarray(window_s)) / self._block_s + slack), first + 1), count
+        )
         highest = np.maximum.reduceat(self._highest, edges, axis=1)[:, ::2]
         lowest = np.minimum.reduceat(self._lowest, edges, axis=1)[:, ::2]
         limits = self._limits

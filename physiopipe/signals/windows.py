@@ -1,6 +1,6 @@
 """Windows of patches: cutting, storing as int16, and the scale a model reads them at."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from physiopipe.params import PATCH_SAMPLES
 F32 = npt.NDArray[np.float32]
 Normalisation = Literal["lead_zscore", "record_zscore", "millivolt"]
 
+MILLIVOLT_STEP = 0.001  # ECG in millivolt is stored in units of 1 µV, the resolution of the published files
 LARGEST_INT16 = 32767  # -32768 is left out: it means "not a number" in WFDB, and the range stays symmetric
 MAY_LACK = PATCH_SAMPLES // 100  # samples a patch may lack at its end and still be valid
 # Numerical noise of a constant lead after filtering in float32 stays far below this share of its window's size.
@@ -21,18 +22,18 @@ class Windows(NamedTuple):
     """Windows of one recording at one rate, in order of time.
 
     Attributes:
-        samples: float32 (window, channel, patch, 200); what the recording does not fill is 0.
+        samples: (window, channel, patch, 200), of the signal's type; what the recording does not fill is 0.
         start: int64 (window,), index of the window's first sample in the recording at this rate.
         valid_patches: int16 (window,), the patches that are wholly recorded; they come first.
     """
 
-    samples: F32
+    samples: npt.NDArray[Any]
     start: npt.NDArray[np.int64]
     valid_patches: npt.NDArray[np.int16]
 
 
 def cut_windows(
-    signal: npt.NDArray[np.floating],
+    signal: npt.NDArray[Any],
     *,
     patches: int,
     min_fill: float,
@@ -47,7 +48,7 @@ def cut_windows(
     valid patches always lead; with `align="end"` it starts at sample 0.
 
     Args:
-        signal: (channel, time).
+        signal: float32 or int16 (channel, time).
         patches: patches of 200 samples in a window.
         min_fill: share of a window.
         max_windows: at most so many, spread evenly over the recording; None: all.
@@ -68,7 +69,7 @@ def cut_windows(
         # The middles of max_windows equal stretches.
         chosen = ((2 * np.arange(max_windows) + 1) * start.size) // (2 * max_windows)
         start, filled = start[chosen], filled[chosen]
-    cut = np.zeros((start.size, channels, size), dtype=np.float32)
+    cut = np.zeros((start.size, channels, size), dtype=signal.dtype)
     for window, (begin, length) in enumerate(zip(start.tolist(), filled.tolist(), strict=True)):
         cut[window, :, :length] = signal[:, begin : begin + length]
     valid = np.array([_valid_patches(length) for length in filled.tolist()], dtype=np.int16)

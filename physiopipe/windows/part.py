@@ -107,7 +107,7 @@ class PartWriter:
         self._patches = patches
         self._arrays: dict[int, ShardedWriter] = {}
         self._scales: dict[int, list[npt.NDArray[np.float32]]] = {rate: [] for rate in rates_hz}
-        self._columns: dict[str, list[Any]] = {field: [] for field in INDEX_SCHEMA.names}
+        self._rows: list[tuple[int, dict[str, Any], dict[str, npt.NDArray[Any]]]] = []  # windows, what they share, each
         self._rejected: list[tuple[str, str]] = []
         self._records: set[str] = set()
         self._kind: tuple[tuple[str, ...], str] | None = None
@@ -150,10 +150,7 @@ class PartWriter:
             "row": np.arange(first, first + count),
             **{flag: stored.flags[flag] for flag in QUALITY_FLAGS},
         }
-        for column, value in same.items():
-            self._columns[column].extend([value] * count)
-        for column, values in each.items():
-            self._columns[column].extend(values.tolist())
+        self._rows.append((count, same, each))
 
     def reject(self, record: str, reason: str) -> None:
         """Note a record that gave no window, and why."""
@@ -177,9 +174,8 @@ class PartWriter:
             }
             write_group(folder, attributes)
             arrays[folder.name] = {"rate_hz": rate, "windows": array.windows, **folder_checksum(folder)}
-        table = pa.table(
-            [pa.array(self._columns[field.name], type=field.type) for field in INDEX_SCHEMA], schema=INDEX_SCHEMA
-        )
+        table = pa.table([self._column(field) for field in INDEX_SCHEMA], schema=INDEX_SCHEMA)
+        derived_masks = table["derived_mask"].to_numpy()
         write_index(self._folder / "index.parquet", table)
         write_rejected(self._folder / "rejected.csv", self._rejected)
         content = {
@@ -189,21 +185,34 @@ class PartWriter:
             "cohort": self._name.cohort,
             "digest": self._name.digest,
             "derived": {
-                channel: sum(mask >> bit & 1 for mask in self._columns["derived_mask"])
+                channel: int(count)
                 for bit, channel in enumerate(channels)
-                if any(mask >> bit & 1 for mask in self._columns["derived_mask"])
+                if (count := (derived_masks >> bit & 1).sum())
             },
-            "flags": {flag: int(sum(self._columns[flag])) for flag in QUALITY_FLAGS},
+            "flags": {flag: int(table[flag].to_numpy().sum()) for flag in QUALITY_FLAGS},
             "modality": self._name.modality,
             "records": len(self._records),
             "rejected": len(self._rejected),
             "reject_reasons": dict(Counter(reason for _, reason in self._rejected)),
-            "saturated_windows": sum(value > 0 for value in self._columns["saturated"]),
+            "saturated_windows": int((table["saturated"].to_numpy() > 0).sum()),
             "simulated": self._name.simulated,
             "tools": {name: importlib.metadata.version(name) for name in TOOLS},
             "unit": unit,
         }
         write_json(self._folder / "part.json", content)
+
+    def _column(self, field: pa.Field) -> pa.Array:
+        """A column of the index, of all windows added."""
+        if self._rows and field.name in self._rows[0][2]:
+            values = np.concatenate([each[field.name] for _, _, each in self._rows])
+            return pa.array(values.astype(field.type.to_pandas_dtype()), type=field.type)
+        shared = [same[field.name] for _, same, _ in self._rows]
+        places = {value: place for place, value in enumerate(dict.fromkeys(shared))}
+        counts = [count for count, _, _ in self._rows]
+        codes = np.repeat(np.array([places[value] for value in shared], dtype=np.int32), counts)
+        if pa.types.is_dictionary(field.type):
+            return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(places), type=pa.string()))
+        return pa.array(list(places), type=field.type).take(pa.array(codes))
 
     def _array(self, rate_hz: int) -> Path:
         return self._folder / f"{self._name.modality}-{rate_hz}hz.zarr"

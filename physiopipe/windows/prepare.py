@@ -20,6 +20,7 @@ from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 from physiopipe.signals.resampling import resample_to_rates
+from physiopipe.signals.windows import MILLIVOLT_STEP, quantise
 
 
 def unpack_dreamer(path: Path, data: DreamerData, eeg: Path, ecg: Path) -> None:
@@ -100,10 +101,18 @@ def filter_batch(recordings: Iterator[Recording | Rejected], output: Path, param
 
 
 def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
-    """Write every recording of a filtered batch once for each rate."""
+    """Write every recording of a filtered batch once for each rate; millivolt already as int16, as it will be stored.
+
+    What exceeds the range of int16 stays float32, so that `shard` can count it.
+    """
     with BatchWriter(output) as writer:
         for record, reason in read_rejects(filtered):
             writer.reject(record, reason)
         for recording in tqdm(read_batch(filtered), desc="resample", unit="", disable=None):
             for rate, signal in resample_to_rates(recording.signal, recording.rate_hz, params.rates_hz).items():
-                writer.add(replace(recording, signal=signal, rate_hz=rate))
+                resampled = replace(recording, signal=signal, rate_hz=rate)
+                if recording.unit == "mV":
+                    counts, _, saturated = quantise(signal[None], MILLIVOLT_STEP)
+                    if not saturated.any():
+                        resampled = replace(resampled, signal=counts[0], step=MILLIVOLT_STEP)
+                writer.add(resampled)

@@ -55,6 +55,15 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path) -> None:
     assert read_rejects(path) == list(rejects)
 
 
+def test_int16_signals_keep_their_type_and_step(tmp_path: Path) -> None:
+    counts = RNG.integers(-32768, 32767, (3, 50), dtype=np.int16)
+    made = Recording(counts, 100.0, ("I", "II", "V1"), "mV", "georgia", "E1", "E1", step=0.001)
+    (found,) = read_batch(write(tmp_path / "batch.batch", [made]))
+    assert found.signal.dtype == np.int16
+    assert found.step == 0.001
+    np.testing.assert_array_equal(found.signal, counts)
+
+
 def test_signals_are_the_readers_own(tmp_path: Path) -> None:
     path = write(tmp_path / "batch.batch", [recording(), recording("E2")])
     for item in read_batch(path):
@@ -92,8 +101,8 @@ def test_a_signal_that_is_a_view_is_written_as_it_looks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.signal, base.T[:, ::2])
 
 
-@pytest.mark.parametrize("signal", [np.zeros((2, 3)), np.zeros(3, np.float32), np.zeros((2, 3), np.int16)])
-def test_anything_but_float32_channel_time_is_refused(tmp_path: Path, signal: np.ndarray) -> None:
+@pytest.mark.parametrize("signal", [np.zeros((2, 3)), np.zeros(3, np.float32), np.zeros((2, 3), np.int32)])
+def test_anything_but_float32_or_int16_channel_time_is_refused(tmp_path: Path, signal: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected float32"), BatchWriter(tmp_path / "batch.batch") as writer:
         writer.add(Recording(signal, 1.0, ("a",), "mV", "x", "r", "r"))
     assert list(tmp_path.iterdir()) == []
