@@ -63,6 +63,7 @@ def run_method(
     subjects = sorted(choice.clips["subject"].unique())
     cells = list(_cells(subjects, params, common))
     missing = [cell for cell in cells if not _kept(runs_folder, cell, "parquet").exists()]
+    print(f"{name}: {method.provenance}", flush=True)  # an untrained encoder is told here as in the table
     for subject, clip, reason in choice.left_out:
         print(f"{name}: {subject} clip {clip} is left out: {reason}")
     if missing:

@@ -67,7 +67,7 @@ class Ours(Method):
             )
             if missing
         ]
-        return f"ours ({', '.join(untrained)})" if untrained else "ours"
+        return f"reimplementation ({', '.join(untrained)})" if untrained else "reimplementation"
 
     def fingerprint(self) -> dict[str, Any]:
         return {

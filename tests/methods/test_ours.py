@@ -154,13 +154,13 @@ def test_channels_pooling_and_unscaled_embeddings_run(make_clips, tmp_path: Path
 
 
 def test_provenance_says_what_is_untrained(tmp_path: Path, ecg_encoder: Path) -> None:
-    assert Ours(setup(tmp_path, ecg_encoder)).provenance == "ours (EEG encoder untrained)"
+    assert Ours(setup(tmp_path, ecg_encoder)).provenance == "reimplementation (EEG encoder untrained)"
     weights = {"origin": "file", "path": str(ecg_encoder)}
     trained = Ours(setup(tmp_path, ecg_encoder, weights=weights))
     assert trained.provenance == "ours"
     loaded = dict(trained._encoders.eeg.state_dict())
     assert all(torch.equal(loaded[name], value) for name, value in trained._encoders.ecg.state_dict().items())
-    assert Ours(setup(tmp_path)).provenance == "ours (EEG encoder untrained, ECG encoder untrained)"
+    assert Ours(setup(tmp_path)).provenance == "reimplementation (EEG encoder untrained, ECG encoder untrained)"
 
 
 def test_weights_that_are_not_there_are_said(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_run_is_repeatable_byte_for_byte_and_blind_to_test_labels(
     for file in ("ours.parquet", "ours.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     plain, about = read_predictions(tmp_path / "a" / "ours.parquet")
-    assert about["provenance"] == "ours (EEG encoder untrained)"
+    assert about["provenance"] == "reimplementation (EEG encoder untrained)"
     assert about["inputs"] == ["eeg", "ecg"]
     assert len((tmp_path / "a" / "ours.csv").read_text().splitlines()) == 1 + 2 * 2
     tested = np.isin(made.subjects, plain["subject"].unique())
