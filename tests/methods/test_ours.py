@@ -157,7 +157,7 @@ def test_provenance_says_what_is_untrained(tmp_path: Path, ecg_encoder: Path) ->
     assert Ours(setup(tmp_path, ecg_encoder)).provenance == "reimplementation (EEG encoder untrained)"
     weights = {"origin": "file", "path": str(ecg_encoder)}
     trained = Ours(setup(tmp_path, ecg_encoder, weights=weights))
-    assert trained.provenance == "ours"
+    assert trained.provenance == "reimplementation"
     loaded = dict(trained._encoders.eeg.state_dict())
     assert all(torch.equal(loaded[name], value) for name, value in trained._encoders.ecg.state_dict().items())
     assert Ours(setup(tmp_path)).provenance == "reimplementation (EEG encoder untrained, ECG encoder untrained)"
