@@ -5,15 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from cycler import cycler
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image  # matplotlib writes its PNG with it
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, read_json
 from physiopipe.params import Params
-from physiopipe.results import composition, curves
+from physiopipe.results import composition, curves, quality_strips
 from physiopipe.results.evaluate import read_test_set
+from physiopipe.windows.store import WindowStore
 
 STYLE = {
     "axes.prop_cycle": cycler(color=curves.COLOURS),
@@ -35,7 +39,7 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
 
     Args:
         results_folder: holds predictions/, pretrain/loss.csv, finetune/*.csv and metrics.json.
-        windows_root: holds challenge/index.parquet and dreamer/index.parquet.
+        windows_root: holds the cohorts challenge/ and dreamer/.
 
     Raises:
         PhysiopipeError: an input is missing; it says which step writes it.
@@ -65,6 +69,12 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
             figures["finetuning_loss"] = (curves.finetuning_loss(with_epochs), params.simulated)
         for name, (figure, simulated) in figures.items():
             _save(figure, results_folder / "figures" / name, simulated=simulated)
+        for cohort, simulated in (("challenge", ecg_simulated), ("dreamer", params.simulated)):
+            plots = quality_strips.quality_plots(WindowStore(windows_root / cohort), cohort, params)
+            for modality, figure in plots.items():
+                path = results_folder / "figures" / f"quality_{cohort}_{modality}"
+                _save(figure, path, simulated=simulated)
+                _to_palette(path.with_suffix(".png"))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -88,3 +98,16 @@ def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
         with atomic_file(path.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+
+
+def _to_palette(path: Path) -> None:
+    """Make a PNG of black and red lines on white four times smaller: 16 greys, and 16 shades of the red."""
+    shades = np.linspace(0, 1, 16)[:, None]
+    red = np.array(to_rgb(quality_strips.MARKED))
+    colours = np.rint(255 * np.concatenate([shades * np.ones(3), red + shades * (1 - red)])).astype(np.uint8)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.tobytes())
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+    with atomic_file(path) as temporary:
+        small.save(temporary, format="png", optimize=True)

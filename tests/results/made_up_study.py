@@ -8,10 +8,18 @@ import pandas as pd
 import pyarrow as pa
 
 from physiopipe.windows.part import INDEX_SCHEMA, write_index
+from physiopipe.windows.shards import ShardedWriter, write_group, write_vector
 
 FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
 LABELS = ("valence", "arousal", "dominance")
 RATES = (100, 200, 500, 1000)
+MOST_WINDOWS = 6  # of a record and rate, so that a study of whole windows is written in no time
+CHANNELS = {
+    ("challenge", "ecg"): ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"),
+    ("dreamer", "eeg"): ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
+    ("dreamer", "ecg"): ("II", "III"),
+}
+UNITS = {("challenge", "ecg"): "mV", ("dreamer", "eeg"): "uV", ("dreamer", "ecg"): "unspecified"}
 
 
 def write_windows(root: Path) -> None:
@@ -23,7 +31,7 @@ def write_windows(root: Path) -> None:
             length = choices[record % len(choices)]
             for rate in RATES:
                 window_s = 2000 / rate
-                count = min(30, max(1, round(length / window_s)))
+                count = min(MOST_WINDOWS, max(1, round(length / window_s)))
                 for i in range(count):
                     start = i * length / count
                     rows.append(
@@ -43,14 +51,14 @@ def write_windows(root: Path) -> None:
     for modality in ("eeg", "ecg"):
         for (subject, clip), scores in ratings.items():
             length = 65 + 3 * clip
-            for i in range(6):
+            for i in range(2):
                 row = _row(
                     "dreamer",
                     modality,
                     200,
                     "dreamer",
                     f"s{subject + 1:02d}_c{clip + 1:02d}_{modality}",
-                    length - 60 + 10 * i,
+                    length - 20 + 10 * i,
                     10,
                 )
                 row |= {"subject": f"s{subject + 1:02d}", "clip": clip + 1}
@@ -110,4 +118,26 @@ def _write(folder: Path, index: pd.DataFrame, generator: np.random.Generator) ->
     (folder / "rejected.csv").write_text(
         "record,reason\n" + ("E00271,\"12 leads, of 'mV'; <none> usable\"\n" if folder.name == "challenge" else "")
     )
-    (folder / "manifest.json").write_text(json.dumps({"parts": [], "versions": {"numpy": "2.3.5"}}))
+    arrays = _write_arrays(folder, index)
+    (folder / "manifest.json").write_text(json.dumps({"arrays": arrays, "parts": [], "versions": {"numpy": "2.3.5"}}))
+
+
+def _write_arrays(folder: Path, index: pd.DataFrame) -> list[dict[str, str]]:
+    """Windows behind the rows: every second a wave of 0.2 s on each lead, larger from lead to lead."""
+    arrays = []
+    for (modality, rate, part), rows in index.groupby(["modality", "rate_hz", "part"], sort=False):
+        kind = (folder.name, modality)
+        size = 1 + np.arange(len(CHANNELS[kind]))[:, None]
+        seconds = np.arange(2000) / rate
+        wave = np.where(seconds % 1 < 0.2, np.sin(10 * np.pi * seconds), 0)
+        window = np.rint(100 * size * wave).astype(np.int16).reshape(len(size), 10, 200)
+        path = folder / f"{modality}-{rate}hz" / f"part-{part}.zarr"
+        path.mkdir(parents=True)
+        writer = ShardedWriter(path / "windows", window.shape)
+        for _ in range(len(rows)):
+            writer.append(window[None])
+        writer.close()
+        write_vector(path / "scale", np.full(len(rows), 0.05 if modality == "eeg" else 0.001, np.float32))
+        write_group(path, {"channels": list(CHANNELS[kind]), "rate_hz": int(rate), "unit": UNITS[kind]})
+        arrays.append({"path": path.relative_to(folder).as_posix()})
+    return arrays

@@ -9,14 +9,15 @@ from PIL import Image
 from sklearn.metrics import roc_curve
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.results.composition import by_source, covered_s, flags_by_source
+from physiopipe.results.composition import by_source, covered_s
 from physiopipe.results.curves import roc_on_grid
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.figures import make_figures, read_table
 
 NAMES = {
     "challenge_composition", "challenge_lengths", "confusion", "dreamer_lengths", "dreamer_ratings",
-    "finetuning_loss", "pretraining_loss", "roc", "subject_auc",
+    "finetuning_loss", "pretraining_loss", "quality_challenge_ecg", "quality_dreamer_ecg", "quality_dreamer_eeg", "roc",
+    "subject_auc",
 }  # fmt: skip
 
 
@@ -66,10 +67,6 @@ def test_composition_counts_records_and_names_missing_sources(study: tuple[Path,
     assert table.loc["georgia", "hours"] == pytest.approx(12 * 10 / 3600, abs=0.01)
     assert table.loc["georgia", "windows, 1000 Hz"] == 12 * 5
     assert covered_s(index)["georgia0"] == pytest.approx(10)
-    flags = flags_by_source(index).set_index("source")
-    assert flags.loc["ptb", "missing"] == 0
-    expected = 100 * index[index["source"] == "ptb"]["mains"].mean()
-    assert flags.loc["ptb", "mains"] == pytest.approx(expected, abs=0.01)
 
 
 def test_a_missing_input_is_named_with_what_to_do(study: tuple[Path, Path]) -> None:
