@@ -1,4 +1,4 @@
-"""What the windows are made of: records, lengths, rates, ratings and quality flags, as tables and figures."""
+"""What the windows are made of: records, lengths, rates and ratings, as tables and figures."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.results.metrics import LABELS
 
-FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 
 
@@ -29,15 +28,6 @@ def by_source(index: pd.DataFrame, expected: Sequence[str]) -> pd.DataFrame:
         table = pd.concat([table, rows], ignore_index=True)
     whole = table.fillna(0)
     return whole.astype({column: int for column in whole.columns if column == "records" or "windows" in column})
-
-
-def flags_by_source(index: pd.DataFrame) -> pd.DataFrame:
-    """Share of windows with each quality flag, percent, by modality and source; saturated windows beside them."""
-    found = [flag for flag in FLAGS if flag in index.columns]
-    shares = index.assign(saturated=index["saturated"] > 0).groupby(["modality", "source"], observed=True, sort=True)
-    table = (100 * shares[[*found, "saturated"]].mean()).round(2)
-    table.insert(0, "windows", shares.size())
-    return table.reset_index()
 
 
 def covered_s(index: pd.DataFrame) -> "pd.Series[float]":

@@ -11,9 +11,10 @@ import yaml
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_file
 from physiopipe.params import Params
-from physiopipe.results import report_parts
+from physiopipe.results import quality_page, quality_strips, report_parts
 from physiopipe.results.figures import read_table
 from physiopipe.results.typeset import as_html, typeset
+from physiopipe.windows.store import WindowStore
 
 _BANNER = "Simulated cohort: planted effects, no recorded person. These numbers say nothing about people."
 _CSS = """
@@ -69,7 +70,12 @@ def write_report(results_folder: Path, windows_root: Path, params: Params, out: 
         digest = sha256_file(windows_root / cohort / "manifest.json")
         manifest = f"<p>sha256 of manifest.json: <code>{digest}</code></p>"
         add("Data", f"Data: {cohort}", report_parts.composition(cohort, index, params) + manifest)
-        add("Data", f"Quality flags: {cohort}", report_parts.quality(index))
+        store = WindowStore(windows_root / cohort)
+        add("Data", f"Quality flags: {cohort}", quality_page.quality(store, cohort, params))
+        for modality in quality_strips.units_of(store):
+            name = f"quality_{cohort}_{modality}"
+            title = f"Examples of the quality flags: {cohort}, {modality}"
+            _add_figure(report, "Data", title, results_folder / "figures" / f"{name}.png", quality_page.CAPTION)
         add("Data", f"Rejected: {cohort}", report_parts.rejected(windows_root / cohort / "rejected.csv"))
     add("Data", "Clips left out", report_parts.left_out(results_folder / "predictions", params))
     report.add_code(

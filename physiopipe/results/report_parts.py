@@ -12,7 +12,7 @@ import pandas as pd
 from physiopipe.files import read_json
 from physiopipe.params import Params
 from physiopipe.recordings.sources import SOURCE_INFO
-from physiopipe.results.composition import by_source, clip_table, flags_by_source
+from physiopipe.results.composition import by_source, clip_table
 from physiopipe.results.evaluate import read_test_set
 from physiopipe.results.figures import read_table
 from physiopipe.results.table1 import title_of
@@ -47,7 +47,7 @@ def summary(results_folder: Path, params: Params) -> str:
             row["Share of the attainable excess over chance"] = f"{mean['attainable_share']:.0%}"
         rows.append(row)
     high = f"<p>High is a rating of {params.finetune.high_from} or more.</p>"
-    return _table(pd.DataFrame(rows)) + high
+    return as_table(pd.DataFrame(rows)) + high
 
 
 def _interval(numbers: dict[str, float]) -> str:
@@ -76,7 +76,7 @@ def comparisons(rows: pd.DataFrame, params: Params) -> str:
         "differences flipped, two-sided; Holm's correction for the number of comparisons. With n subjects no p can be "
         "under 2 / 2<sup>n</sup>."
     )
-    return f"<p>{words}</p>{_table(shown)}"
+    return f"<p>{words}</p>{as_table(shown)}"
 
 
 def pretraining(path: Path) -> str:
@@ -90,14 +90,14 @@ def pretraining(path: Path) -> str:
         if any(rows.values()):
             parts.append(f"<p>Total loss {group.removesuffix('_hz').replace('_', ' ')}:</p>{_losses(rows)}")
     numbers = [(key.replace("_", " "), f"{value:,}") for key, value in metrics.items() if isinstance(value, int)]
-    return "".join(parts) + _table(pd.DataFrame(numbers, columns=["Quantity", "Number"]))
+    return "".join(parts) + as_table(pd.DataFrame(numbers, columns=["Quantity", "Number"]))
 
 
 def _losses(rows: Mapping[str, Mapping[str, float]]) -> str:
     frame = pd.DataFrame.from_dict({name.replace("_", " "): dict(one) for name, one in rows.items()}, orient="index")
     frame = frame[sorted(frame.columns, key=_loss_order)].map("{:.4f}".format)
     frame = frame.rename(columns=lambda name: str(name).replace("_", " "))
-    return _table(frame.rename_axis("Reconstruction").reset_index())
+    return as_table(frame.rename_axis("Reconstruction").reset_index())
 
 
 def _loss_order(name: object) -> tuple[bool, float, str]:
@@ -115,7 +115,7 @@ def composition(cohort: str, index: pd.DataFrame, params: Params) -> str:
             f"Origin: {origin}. {index['subject'].nunique()} subjects, {len(clip_table(index))} clips. "
             f"The file documents no units: one unit of its EEG is taken as {unit:g} µV, its ECG is only ever z-scored."
         )
-        return f"<p>{html.escape(words)}</p>{_table(by_source(index, ['dreamer']))}"
+        return f"<p>{html.escape(words)}</p>{as_table(by_source(index, ['dreamer']))}"
     challenge = params.data.challenge
     table = by_source(index, challenge.sources)
     missing = list(table.loc[table["records"] == 0, "source"])
@@ -124,12 +124,7 @@ def composition(cohort: str, index: pd.DataFrame, params: Params) -> str:
     if missing:
         allowed = " (data.challenge.allow_missing_sources is on)" if challenge.allow_missing_sources else ""
         notes += f"<p><b>Sources without any record here: {html.escape(', '.join(missing))}</b>{allowed}.</p>"
-    return notes + _table(table)
-
-
-def quality(index: pd.DataFrame) -> str:
-    words = "Share of windows with each flag, percent. A flag marks a window; it never drops one from a test set."
-    return f"<p>{words}</p>{_table(flags_by_source(index))}"
+    return notes + as_table(table)
 
 
 def rejected(path: Path) -> str:
@@ -137,7 +132,7 @@ def rejected(path: Path) -> str:
     if rows.empty:
         return "<p>None.</p>"
     more = f" The first {SHOWN_REJECTS} are shown, rejected.csv holds all." if len(rows) > SHOWN_REJECTS else ""
-    return f"<p>Recordings that were not used: {len(rows)}.{more}</p>{_table(rows.head(SHOWN_REJECTS), 'words')}"
+    return f"<p>Recordings that were not used: {len(rows)}.{more}</p>{as_table(rows.head(SHOWN_REJECTS), 'words')}"
 
 
 def left_out(predictions: Path, params: Params) -> str:
@@ -145,7 +140,7 @@ def left_out(predictions: Path, params: Params) -> str:
     rows = {tuple(map(str, row)) for each in about.values() for row in each.get("left_out", ())}
     if not rows:
         return "<p>None: every clip of the windows was used.</p>"
-    return _table(pd.DataFrame(sorted(rows), columns=["Subject", "Clip", "Reason"]), "words")
+    return as_table(pd.DataFrame(sorted(rows), columns=["Subject", "Clip", "Reason"]), "words")
 
 
 def citations(params: Params) -> str:
@@ -159,7 +154,7 @@ def citations(params: Params) -> str:
         if origin == "simulated"
     ]
     words = f"<p>Simulated here, cited for their layout alone: {', '.join(simulated)}.</p>" if simulated else ""
-    return words + _table(pd.DataFrame([*_CITATIONS, *sources], columns=["What", "Cite", "Licence"]), "words")
+    return words + as_table(pd.DataFrame([*_CITATIONS, *sources], columns=["What", "Cite", "Licence"]), "words")
 
 
 def versions() -> str:
@@ -169,9 +164,9 @@ def versions() -> str:
             found.append((name, version(name)))
         except PackageNotFoundError:
             found.append((name, "not installed"))
-    return _table(pd.DataFrame(found, columns=["Software", "Version"]), "words")
+    return as_table(pd.DataFrame(found, columns=["Software", "Version"]), "words")
 
 
-def _table(frame: pd.DataFrame, kind: str = "numbers") -> str:
+def as_table(frame: pd.DataFrame, kind: str = "numbers") -> str:
     body = frame.to_html(index=False, border=0, classes=kind, justify="left", na_rep="–", float_format="{:.2f}".format)
     return f'<div class="wide">{body}</div>'
