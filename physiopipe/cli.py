@@ -1,5 +1,6 @@
 """The verbs: `physiopipe <verb>`. Paths and printing only; everything heavy is imported by the verb that needs it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physiopipe.errors import PhysiopipeError
+from physiopipe.files import full_disk
 
 if TYPE_CHECKING:
     from physiopipe.params import Params
@@ -28,6 +30,13 @@ def main() -> None:
         app(standalone_mode=True)
     except PhysiopipeError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        found, place = os.strerror(full.errno or 0).lower(), full.filename2 or full.filename or Path.cwd()
+        print(f"error: {found}: {place}. Free some space and run again; finished work is kept.", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

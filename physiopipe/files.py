@@ -3,7 +3,9 @@
 Standard library only: every verb imports this module.
 """
 
+import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -16,24 +18,52 @@ from typing import Any
 
 from physiopipe.errors import PhysiopipeError
 
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed."""
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
+
+    What killed runs left of the same file is removed too: its writer's lock has died with it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        _remove_abandoned(left)
+    with _names_place(path), _locked_temporary(path) as temporary:
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would lock colleagues out of a shared folder
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked_temporary(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, under the kernel's lock as long as it is in use."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # else another process took it for an abandoned one just before
+                yield Path(name)
+                return
+        finally:
+            os.close(handle)
+
+
+def _remove_abandoned(temporary: Path) -> None:
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would lock colleagues out of a shared folder
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with temporary.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink(missing_ok=True)
+    except OSError:
+        return  # somebody writes it, has finished it, or it is not ours to remove
 
 
 @contextmanager
@@ -42,14 +72,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)  # what a killed run left; the caller holds the lock on `path`
-    temporary.mkdir()
+    with _names_place(path):
+        temporary.mkdir()
+        try:
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def full_disk(error: BaseException) -> OSError | None:
+    """The system's word that no space is left, where that is behind `error`."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno in _FULL_DISK:
+            return found
+        found = found.__cause__ or found.__context__
+    return None
+
+
+@contextmanager
+def _names_place(path: Path) -> Iterator[None]:
+    """A refused write does not say where: let a full disk's error name `path`."""
     try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except Exception as error:
+        full = full_disk(error)
+        if full is not None and not full.filename:
+            full.filename = str(path)
+        raise
 
 
 @contextmanager

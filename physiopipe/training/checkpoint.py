@@ -54,8 +54,8 @@ class Checkpoint:
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
-        with atomic_file(self.path) as temporary:
-            torch.save(state, temporary)
+        with atomic_file(self.path) as temporary, temporary.open("wb") as file:  # a file's errors say what is wrong
+            torch.save(state, file)
 
     def load(self, model: nn.Module, optimizer: Optimizer) -> Progress | None:
         """Put model and optimiser where the saved run was; None where nothing is saved."""
