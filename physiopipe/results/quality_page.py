@@ -28,7 +28,7 @@ def quality(store: WindowStore, cohort: str, params: Params) -> str:
             f"<h4>{escape(modality)}: windows with each flag, by source</h4>",
             as_table(_as_text(flags_by_source(index))),
             f"<p>{_absent(index)}</p>",
-            f"<h4>{escape(modality)}: thresholds</h4>",
+            f"<h4>{escape(modality)}: thresholds (<code>shard.{cohort}.{escape(modality)}.quality</code>)</h4>",
             as_table(thresholds(cohort, modality, unit, params), "words"),
         ]
     return "".join(parts)
@@ -58,7 +58,6 @@ def thresholds(cohort: str, modality: str, unit: str, params: Params) -> pd.Data
         largest = f"a sample past ±{LARGEST_INT16 * MILLIVOLT_STEP:g} mV, the range of int16 in steps of 1 µV"
     else:
         largest = "cannot occur: every window is stored on its own scale"
-    section, notch = f"shard.{cohort}.{modality}.quality", f"filter.{cohort}.{modality}.notch_hz"
     share = "of a lead's raw power about its median"
     rows = {
         "missing": ("a lead was not recorded and does not follow from others", "raw", "–"),
@@ -68,7 +67,8 @@ def thresholds(cohort: str, modality: str, unit: str, params: Params) -> pd.Data
             "highest or lowest value in the recording", "raw", "clipping_share",
         ),
         "amplitude": (
-            f"a sample is past ±{limits.amplitude_limit:g} {unit}, or saturated", "stored", "amplitude_limit",
+            f"a sample is past ±{limits.amplitude_limit:g} {unit}" + ", or saturated" * (unit == "mV"),
+            "stored", "amplitude_limit",
         ),
         "wander": (
             f"more than {100 * limits.wander_share:g}% {share} is under {WANDER_HZ:g} Hz",
@@ -76,17 +76,12 @@ def thresholds(cohort: str, modality: str, unit: str, params: Params) -> pd.Data
         ),
         "mains": (
             f"more than {100 * limits.mains_share:g}% {share} is within 1 Hz of the mains "
-            f"({', '.join(mains)})", "raw", "mains_share",
+            f"({', '.join(mains)})", "raw", f"mains_share; filter.{cohort}.{modality}.notch_hz",
         ),
         "saturated": (largest, "stored", "–"),
     }  # fmt: skip
-    return pd.DataFrame(
-        [
-            (flag, words, signal, name if name == "–" else f"{section}.{name}" + (f", {notch}" * (flag == "mains")))
-            for flag, (words, signal, name) in rows.items()
-        ],
-        columns=["Flag", "Raised when", "Judged on the signal", "Parameter"],
-    )
+    columns = ["Flag", "Raised when", "Judged on the signal", "Parameter"]
+    return pd.DataFrame([(flag, *row) for flag, row in rows.items()], columns=columns)
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:
