@@ -183,6 +183,18 @@ def claim_folder() -> None:
 _claims: list[TextIOWrapper] = []  # open files keep their locks
 
 
+def remove_finished_work() -> None:
+    """Remove the filtered and resampled batches whose part is finished.
+
+    Snakemake does so itself, but not where it was killed between a part's end and that: its next run has no use for
+    them, and would leave them for good.
+    """
+    for batch in (DATA / "work").glob("*/*/*/*.batch"):
+        cohort_and_modality, name = batch.parts[-3:-1]
+        if (DATA / "parts" / cohort_and_modality / name / batch.stem / "part.json").exists():
+            batch.unlink()
+
+
 def write_stamps(params: Params) -> None:
     """Write data/plan/<cohort>/{simulate,data,windows}.params.json: the parameters that a rule depends on.
 

@@ -1,5 +1,6 @@
 """`kill -9` of a run, or of one of its jobs, at random moments: a plain rerun ends as if nothing had been."""
 
+import os
 import subprocess
 import time
 from contextlib import suppress
@@ -83,6 +84,19 @@ def test_dvc_repro_is_killed(undisturbed: Undisturbed, tmp_path: Path, moment: f
     study = simulated_copy(undisturbed.study, tmp_path / "study")
     kill_at(study, REPRO, moment * (undisturbed.seconds + 3))  # it takes some seconds to start
     study.run(*REPRO)
+    check_like(study, undisturbed.study)
+
+
+def test_temporary_files_left_by_a_kill_go_with_the_next_run(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Killed between the end of a part and the removal of what it was made from."""
+    study = copy_of(undisturbed.study, tmp_path / "study", "data/plan", "data/simulated", "data/raw", "data/parts")
+    for part in study.folder.glob("data/parts/*/*/*"):
+        left = study.folder / "data/work/resampled" / part.parent.relative_to(study.folder / "data/parts")
+        left.mkdir(parents=True)
+        (left / f"{part.name}.batch").write_bytes(b"left")
+        before = (part / "part.json").stat().st_mtime - 1
+        os.utime(left / f"{part.name}.batch", (before, before))
+    study.run(*SNAKEMAKE)
     check_like(study, undisturbed.study)
 
 

@@ -16,6 +16,11 @@ onstart:
     plan.claim_folder()
 
 
+onsuccess:
+    if not workflow.storage_settings.notemp:
+        plan.remove_finished_work()
+
+
 wildcard_constraints:
     cohort="challenge|dreamer",
     modality="ecg|eeg",
