@@ -328,6 +328,7 @@ def test_a_full_disk_is_a_plain_error(server: Server, tmp_path: Path) -> None:
     batch = planned(server.url)
     program = (
         "import resource, signal, sys; from pathlib import Path\n"
+        "sys.dont_write_bytecode = True  # it would be cut off too, and be there for whoever imports this module next\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "import test_download as t\n"
