@@ -95,9 +95,9 @@ def test_a_write_that_says_nothing_itself_is_named(undisturbed: Undisturbed, sma
     """The error of `write` has no path, and torch's own says nothing of a disk."""
     writes = "temporary.write_text('x' * 200_000)"
     if what != "params.yaml":
-        writes = "torch.save(torch.zeros(100_000), temporary.open('wb'))"
+        writes = "import torch; torch.save(torch.zeros(100_000), temporary.open('wb'))"
     program = (
-        "import sys, torch\nfrom pathlib import Path\nfrom physiopipe import cli, files\n"
+        "import sys\nfrom pathlib import Path\nfrom physiopipe import cli, files\n"
         "@cli.app.command()\ndef fill(place: Path) -> None:\n"
         f"    with files.atomic_file(place) as temporary:\n        {writes}\n"
         "sys.argv = ['physiopipe', 'fill', sys.argv[1]]\ncli.main()\n"
