@@ -97,7 +97,7 @@ def _prepare(batch: Batch, suffix: str, tree: Path, scratch: Path, part: Path) -
     filter_batch(renamed(), filtered, PARAMS.filter.challenge.ecg)
     resample_batch(filtered, resampled, PARAMS.resample.challenge.ecg)
     name = PartName("challenge", "ecg", batch.name + suffix, f"benchmark{suffix}", False)
-    shard_batch(renamed(), resampled, part, name, RATES_HZ, PARAMS.shard.challenge.ecg, PARAMS.filter.challenge.ecg)
+    shard_batch(resampled, part, name, RATES_HZ, PARAMS.shard.challenge.ecg)
 
 
 def flat_file(store: WindowStore, rows: Rows, path: Path) -> np.memmap:

@@ -153,11 +153,13 @@ def filter_(
 ) -> None:
     """Put leads in order, band-pass and notch one batch at the recordings' own rates."""
     from physiopipe import plan
+    from physiopipe.memory import keep_freed_memory
     from physiopipe.windows.prepare import filter_batch, read_recordings
 
     loaded = _load(params)
     planned = plan.planned_batch(cohort, batch)
     raw = read_recordings(recordings, planned, plan.raw_folder(loaded))
+    keep_freed_memory()
     filter_batch(raw, output, plan.section(loaded, cohort, modality, "filter"))
 
 
@@ -171,8 +173,10 @@ def resample(
 ) -> None:
     """Bring one filtered batch to every rate."""
     from physiopipe import plan
+    from physiopipe.memory import keep_freed_memory
     from physiopipe.windows.prepare import resample_batch
 
+    keep_freed_memory()
     resample_batch(filtered, output, plan.section(_load(params), cohort, modality, "resample"))
 
 
@@ -181,7 +185,6 @@ def shard(
     cohort: CohortName,
     modality: ModalityName,
     batch: BatchName,
-    recordings: Annotated[Path, typer.Option()],
     resampled: Annotated[Path, typer.Option()],
     output: Annotated[Path, typer.Option()],
     params: ParamsFile = DEFAULT,
@@ -189,8 +192,8 @@ def shard(
     """Cut one resampled batch into windows and store them as a finished part (OUTPUT is its part.json)."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
+    from physiopipe.memory import keep_freed_memory
     from physiopipe.windows.part import PartName
-    from physiopipe.windows.prepare import read_recordings
     from physiopipe.windows.shard import shard_batch
 
     loaded = _load(params)
@@ -206,14 +209,13 @@ def shard(
         if output.exists():  # Snakemake removes it before a run, so another run has just finished this part
             print(f"{output} is already there: nothing to do")
             return
+        keep_freed_memory()
         shard_batch(
-            read_recordings(recordings, planned, plan.raw_folder(loaded)),
             resampled,
             output.parent,
             PartName(cohort, modality, batch, digest, simulated),
             plan.section(loaded, cohort, modality, "resample").rates_hz,
             plan.section(loaded, cohort, modality, "shard"),
-            plan.section(loaded, cohort, modality, "filter"),
         )
 
 

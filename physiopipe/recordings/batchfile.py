@@ -1,16 +1,16 @@
 """One file that holds a batch of recordings on their way between rules.
 
-The signals one after another (float32 or int16, little endian), a JSON text that describes them, and a trailer: the
-text's length and CRC-32C, and a mark. A signal's own CRC-32C stands in the text. Nothing in it depends on when or where
-it was written, so equal recordings are equal bytes. Signals are written and read one at a time: memory stays at one
-recording.
+The arrays of the recordings one after another (signals float32 or int16, quality blocks float32, little endian), a JSON
+text that describes them, and a trailer: the text's length and CRC-32C, and a mark. A recording's own CRC-32C stands in
+the text. Nothing in it depends on when or where it was written, so equal recordings are equal bytes. Recordings are
+written and read one at a time: memory stays at one.
 """
 
 import json
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import fields
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
@@ -18,16 +18,15 @@ from typing import Any, Self
 
 import google_crc32c
 import numpy as np
-import numpy.typing as npt
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
-from physiopipe.recordings.recording import Recording
+from physiopipe.recordings.recording import Recording, Rejected
 
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
-_MARK = b"PPBATCH2"
+_MARK = b"PPBATCH3"
 _KINDS = {"float32": "<f4", "int16": "<i2"}
-_DESCRIBED = tuple(f.name for f in fields(Recording) if f.name != "signal")
+_ARRAYS = ("signal", "blocks")
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
 
 
@@ -48,15 +47,22 @@ class BatchWriter:
 
     def add(self, recording: Recording) -> None:
         """Append a recording; the same record may come several times, at different rates."""
-        kind = _KINDS.get(recording.signal.dtype.name)
-        if kind is None or recording.signal.ndim != 2:
-            found = f"{recording.signal.dtype} {recording.signal.shape}"
-            raise ValueError(f"expected float32 or int16 (channel, time), got {found}")
-        signal = np.ascontiguousarray(recording.signal, dtype=kind)
-        data = signal.reshape(-1).view(np.uint8)
-        self._file.write(data.data)
-        about = {name: getattr(recording, name) for name in _DESCRIBED}
-        self._recordings.append({"dtype": kind, "shape": signal.shape, "crc32c": _checksum(data), "about": about})
+        if recording.signal.ndim != 2:
+            raise ValueError(f"expected a signal (channel, time), got shape {recording.signal.shape}")
+        checksum, arrays = 0, []
+        for name in _ARRAYS:
+            values = getattr(recording, name)
+            if values is None:
+                continue
+            kind = _KINDS.get(values.dtype.name)
+            if kind is None:
+                raise ValueError(f"expected {name} as float32 or int16, got {values.dtype}")
+            data = np.ascontiguousarray(values, dtype=kind).reshape(-1).view(np.uint8)
+            self._file.write(data.data)
+            checksum = google_crc32c.extend(checksum, data)
+            arrays.append([name, kind, values.shape])
+        about = {name: value for name, value in vars(recording).items() if name not in _ARRAYS}
+        self._recordings.append({"arrays": arrays, "crc32c": checksum, "about": about})
 
     def reject(self, record: str, reason: str) -> None:
         """Note a record that is not in the batch, and why."""
@@ -76,33 +82,40 @@ class BatchWriter:
         return self._stack.__exit__(kind, error, trace)
 
 
-def read_batch(path: Path) -> Iterator[Recording]:
-    """Yield the recordings of a batch in the order written, each with a writable signal of its own.
+def read_batch(path: Path) -> Iterator[Recording | Rejected]:
+    """Yield the rejected records of a batch, then its recordings in the order written, with arrays of their own.
 
     Raises:
         PhysiopipeError: no such file, or its bytes are not those that were written.
     """
     with _open(path) as file:
         content = _content(file, path)
+        for record, reason in content["rejected"]:
+            yield Rejected(record, reason)
         file.seek(0)
         for entry in content["recordings"]:
             try:
-                signal = np.empty(entry["shape"], dtype=entry["dtype"])
-                data = signal.reshape(-1).view(np.uint8)
-                if file.readinto(data.data) != signal.nbytes or _checksum(data) != entry["crc32c"]:
-                    raise ValueError("a signal does not match its checksum")
-                about: dict[str, Any] = {
-                    key: tuple(value) if isinstance(value, list) else value for key, value in entry["about"].items()
-                }
+                recording = _read_recording(file, entry)
             except _DAMAGE as error:
                 raise _damaged(path, error) from None
-            yield Recording(signal=signal, **about)
+            yield recording
 
 
-def read_rejects(path: Path) -> list[tuple[str, str]]:
-    """(record, reason) of every record that was rejected on the way to this batch."""
-    with _open(path) as file:
-        return [(record, reason) for record, reason in _content(file, path)["rejected"]]
+def _read_recording(file: BufferedReader, entry: dict[str, Any]) -> Recording:
+    checksum = 0
+    known: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry["about"].items()
+    }
+    for name, kind, shape in entry["arrays"]:
+        values = np.empty(shape, dtype=kind)
+        data = values.reshape(-1).view(np.uint8)
+        if file.readinto(data.data) != values.nbytes:
+            raise EOFError("it ends within a recording")
+        checksum = google_crc32c.extend(checksum, data)
+        known[name] = values
+    if checksum != entry["crc32c"]:
+        raise ValueError("a recording does not match its checksum")
+    return Recording(**known)
 
 
 def _open(path: Path) -> BufferedReader:
@@ -124,22 +137,24 @@ def _content(file: BufferedReader, path: Path) -> dict[str, Any]:
         if _checksum(text) != checksum:
             raise ValueError("its description does not match its checksum")
         content: dict[str, Any] = json.loads(text.decode("utf-8", "surrogatepass"))
-        signals = sum(_bytes_of(entry) for entry in content["recordings"])
-        if signals != end - length:
-            raise ValueError(f"its signals take {end - length} bytes, expected {signals}")
+        arrays = sum(_bytes_of(entry) for entry in content["recordings"])
+        if arrays != end - length:
+            raise ValueError(f"its arrays take {end - length} bytes, expected {arrays}")
     except _DAMAGE as error:
         raise _damaged(path, error) from None
     return content
 
 
 def _bytes_of(entry: dict[str, Any]) -> int:
-    if entry["dtype"] not in _KINDS.values():
-        raise ValueError(f"a signal of type {entry['dtype']!r}")
-    channels, samples = entry["shape"]
-    return int(np.dtype(entry["dtype"]).itemsize * channels * samples)
+    total = 0
+    for name, kind, shape in entry["arrays"]:
+        if name not in _ARRAYS or kind not in _KINDS.values():
+            raise ValueError(f"an array {name!r} of type {kind!r}")
+        total += np.dtype(kind).itemsize * math.prod(shape)
+    return total
 
 
-def _checksum(data: bytes | npt.NDArray[np.uint8]) -> int:
+def _checksum(data: bytes) -> int:
     return int(google_crc32c.value(data))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 Unit = Literal["mV", "uV", "unspecified"]
@@ -26,6 +27,8 @@ class Recording:
         derived: channels computed from others (III, aVR, aVL, aVF from I and II).
         step: one unit of an int16 signal, in `unit`; 1 for float32.
         flags: findings about the whole record at reading (sorted names), carried to each of its windows.
+        blocks, block_s: what `physiopipe.signals.quality.measure_blocks` found in the signal as it was recorded, and
+            the length of a block, s; None before it was measured.
     """
 
     signal: npt.NDArray[Any]
@@ -41,6 +44,8 @@ class Recording:
     derived: tuple[str, ...] = ()
     step: float = 1.0
     flags: tuple[str, ...] = ()
+    blocks: npt.NDArray[np.float32] | None = None
+    block_s: float = 0.0
 
 
 class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, never a fault of the program

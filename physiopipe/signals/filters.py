@@ -51,10 +51,12 @@ def bandpass_notch(
         pad = round(PAD_S * rate_hz)
         padded = extension(rows.shape[1], pad)
         gain = power_response(padded.length, rate_hz, highpass_hz, lowpass_hz, order, notch_hz, notch_quality)
-        for block, _, spectrum in spectra(rows, padded, pad):
+        row = 0
+        for _, spectrum in spectra(rows, padded, pad):
             spectrum *= gain
             whole = fft.irfft(spectrum, n=padded.length, axis=-1, overwrite_x=True)
-            filtered[block] = whole[:, padded.before : padded.before + rows.shape[1]]
+            filtered[row : row + len(whole)] = whole[:, padded.before : padded.before + rows.shape[1]]
+            row += len(whole)
     return filtered.reshape(signal.shape)
 
 
@@ -80,7 +82,7 @@ def power_response(
     """Squared magnitude of band-pass times notch at the frequencies of an rfft of `length`; float32, read-only.
 
     Closed forms of the digital filters that `scipy.signal.butter` (bilinear transform, corners prewarped) and
-    `scipy.signal.iirnotch` design; importing scipy.signal would take longer than a small job's work.
+    `scipy.signal.iirnotch` design; importing scipy would take longer than a small job's work.
     """
     angle: F64 = np.arange(length // 2 + 1, dtype=np.float64) * (2 * np.pi / length)
     radian = 2 * np.pi / rate_hz

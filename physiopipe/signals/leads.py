@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,7 @@ class LeadSet(NamedTuple):
     derived: npt.NDArray[np.bool_]
 
 
+@lru_cache(maxsize=256)
 def canonical_lead(name: str) -> str | None:
     """Clinical name of a channel as recorders write it (`MLII`, `AVR`, `Lead I`, `ECG V1`), or None for another."""
     capitals = re.sub(r"[\s_\-.:()]+", " ", name.upper()).strip()

@@ -6,7 +6,7 @@ under a Kaiser window, β = 5, 10 zero crossings a side; -6 dB at the Nyquist fr
 there. Here only what lies up to 4 % above folds back; nothing further up returns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import inf, lcm
@@ -16,7 +16,6 @@ import numpy.typing as npt
 from scipy import fft
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.signals.filters import PAD_S, check_corners, power_response
 from physiopipe.signals.spectra import F32, Extension, extension, rows_of, spectra
 
 _PAD_S = 1.0  # the roll-off's own ringing is over within ten periods of the lower rate
@@ -46,58 +45,32 @@ def resample(signal: npt.NDArray[np.floating], rate_hz: float, to_hz: float) -> 
 
 def resample_to_rates(signal: npt.NDArray[np.floating], rate_hz: float, rates_hz: Sequence[float]) -> dict[float, F32]:
     """`resample` to each rate, sharing one forward transform; rate → float32 (…, time)."""
-    return _resampled(signal, rate_hz, rates_hz, round(_PAD_S * rate_hz), None)
-
-
-def filter_and_resample(
-    signal: npt.NDArray[np.floating],
-    rate_hz: float,
-    rates_hz: Sequence[float],
-    *,
-    highpass_hz: float,
-    lowpass_hz: float,
-    order: int,
-    notch_hz: float | None,
-    notch_quality: float,
-) -> dict[float, F32]:
-    """`bandpass_notch`, then `resample` to each rate, sharing one forward transform; rate → float32 (…, time)."""
-    check_corners(rate_hz, highpass_hz, lowpass_hz)
-
-    def gain(length: int) -> F32:
-        return power_response(length, rate_hz, highpass_hz, lowpass_hz, order, notch_hz, notch_quality)
-
-    return _resampled(signal, rate_hz, rates_hz, round(PAD_S * rate_hz), gain)
-
-
-def _resampled(
-    signal: npt.NDArray[np.floating],
-    rate_hz: float,
-    rates_hz: Sequence[float],
-    pad: int,
-    gain_of: Callable[[int], F32] | None,
-) -> dict[float, F32]:
     rows = rows_of(signal)
     ratios = {to_hz: _ratio(rate_hz, to_hz) for to_hz in rates_hz}
-    results = {to_hz: np.empty((rows.shape[0], round(rows.shape[1] * ratios[to_hz])), np.float32) for to_hz in ratios}
-    if gain_of is None:
-        # Nothing to compute at the signal's own rate.
-        for to_hz in [to_hz for to_hz, ratio in ratios.items() if ratio == 1]:
-            results[to_hz][:] = rows
-            del ratios[to_hz]
+    lengths = {to_hz: round(rows.shape[1] * ratio) for to_hz, ratio in ratios.items()}
+    found: dict[float, list[F32]] = {to_hz: [] for to_hz in rates_hz}
+    for to_hz in [to_hz for to_hz, ratio in ratios.items() if ratio == 1]:
+        found[to_hz].append(rows.copy())  # nothing to compute at the signal's own rate
+        del ratios[to_hz]
     if rows.size and ratios:
-        padded = extension(rows.shape[1], max(pad, 1), lcm(*(ratio.denominator for ratio in ratios.values())))
-        gain = None if gain_of is None else gain_of(padded.length)
-        for block, offset, spectrum in spectra(rows, padded, max(pad, 1)):
-            if gain is not None:
-                spectrum *= gain
+        pad = max(round(_PAD_S * rate_hz), 1)
+        padded = extension(rows.shape[1], pad, lcm(*(ratio.denominator for ratio in ratios.values())))
+        for offset, spectrum in spectra(rows, padded, pad):
             for to_hz, ratio in ratios.items():
-                result = results[to_hz]
-                result[block] = _at_rate(spectrum, padded, ratio, result.shape[1])
-                if gain is None:
-                    result[block] += offset
-    return {to_hz: result.reshape(*signal.shape[:-1], result.shape[1]) for to_hz, result in results.items()}
+                block = _at_rate(spectrum, padded, ratio, lengths[to_hz])
+                block += offset
+                found[to_hz].append(block)
+    shape = signal.shape[:-1]
+    return {to_hz: _joined(found.pop(to_hz), length).reshape(*shape, length) for to_hz, length in lengths.items()}
 
 
+def _joined(blocks: list[F32], samples: int) -> F32:
+    if len(blocks) == 1:
+        return blocks[0]
+    return np.concatenate([np.empty((0, samples), np.float32), *blocks])
+
+
+@lru_cache(maxsize=256)
 def _ratio(rate_hz: float, to_hz: float) -> Fraction:
     if not (0.01 <= rate_hz < inf and 0.01 <= to_hz < inf):
         raise PhysiopipeError(
@@ -113,8 +86,9 @@ def _fraction(rate_hz: float) -> Fraction:
 
 def _at_rate(spectrum: npt.NDArray[np.complex64], padded: Extension, ratio: Fraction, samples: int) -> F32:
     """Rows at `ratio` times their rate, cropped of their extension; the spectrum is left as it is."""
-    length = int(padded.length * ratio)
-    first = int(padded.before * ratio)
+    # Both are multiples of the denominator
+    length = padded.length // ratio.denominator * ratio.numerator
+    first = padded.before // ratio.denominator * ratio.numerator
     if ratio != 1:
         spectrum = _cut_or_filled(spectrum, padded.length, length)
     whole: F32 = fft.irfft(spectrum, n=length, axis=-1)

@@ -80,39 +80,50 @@ def _valid_patches(samples: int) -> int:
     return (samples + MAY_LACK) // PATCH_SAMPLES
 
 
-def quantise(
-    samples: F32, step: float | None
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+class Quantised(NamedTuple):
+    """Samples as multiples of a unit.
+
+    Attributes:
+        counts: int16 (window, …).
+        scale: float32 (window,), size of the unit.
+        saturated: int64 (window,), samples that were out of range and are held at its end.
+    """
+
+    counts: npt.NDArray[np.int16]
+    scale: npt.NDArray[np.float32]
+    saturated: npt.NDArray[np.int64]
+
+
+def quantise(samples: F32, step: float | None) -> Quantised:
     """Samples as multiples of a unit, rounded half to even; a value out of range becomes the largest one.
 
     Args:
         samples: float32 (window, …).
         step: size of the unit (0.001 for millivolt: 1 µV); None: each window's largest magnitude over 32767.
 
-    Returns:
-        int16 of the same shape, float32 (window,) size of the unit, int64 (window,) samples that were out of range.
-
     Raises:
         PhysiopipeError: samples that are not finite, a step that is not positive.
     """
     axes = tuple(range(1, samples.ndim))
-    peak = np.maximum(samples.max(axis=axes, initial=0), -samples.min(axis=axes, initial=0))
-    if not np.isfinite(peak).all():
-        raise PhysiopipeError("Windows hold NaN or infinite samples: reject the recording or fill its gaps first.")
     if step is None:
+        peak = np.maximum(samples.max(axis=axes, initial=0), -samples.min(axis=axes, initial=0))
         scale = np.asarray(peak / np.float32(LARGEST_INT16), dtype=np.float32)
         scale[scale < np.finfo(np.float32).tiny] = 1.0
+        units = samples / scale.reshape(-1, *(1 for _ in axes))
     elif step > 0:
         scale = np.full(samples.shape[0], step, dtype=np.float32)
+        units = samples / np.float32(step)
     else:
         raise PhysiopipeError(f"Found a quantisation step of {step:g}: expected one above 0.")
-    units = samples / (scale.reshape(-1, *(1 for _ in axes)) if step is None else np.float32(step))
     np.rint(units, out=units)
+    largest = np.maximum(units.max(axis=axes, initial=0), -units.min(axis=axes, initial=0))
+    if not np.isfinite(largest).all():
+        raise PhysiopipeError("Windows hold NaN or infinite samples: reject the recording or fill its gaps first.")
     saturated = np.zeros(samples.shape[0], dtype=np.int64)
-    for window in np.flatnonzero(peak > scale * LARGEST_INT16):
+    for window in np.flatnonzero(largest > LARGEST_INT16):
         saturated[window] = np.count_nonzero(np.abs(units[window]) > LARGEST_INT16)
         np.clip(units[window], -LARGEST_INT16, LARGEST_INT16, out=units[window])
-    return units.astype(np.int16), scale, saturated
+    return Quantised(units.astype(np.int16), scale, saturated)
 
 
 def normalise(samples: F32, valid_patches: npt.NDArray[np.integer], how: Normalisation) -> F32:

@@ -65,17 +65,18 @@ class PartName:
 
 @dataclass(frozen=True)
 class StoredWindows:
-    """Windows of one recording at one rate, as they are stored; n windows, C channels, P patches.
+    """Windows of one recording, as they are stored; n windows at all rates together, C channels, P patches.
 
     Attributes:
-        counts: int16 (n, C, P, 200);  scale: float32 (n,), one unit of `counts` in the recording's unit.
+        counts: rate in Hz → int16 (its windows, C, P, 200); the other arrays follow this order, rate after rate.
+        scale: float32 (n,), one unit of `counts` in the recording's unit.
         start_s: (n,) start of each window from the recording's start;  valid_patches: (n,).
         saturated: (n,) samples held at the ends of int16.
         present: bool (n, C), channels that are there and not flat.
         flags: bool (n,) for each of QUALITY_FLAGS.
     """
 
-    counts: npt.NDArray[np.int16]
+    counts: dict[int, npt.NDArray[np.int16]]
     scale: npt.NDArray[np.float32]
     start_s: npt.NDArray[np.float64]
     valid_patches: npt.NDArray[np.int16]
@@ -84,14 +85,15 @@ class StoredWindows:
     flags: dict[str, npt.NDArray[np.bool_]]
 
     def __post_init__(self) -> None:
-        count, channels, patches = self.counts.shape[:3]
+        count = sum(map(len, self.counts.values()))
+        channels, patches = next(iter(self.counts.values())).shape[1:3]
         lengths = {name: len(getattr(self, name)) for name in ("scale", "start_s", "valid_patches", "saturated")}
         lengths |= {name: len(values) for name, values in self.flags.items()}
         if set(lengths.values()) != {count} or self.present.shape != (count, channels):
             raise ValueError(f"{count} windows of {channels} channels, but {lengths}, present {self.present.shape}")
         if set(self.flags) != set(QUALITY_FLAGS):
             raise ValueError(f"flags {sorted(self.flags)}, expected {sorted(QUALITY_FLAGS)}")
-        if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
+        if count and not 0 < self.scale.min() <= self.scale.max() < np.inf:
             raise ValueError("a scale is not a positive number")
         if count and not 0 <= self.valid_patches.min() <= self.valid_patches.max() <= patches:
             raise ValueError(f"valid_patches {sorted(set(self.valid_patches.tolist()))} of {patches} patches")
@@ -112,8 +114,8 @@ class PartWriter:
         self._records: set[str] = set()
         self._kind: tuple[tuple[str, ...], str] | None = None
 
-    def add(self, recording: Recording, rate_hz: int, stored: StoredWindows) -> None:
-        """Append the windows of one recording at one rate."""
+    def add(self, recording: Recording, stored: StoredWindows) -> None:
+        """Append the windows of one recording."""
         if self._kind is None:
             self._kind = (recording.channels, recording.unit)
             for rate in self._rates_hz:
@@ -122,35 +124,39 @@ class PartWriter:
         if (recording.channels, recording.unit) != self._kind:
             raise ValueError(f"{recording.record}: {recording.channels} in {recording.unit}, others {self._kind}")
         self._records.add(recording.record)
-        count = len(stored.counts)
-        first = self._arrays[rate_hz].windows
-        self._arrays[rate_hz].append(stored.counts)
-        self._scales[rate_hz].append(stored.scale)
+        windows_at = [len(counts) for counts in stored.counts.values()]
+        rows, first = [], 0
+        for (rate_hz, counts), count in zip(stored.counts.items(), windows_at, strict=True):
+            row = self._arrays[rate_hz].windows
+            rows.append(np.arange(row, row + count))
+            self._arrays[rate_hz].append(counts)
+            self._scales[rate_hz].append(stored.scale[first : first + count])
+            first += count
         bits = 1 << np.arange(len(recording.channels))
         derived = sum(int(bits[recording.channels.index(name)]) for name in recording.derived)
         same = {
             "cohort": self._name.cohort,
             "modality": self._name.modality,
-            "rate_hz": rate_hz,
             "source": recording.source,
             "record": recording.record,
             "subject": recording.subject,
             "clip": recording.clip,
             "derived_mask": derived,
-            "record_windows": count,
             "record_flags": " ".join(recording.flags),
             "part": self._name.batch,
             **{rating: recording.ratings.get(rating, float("nan")) for rating in RATINGS},
         }
         each = {
+            "rate_hz": np.repeat(list(stored.counts), windows_at),
             "start_s": stored.start_s,
             "valid_patches": stored.valid_patches,
-            "channel_mask": (stored.present * bits).sum(axis=1),
+            "channel_mask": stored.present @ bits,
             "saturated": stored.saturated,
-            "row": np.arange(first, first + count),
+            "record_windows": np.repeat(windows_at, windows_at),
+            "row": np.concatenate(rows),
             **{flag: stored.flags[flag] for flag in QUALITY_FLAGS},
         }
-        self._rows.append((count, same, each))
+        self._rows.append((first, same, each))
 
     def reject(self, record: str, reason: str) -> None:
         """Note a record that gave no window, and why."""

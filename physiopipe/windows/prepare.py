@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import DreamerData, Filter, Resample
-from physiopipe.recordings.batchfile import BatchWriter, read_batch, read_rejects
+from physiopipe.recordings.batchfile import BatchWriter, read_batch
 from physiopipe.recordings.download import read_download
 from physiopipe.recordings.recording import Recording, Rejected, RejectedRecord
 from physiopipe.recordings.tree import Batch
 from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
+from physiopipe.signals.quality import measure_blocks
 from physiopipe.signals.resampling import resample_to_rates
 from physiopipe.signals.windows import MILLIVOLT_STEP, quantise
 
@@ -46,7 +47,6 @@ def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterato
         raw_folder: where downloaded files are kept.
     """
     if recordings.suffix == ".batch":
-        yield from (Rejected(*row) for row in read_rejects(recordings))
         yield from read_batch(recordings)
         return
     missing = dict(read_download(recordings, raw_folder).rejected)
@@ -78,12 +78,16 @@ def _in_clinical_order(recording: Recording) -> Recording:
 
 
 def filter_batch(recordings: Iterator[Recording | Rejected], output: Path, params: Filter) -> None:
-    """Band-pass and notch every recording at its own rate; one that cannot be filtered is rejected with its reason."""
+    """Band-pass and notch every recording at its own rate; one that cannot be filtered is rejected with its reason.
+
+    What the quality flags rest on is measured here too, on the recording as it was read.
+    """
     with BatchWriter(output) as writer:
         for item in tqdm(recordings, desc="filter", unit="", disable=None):
             if isinstance(item, Rejected):
                 writer.reject(*item)
                 continue
+            mains_hz = params.notch_of(item.source)
             try:
                 filtered = bandpass_notch(
                     item.signal,
@@ -91,13 +95,14 @@ def filter_batch(recordings: Iterator[Recording | Rejected], output: Path, param
                     highpass_hz=params.highpass_hz,
                     lowpass_hz=params.lowpass_hz,
                     order=params.order,
-                    notch_hz=params.notch_of(item.source),
+                    notch_hz=mains_hz,
                     notch_quality=params.notch_quality,
                 )
             except PhysiopipeError as error:
                 writer.reject(item.record, str(error))
                 continue
-            writer.add(replace(item, signal=filtered))
+            blocks, block_s = measure_blocks(item.signal, item.rate_hz, mains_hz)
+            writer.add(replace(item, signal=filtered, blocks=blocks, block_s=block_s))
 
 
 def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
@@ -106,13 +111,14 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
     What exceeds the range of int16 stays float32, so that `shard` can count it.
     """
     with BatchWriter(output) as writer:
-        for record, reason in read_rejects(filtered):
-            writer.reject(record, reason)
-        for recording in tqdm(read_batch(filtered), desc="resample", unit="", disable=None):
-            for rate, signal in resample_to_rates(recording.signal, recording.rate_hz, params.rates_hz).items():
-                resampled = replace(recording, signal=signal, rate_hz=rate)
-                if recording.unit == "mV":
+        for item in tqdm(read_batch(filtered), desc="resample", unit="", disable=None):
+            if isinstance(item, Rejected):
+                writer.reject(*item)
+                continue
+            for rate, signal in resample_to_rates(item.signal, item.rate_hz, params.rates_hz).items():
+                stored, step = signal, 1.0
+                if item.unit == "mV":
                     counts, _, saturated = quantise(signal[None], MILLIVOLT_STEP)
                     if not saturated.any():
-                        resampled = replace(resampled, signal=counts[0], step=MILLIVOLT_STEP)
-                writer.add(resampled)
+                        stored, step = counts[0], MILLIVOLT_STEP
+                writer.add(replace(item, signal=stored, step=step, rate_hz=rate))

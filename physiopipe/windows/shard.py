@@ -1,6 +1,5 @@
 """The last step of a batch: windows, quality flags and int16, stored as a part."""
 
-from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -9,61 +8,40 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from physiopipe.files import atomic_folder
-from physiopipe.params import PATCH_SAMPLES, Filter, Shard
-from physiopipe.recordings.batchfile import read_batch, read_rejects
+from physiopipe.params import PATCH_SAMPLES, Shard
+from physiopipe.recordings.batchfile import read_batch
 from physiopipe.recordings.recording import Recording, Rejected
-from physiopipe.signals.quality import RecordQuality
-from physiopipe.signals.windows import MILLIVOLT_STEP, Windows, cut_windows, quantise
+from physiopipe.signals.quality import Blocks, RecordQuality
+from physiopipe.signals.windows import MILLIVOLT_STEP, Quantised, Windows, cut_windows, quantise
 from physiopipe.windows.part import PartName, PartWriter, StoredWindows
 
 
-def shard_batch(
-    recordings: Iterator[Recording | Rejected],
-    resampled: Path,
-    folder: Path,
-    name: PartName,
-    rates_hz: tuple[int, ...],
-    params: Shard,
-    notch: Filter,
-) -> None:
-    """Cut a resampled batch into windows and store them as a part.
-
-    Args:
-        recordings: the batch as recorded, for the quality flags, in the order of `resampled`.
-        notch: names the mains frequency of each source.
-    """
+def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[int, ...], params: Shard) -> None:
+    """Cut a resampled batch into windows and store them as a part."""
     with atomic_folder(folder) as temporary:
         writer = PartWriter(temporary, name, rates_hz, params.patches)
-        for record, reason in read_rejects(resampled):
-            writer.reject(record, reason)
-        groups = groupby(read_batch(resampled), key=lambda recording: recording.record)
-        for record, rates in tqdm(groups, desc="shard", unit="", disable=None):
-            raw = next(item for item in recordings if item.record == record)
-            assert isinstance(raw, Recording)
-            missing = np.isin(raw.channels, raw.missing)
-            mains_hz = notch.notch_of(raw.source)
-            quality = RecordQuality(raw.signal, raw.rate_hz, missing=missing, mains_hz=mains_hz, limits=params.quality)
-            pieces = [(recording, _cut(recording, params)) for recording in rates]
-            if not sum(len(cut.start) for _, cut in pieces):
-                seconds = raw.signal.shape[1] / raw.rate_hz
+        for record, group in tqdm(groupby(read_batch(resampled), _record), desc="shard", unit="", disable=None):
+            rates = []
+            for item in group:
+                if isinstance(item, Rejected):
+                    writer.reject(*item)
+                else:
+                    rates.append(item)
+            if not rates:
+                continue
+            cuts = [_cut(recording, params) for recording in rates]
+            if not sum(len(cut.start) for cut in cuts):
+                seconds = rates[0].signal.shape[1] / rates[0].rate_hz
                 writer.reject(
                     record, f"{seconds:.1f} s long: at no rate does it fill {params.min_fill:.0%} of a window"
                 )
                 continue
-            # Asked for once: the windows of all rates together cost little more than those of one
-            start_s = [cut.start / recording.rate_hz for recording, cut in pieces]
-            size = params.patches * PATCH_SAMPLES
-            window_s = [np.full(len(cut.start), size / recording.rate_hz) for recording, cut in pieces]
-            flat_leads, flags = quality.flags(np.concatenate(start_s), np.concatenate(window_s))
-            present = ~flat_leads & ~missing
-            first = 0
-            for (recording, cut), starts in zip(pieces, start_s, strict=True):
-                own = slice(first, first + len(starts))
-                first = own.stop
-                found = {name: values[own] for name, values in flags.items()}
-                stored = _stored(recording, cut, starts, present[own], found, params.quality.amplitude_limit)
-                writer.add(recording, int(recording.rate_hz), stored)
+            writer.add(rates[0], _stored(rates, cuts, params))
         writer.finish()
+
+
+def _record(item: Recording | Rejected) -> str:
+    return item.record
 
 
 def _cut(recording: Recording, params: Shard) -> Windows:
@@ -76,26 +54,50 @@ def _cut(recording: Recording, params: Shard) -> Windows:
     )
 
 
-def _stored(
-    recording: Recording,
-    cut: Windows,
-    start_s: npt.NDArray[np.float64],
-    present: npt.NDArray[np.bool_],
-    flags: dict[str, npt.NDArray[np.bool_]],
-    amplitude_limit: float,
-) -> StoredWindows:
-    absent = ~present
-    if absent.any():
-        cut.samples[absent] = 0
-    if recording.signal.dtype == np.int16:
-        counts = cut.samples
-        scale = np.full(len(counts), recording.step, dtype=np.float32)
-        saturated = np.zeros(len(counts), dtype=np.int64)
-    else:
-        counts, scale, saturated = quantise(cut.samples, MILLIVOLT_STEP if recording.unit == "mV" else None)
+def _stored(rates: list[Recording], cuts: list[Windows], params: Shard) -> StoredWindows:
+    """Flag and quantise the windows of one recording, at every rate."""
+    recording = rates[0]
+    assert recording.blocks is not None, "measured by filter_batch"
+    missing = np.isin(recording.channels, recording.missing)
+    quality = RecordQuality(Blocks(recording.blocks, recording.block_s), missing=missing, limits=params.quality)
+    # Asked for once: the windows of all rates together cost little more than those of one
+    windows_at = [len(cut.start) for cut in cuts]
+    rate_hz = np.repeat([rate.rate_hz for rate in rates], windows_at)
+    start_s = np.concatenate([cut.start for cut in cuts]) / rate_hz
+    flat_leads, flags = quality.flags(start_s, params.patches * PATCH_SAMPLES / rate_hz)
+    present = ~flat_leads & ~missing
+    quantised, first = [], 0
+    for rate, cut in zip(rates, cuts, strict=True):
+        absent = ~present[first : first + len(cut.start)]
+        first += len(cut.start)
+        if absent.any():
+            cut.samples[absent] = 0
+        quantised.append(_quantised(rate, cut))
+    counts, scales, saturations = zip(*quantised, strict=True)
+    scale, saturated = np.concatenate(scales), np.concatenate(saturations)
     # What is stored is judged, not the raw signal: an offset or a slow drift is gone, a wrong gain is not. A saturated
     # window is beyond any limit that fits into its int16.
+    peak = np.concatenate([_peak(of_rate) for of_rate in counts]) * scale
+    return StoredWindows(
+        counts={int(rate.rate_hz): of_rate for rate, of_rate in zip(rates, counts, strict=True)},
+        scale=scale,
+        start_s=start_s,
+        valid_patches=np.concatenate([cut.valid_patches for cut in cuts]),
+        saturated=saturated,
+        present=present,
+        flags=flags | {"amplitude": (peak > params.quality.amplitude_limit) | (saturated > 0)},
+    )
+
+
+def _quantised(recording: Recording, cut: Windows) -> Quantised:
+    if recording.signal.dtype != np.int16:
+        return quantise(cut.samples, MILLIVOLT_STEP if recording.unit == "mV" else None)
+    count = len(cut.start)
+    return Quantised(cut.samples, np.full(count, recording.step, np.float32), np.zeros(count, np.int64))
+
+
+def _peak(counts: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
+    """Largest magnitude in each window."""
     axes = (1, 2, 3)
-    peak = np.maximum(counts.max(axis=axes, initial=0), -counts.min(axis=axes, initial=0).astype(np.int32)) * scale
-    flags = flags | {"amplitude": (peak > amplitude_limit) | (saturated > 0)}
-    return StoredWindows(counts, scale, start_s, cut.valid_patches, saturated, present, flags)
+    lowest = counts.min(axis=axes, initial=0).astype(np.int32)  # -32768 has no positive twin among int16
+    return np.asarray(np.maximum(counts.max(axis=axes, initial=0), -lowest), dtype=np.int32)

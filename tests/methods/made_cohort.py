@@ -56,7 +56,7 @@ def store_cohort(
                     dict(zip(LABELS, ratings[row].tolist(), strict=True)),
                 )
                 stored = StoredWindows(
-                    counts=np.round(windows[mine] / scale[:, None, None, None]).astype(np.int16),
+                    counts={200: np.round(windows[mine] / scale[:, None, None, None]).astype(np.int16)},
                     scale=scale.astype(np.float32),
                     start_s=5.0 + WINDOW_S * np.arange(len(mine)) + (ecg_delay_s if modality == "ecg" else 0.0),
                     valid_patches=clips.valid_patches[mine].astype(np.int16),
@@ -64,7 +64,7 @@ def store_cohort(
                     present=present[mine],
                     flags={flag: np.zeros(len(mine), bool) for flag in QUALITY_FLAGS},
                 )
-                writer.add(recording, 200, stored)
+                writer.add(recording, stored)
             writer.finish()
         parts.append(part)
     collect_cohort("dreamer", parts, folder / "windows", {})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from physiopipe.params import Quality
 from physiopipe.recordings.wfdb import read_challenge_record
-from physiopipe.signals.quality import FLAGS, Flags, RecordQuality, window_flags
+from physiopipe.signals.quality import FLAGS, Flags, RecordQuality, measure_blocks
 
 RATE = 500.0
 STARTS = np.arange(0.0, 20.0, 4.0)
@@ -28,15 +28,9 @@ def beats(rate_hz: float = RATE, leads: int = 3, length_s: float = 20.0, seed: i
 def look(signal: np.ndarray, rate_hz: float = RATE, missing: list[int] = (), **changes: object) -> Flags:  # type: ignore[assignment]
     absent = np.isin(np.arange(signal.shape[0]), missing)
     settings_of = {"starts": STARTS, "window_s": 4.0, "mains_hz": 50.0, "limits": Quality()} | changes
-    return window_flags(
-        signal,
-        rate_hz,
-        settings_of["starts"],  # type: ignore[arg-type]
-        settings_of["window_s"],  # type: ignore[arg-type]
-        missing=absent,
-        mains_hz=settings_of["mains_hz"],  # type: ignore[arg-type]
-        limits=settings_of["limits"],  # type: ignore[arg-type]
-    )
+    blocks = measure_blocks(signal, rate_hz, settings_of["mains_hz"])  # type: ignore[arg-type]
+    quality = RecordQuality(blocks, missing=absent, limits=settings_of["limits"])  # type: ignore[arg-type]
+    return quality.flags(settings_of["starts"], settings_of["window_s"])  # type: ignore[arg-type]
 
 
 def raised(flags: Flags) -> dict[str, list[int]]:
@@ -128,7 +122,7 @@ def test_the_share_of_mains_is_measured() -> None:
 def test_windows_of_every_rate_come_from_one_look() -> None:
     signal = beats()
     signal[1, 4000:6000] = 0
-    quality = RecordQuality(signal, RATE, missing=np.zeros(3, bool), mains_hz=50.0, limits=Quality())
+    quality = RecordQuality(measure_blocks(signal, RATE, 50.0), missing=np.zeros(3, bool), limits=Quality())
     for window_s in (2.0, 4.0, 10.0, 20.0):
         starts = np.arange(0, 20, window_s)
         expected = [start >= 8 and start + window_s <= 12 for start in starts]

@@ -17,7 +17,8 @@ from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import MethodName, Params, SimulateDreamer
 from physiopipe.params_file import preset_with
-from physiopipe.recordings.batchfile import read_batch, read_rejects
+from physiopipe.recordings.batchfile import read_batch
+from physiopipe.recordings.recording import Rejected
 from physiopipe.recordings.simulate_dreamer import attainable_auc, simulate_dreamer
 from physiopipe.results.predictions import read_predictions
 from physiopipe.windows.collect import collect_cohort
@@ -37,18 +38,16 @@ def prepared(folder: Path, *assignments: str) -> tuple[Path, Params]:
     parts = []
     for modality, path in raw.items():
         steps = {name: getattr(getattr(params, name).dreamer, modality) for name in ("filter", "resample", "shard")}
-        assert read_rejects(path) == []
+        assert not any(isinstance(item, Rejected) for item in read_batch(path))
         filter_batch(read_batch(path), folder / "filtered.batch", steps["filter"])
         resample_batch(folder / "filtered.batch", folder / "resampled.batch", steps["resample"])
         parts.append(folder / "parts" / modality)
         shard_batch(
-            read_batch(path),
             folder / "resampled.batch",
             parts[-1],
             PartName("dreamer", modality, "dreamer", "test", True),
             steps["resample"].rates_hz,
             steps["shard"],
-            steps["filter"],
         )
     collect_cohort("dreamer", parts, folder / "windows", {})
     return folder / "windows", params

@@ -52,9 +52,8 @@ def write_part(
             for rate in rates_hz:
                 writer.add(
                     recording,
-                    rate,
                     StoredWindows(
-                        counts=counts_of(batch, number, rate, count, patches),
+                        counts={rate: counts_of(batch, number, rate, count, patches)},
                         scale=np.full(count, 0.001, np.float32) * (number + 1),
                         start_s=np.arange(count) * 2.0,
                         valid_patches=np.full(count, patches, np.int16),

@@ -24,16 +24,15 @@ from physiopipe.windows.prepare import filter_batch, read_recordings, resample_b
 step, folder, tree = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 params, batch = Params(), Batch(**json.loads((folder / "batch.json").read_text()))
 ecg = lambda section: getattr(params, section).challenge.ecg
-raw = lambda: read_recordings(folder / "stamp.json", batch, tree)
 if step == "filter":
-    filter_batch(raw(), folder / "filtered.batch", ecg("filter"))
+    filter_batch(read_recordings(folder / "stamp.json", batch, tree), folder / "filtered.batch", ecg("filter"))
 elif step == "resample":
     resample_batch(folder / "filtered.batch", folder / "resampled.batch", ecg("resample"))
 else:
     from physiopipe.windows.shard import shard_batch
     name = PartName("challenge", "ecg", batch.name, "test", True)
     rates_hz = ecg("resample").rates_hz
-    shard_batch(raw(), folder / "resampled.batch", folder / "part", name, rates_hz, ecg("shard"), ecg("filter"))
+    shard_batch(folder / "resampled.batch", folder / "part", name, rates_hz, ecg("shard"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 

@@ -178,7 +178,7 @@ def test_windows_of_two_modalities_are_not_gathered_together(tmp_path: Path) -> 
 
 def test_rows_that_do_not_fit_their_windows_are_refused() -> None:
     good: dict[str, object] = {
-        "counts": np.zeros((2, 3, PATCHES, 200), np.int16),
+        "counts": {rate: np.zeros((1, 3, PATCHES, 200), np.int16) for rate in (100, 200)},
         "scale": np.ones(2, np.float32),
         "start_s": np.zeros(2),
         "valid_patches": np.full(2, PATCHES, np.int16),

@@ -38,7 +38,6 @@ rule resample:
 rule shard:
     """Windows, quality flags, index and Zarr arrays of one part."""
     input:
-        recordings=ancient(recordings_input),
         resampled="data/work/resampled/{cohort}-{modality}/{batch}/{digest}.batch",
     output:
         "data/parts/{cohort}-{modality}/{batch}/{digest}/part.json",
@@ -50,5 +49,4 @@ rule shard:
         runtime=more(30),
     shell:
         "physiopipe shard --params params.yaml --cohort {wildcards.cohort} --modality {wildcards.modality}"
-        " --batch {wildcards.batch} --recordings {input.recordings} --resampled {input.resampled}"
-        " --output {output} 2>&1 | tee {log}"
+        " --batch {wildcards.batch} --resampled {input.resampled} --output {output} 2>&1 | tee {log}"
