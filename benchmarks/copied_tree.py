@@ -18,7 +18,7 @@ from physiopipe.files import sha256_file
 from physiopipe.params import ChallengeData
 from physiopipe.recordings.recording import RejectedRecord
 from physiopipe.recordings.sources import SOURCE_INFO
-from physiopipe.recordings.tree import Batch
+from physiopipe.recordings.tree import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Batch
 from physiopipe.recordings.wfdb import read_challenge_record
 
 FOLDER_RECORDS = 1000
@@ -125,6 +125,21 @@ def _renamed(header: str, old: str, new: str) -> str:
     return "".join(line if line.startswith("#") else line.replace(old, new, 1) for line in lines)
 
 
-def folders_of(mix: dict[str, int]) -> Counter[str]:
-    """Folders of each source of a mix."""
-    return Counter({source: -(-count // FOLDER_RECORDS) for source, count in mix.items()})
+def batches_of(mix: dict[str, int]) -> Counter[str]:
+    """Batches of each source of a mix."""
+    found: Counter[str] = Counter()
+    for source, count in mix.items():
+        whole, rest = divmod(count, FOLDER_RECORDS)
+        found[source] = whole * _shares(source, FOLDER_RECORDS) + _shares(source, rest)
+    return found
+
+
+def largest_batch(source: str, count: int) -> int:
+    """Records of the largest batch of a source that has `count` of them."""
+    folder = min(count, FOLDER_RECORDS)
+    return -(-folder // _shares(source, folder))
+
+
+def _shares(source: str, folder_records: int) -> int:
+    most = min(MAX_BATCH_RECORDS, MAX_BATCH_BYTES // SOURCE_INFO[source].bytes_per_record)
+    return -(-folder_records // most)

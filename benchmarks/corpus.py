@@ -29,7 +29,7 @@ from typing import NamedTuple
 ENVIRONMENT = dict(os.environ)  # as a user has it: prepare.py sets thread counts
 
 import psutil
-from copied_tree import FOLDER_RECORDS, PUBLISHED, folders_of, make_tree, original_records, published_mix
+from copied_tree import PUBLISHED, batches_of, largest_batch, make_tree, original_records, published_mix
 from prepare import cpu_s, plain
 
 from physiopipe.recordings.tree import Batch
@@ -169,10 +169,10 @@ def full_batches_gib(watch: Watch, mix: dict[str, int]) -> dict[str, float]:
     """Temporary GiB (filtered and resampled) of a source's largest batch as published, from the largest seen here."""
     largest: dict[str, float] = {}
     for source, count in mix.items():
-        if count:
-            seen = watch.batch_temporary.get(f"{source}.g1", Counter())
-            here, published = min(count, FOLDER_RECORDS), min(PUBLISHED[source], FOLDER_RECORDS)
-            largest[source] = sum(seen.values()) / here * published / GIB
+        seen = [sum(sizes.values()) for name, sizes in watch.batch_temporary.items() if name.startswith(f"{source}.g")]
+        if seen:
+            scale = largest_batch(source, PUBLISHED[source]) / largest_batch(source, count)
+            largest[source] = max(seen) * scale / GIB
     return largest
 
 
@@ -232,11 +232,11 @@ def rehearse(scratch: Path, records: int, cores: int) -> None:
         print(f"  {source:22s} {gib:6.2f}")
     print(f"nothing to do: {again.wall_s:.1f} s by the clock, {again.cpu_s:.1f} s CPU")
     full = sum(PUBLISHED.values())
-    times, folders, published_folders = full / records, folders_of(mix).total(), folders_of(PUBLISHED).total()
+    times, parts, published_parts = full / records, batches_of(mix).total(), batches_of(PUBLISHED).total()
     shards = sum(path.parent.name == "windows" and path.name != "zarr.json" for path in paths)
-    full_files = (files - shards) / folders * published_folders + shards * times  # at most: small batches share a shard
+    full_files = (files - shards) / parts * published_parts + shards * times  # at most: small batches share a shard
     print(
-        f"at {full} records in {published_folders} batches (here {folders}), in proportion: "
+        f"at {full} records in {published_parts} batches (here {parts}), in proportion: "
         f"{first.cpu_s * times / 3600:.2f} h CPU, {first.wall_s * times / 3600:.2f} h by the clock, "
         f"{size * times / 1e9:.1f} GB in {full_files:.0f} files"
     )

@@ -1,7 +1,8 @@
 """The batches of a published Challenge tree: which records lie in which folder, and the checksum of every file.
 
-A batch is one published folder (about 1,000 records). The plan of a cohort is kept as `batches.csv` and a `<batch>.csv`
-of paths and checksums for each, so that whatever comes later needs no network to know its inputs.
+A batch is one published folder (about 1,000 records), or a share of one whose records are long. The plan of a cohort is
+kept as `batches.csv` and a `<batch>.csv` of paths and checksums for each, so that whatever comes later needs no network
+to know its inputs.
 """
 
 import csv
@@ -12,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -19,11 +21,14 @@ from urllib.parse import unquote, urlsplit
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
 from physiopipe.recordings.http_tree import HttpTree
+from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.transport import Connection, FolderTree, Tree, check_relative, read_required
 
 if TYPE_CHECKING:
     from physiopipe.params import ChallengeData, Run
 
+MAX_BATCH_RECORDS = 1000
+MAX_BATCH_BYTES = 140_000_000  # of raw samples: filtered and resampled they take up to nine times as much
 _BATCH_NAME = re.compile(r"[a-z0-9_.-]+")
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(\S.*)")
 _PLAN_COLUMNS = ("batch", "source", "folder", "records", "files")
@@ -32,10 +37,10 @@ _FILE_COLUMNS = ("path", "sha256")
 
 @dataclass(frozen=True)
 class Batch:
-    """One published folder: the unit of every job.
+    """The unit of every job: one published folder, or a share of it.
 
     Attributes:
-        name: `georgia.g1`; only a-z, 0-9, `_`, `.`, `-`.
+        name: `georgia.g1`, `ptb.g1.2` (the second share); only a-z, 0-9, `_`, `.`, `-`.
         source: `georgia`.
         folder: `training/georgia/g1`, below the tree's root.
         files: (path below the tree's root, sha256) of each file, header before samples; sha256 is empty where the tree
@@ -96,8 +101,8 @@ def plan_batches(tree: Tree, data: "ChallengeData") -> list[Batch]:
                     break
                 records = _read_lines(connection, f"{folder}/RECORDS", sums)[:wanted]
                 wanted = None if wanted is None else wanted - len(records)
-                if records:
-                    batches.append(_batch(source, folder, records, sums, connection.locate(f"{folder}/RECORDS")))
+                where = connection.locate(f"{folder}/RECORDS")
+                batches += _batches(source, folder, records, sums, where)
             if not own:
                 missing.append(source)
     if missing and not data.allow_missing_sources:
@@ -180,7 +185,8 @@ def _read_lines(connection: Connection, relative: str, sums: dict[str, str]) -> 
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _batch(source: str, folder: str, records: list[str], sums: dict[str, str], where: str) -> Batch:
+def _batches(source: str, folder: str, records: list[str], sums: dict[str, str], where: str) -> list[Batch]:
+    """The batches of a folder: one, or several of nearly equal size where one would be too much for a job."""
     for record in records:
         check_relative(record, where)
         if "/" in record:
@@ -188,8 +194,17 @@ def _batch(source: str, folder: str, records: list[str], sums: dict[str, str], w
     name = ".".join([source, *folder.split("/")[2:]]).lower()
     if not _BATCH_NAME.fullmatch(name):
         raise PhysiopipeError(f"{where}: {folder!r} gives no usable name for a batch, found {name!r}.")
-    paths = [f"{folder}/{record}.{suffix}" for record in records for suffix in ("hea", "mat")]
-    return Batch(name, source, folder, tuple((path, sums.get(path, "")) for path in paths), tuple(records))
+    info = SOURCE_INFO.get(source)
+    most = MAX_BATCH_RECORDS if info is None else min(MAX_BATCH_RECORDS, MAX_BATCH_BYTES // info.bytes_per_record)
+    count = -(-len(records) // most)
+    edges = [len(records) * number // count for number in range(count + 1)] if count else []
+    batches = []
+    for number, (first, end) in enumerate(pairwise(edges), 1):
+        own = records[first:end]
+        paths = [f"{folder}/{record}.{suffix}" for record in own for suffix in ("hea", "mat")]
+        files = tuple((path, sums.get(path, "")) for path in paths)
+        batches.append(Batch(name if count == 1 else f"{name}.{number}", source, folder, files, tuple(own)))
+    return batches
 
 
 def _csv(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -13,8 +13,17 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.params import SOURCES, ChallengeData, Run, SimulateChallenge
 from physiopipe.recordings import http_tree
 from physiopipe.recordings.simulate_challenge import simulate_challenge
+from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.transport import check_relative
-from physiopipe.recordings.tree import Batch, open_tree, plan_batches, read_plan, read_planned_batch, write_plan
+from physiopipe.recordings.tree import (
+    MAX_BATCH_BYTES,
+    Batch,
+    open_tree,
+    plan_batches,
+    read_plan,
+    read_planned_batch,
+    write_plan,
+)
 
 RUN = Run(timeout_s=0.3, retries=2)
 
@@ -103,6 +112,26 @@ def test_records_per_source_are_the_first_published(tmp_path: Path, most: int, e
     batches = plan(root, max_records_per_source=most)
     assert [record for batch in batches for record in batch.records] == expected
     assert all(batch.records for batch in batches)
+
+
+def test_a_folder_of_too_much_is_shared_out_evenly(tmp_path: Path) -> None:
+    names = {"st_petersburg_incart": 74, "georgia": 1000}
+    folders = {f"training/{source}/g1": [f"r{n:04d}" for n in range(count)] for source, count in names.items()}
+    root = write_lists(tmp_path, folders)
+    batches = plan(root, sources=["georgia"]) + plan(root, sources=["st_petersburg_incart"])
+    assert (batches[0].name, len(batches[0].records)) == ("georgia.g1", 1000)
+    shares = batches[1:]
+    assert len(shares) > 1
+    assert [batch.name for batch in shares] == [f"st_petersburg_incart.g1.{n}" for n in range(1, len(shares) + 1)]
+    assert max(len(batch.records) for batch in shares) - min(len(batch.records) for batch in shares) <= 1
+    for batch in batches:
+        assert len(batch.records) * SOURCE_INFO[batch.source].bytes_per_record <= MAX_BATCH_BYTES
+    assert [name for batch in shares for name in batch.records] == folders["training/st_petersburg_incart/g1"]
+    assert sum((batch.files for batch in shares), ()) == tuple(
+        (f"training/st_petersburg_incart/g1/{name}.{suffix}", hashlib.sha256(f"{name}.{suffix}".encode()).hexdigest())
+        for name in folders["training/st_petersburg_incart/g1"]
+        for suffix in ("hea", "mat")
+    )
 
 
 def test_a_missing_source_is_an_error_unless_allowed(tmp_path: Path) -> None:
