@@ -2,6 +2,7 @@
 
 import resource
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,17 @@ class _Places(NamedTuple):
     arrays: list[str]
     array_of: npt.NDArray[np.int64]
     row_of: npt.NDArray[np.int64]
-    valid_patches: npt.NDArray[np.int16]
+
+
+class _Shards(NamedTuple):
+    """Where each row of the index lies: window `row_of[i]` of the shard of number `number_of[i]` in the whole store.
+
+    `first` is the number of each array's first shard.
+    """
+
+    first: npt.NDArray[np.int64]
+    number_of: npt.NDArray[np.int64]
+    row_of: npt.NDArray[np.int64]
 
 
 class WindowStore:
@@ -36,7 +47,7 @@ class WindowStore:
             )
         self.folder = folder
         self._arrays: dict[int, tuple[ShardedReader, npt.NDArray[np.float32]]] = {}
-        self._shards: dict[tuple[int, int], npt.NDArray[np.int16]] = {}
+        self._mapped: dict[int, npt.NDArray[np.int16]] = {}
         self._most_shards = _mappable_files()
 
     def __reduce__(self) -> tuple[type["WindowStore"], tuple[Path]]:
@@ -74,27 +85,24 @@ class WindowStore:
         Returns:
             int16 (n, channel, patch, 200); float32 (n,) one unit of it; int16 (n,) leading valid patches.
         """
-        array_of, row_of = self._places.array_of[rows], self._places.row_of[rows]
-        used = np.unique(array_of).tolist()
-        shapes = {self._array(array)[0].window_shape for array in used}
+        return self.samples(rows), *self.scale_and_valid(rows)
+
+    def samples(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
+        """The first of what `gather` returns."""
+        shapes = {self._array(array)[0].window_shape for array in np.unique(self._places.array_of[rows]).tolist()}
         if len(shapes) != 1:
             raise ValueError(f"gather takes rows of one modality, at least one; found windows of shapes {shapes}")
-        windows = np.empty((len(row_of), *shapes.pop()), dtype=np.int16)
-        for array in used:
-            wanted = np.flatnonzero(array_of == array)
-            shard_of, row_in_shard = np.divmod(row_of[wanted], self._array(array)[0].shard_windows)
-            for at, shard, row in zip(wanted.tolist(), shard_of.tolist(), row_in_shard.tolist(), strict=True):
-                windows[at] = self._shard(array, shard)[row]
-        return windows, *self.scale_and_valid(rows)
+        windows = np.empty((len(rows), *shapes.pop()), dtype=np.int16)
+        numbers, places = self._shards.number_of[rows].tolist(), self._shards.row_of[rows].tolist()
+        mapped = self._mapped
+        for at, (number, row) in enumerate(zip(numbers, places, strict=True)):
+            shard = mapped.get(number)
+            windows[at] = (self._map(number) if shard is None else shard)[row]
+        return windows
 
     def scale_and_valid(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
         """What `gather` returns beside the windows, without reading these."""
-        array_of, row_of = self._places.array_of[rows], self._places.row_of[rows]
-        scale = np.empty(len(row_of), dtype=np.float32)
-        for array in np.unique(array_of).tolist():
-            wanted = array_of == array
-            scale[wanted] = self._array(array)[1][row_of[wanted]]
-        return scale, self._places.valid_patches[rows]
+        return self._scale[rows], self._valid_patches[rows]
 
     @cached_property
     def _places(self) -> _Places:
@@ -105,8 +113,31 @@ class WindowStore:
             [f"{modality}-{rate}hz/part-{part}.zarr" for modality, rate, part in first.itertuples(index=False)],
             np.asarray(array_of, dtype=np.int64),
             self.index["row"].to_numpy(np.int64),
-            self.index["valid_patches"].to_numpy(np.int16),
         )
+
+    @cached_property
+    def _valid_patches(self) -> npt.NDArray[np.int16]:
+        return self.index["valid_patches"].to_numpy(np.int16)
+
+    @cached_property
+    def _scale(self) -> npt.NDArray[np.float32]:
+        """Of every row of the index: one lookup for a batch, however many parts it comes from."""
+        scale = np.empty(len(self.index), dtype=np.float32)
+        order = np.argsort(self._places.array_of, kind="stable")
+        edges = np.searchsorted(self._places.array_of[order], np.arange(len(self._places.arrays) + 1))
+        for array, (first, end) in enumerate(pairwise(edges.tolist())):
+            rows = order[first:end]
+            scale[rows] = self._array(array)[1][self._places.row_of[rows]]
+        return scale
+
+    @cached_property
+    def _shards(self) -> _Shards:
+        readers = [self._array(array)[0] for array in range(len(self._places.arrays))]
+        counts = [-(-reader.windows // reader.shard_windows) for reader in readers]
+        first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+        capacity = np.array([reader.shard_windows for reader in readers])[self._places.array_of]
+        shard, row = np.divmod(self._places.row_of, capacity)
+        return _Shards(first, first[self._places.array_of] + shard, row)
 
     def _array(self, number: int) -> tuple[ShardedReader, npt.NDArray[np.float32]]:
         if number not in self._arrays:
@@ -121,14 +152,14 @@ class WindowStore:
             self._arrays[number] = reader, scales
         return self._arrays[number]
 
-    def _shard(self, array: int, number: int) -> npt.NDArray[np.int16]:
-        mapped = self._shards.get((array, number))
-        if mapped is None:
-            if len(self._shards) >= self._most_shards:
-                self._most_shards = _mappable_files(raise_limit=True)
-            while len(self._shards) >= self._most_shards:
-                del self._shards[next(iter(self._shards))]  # the one mapped first
-            mapped = self._shards[array, number] = self._array(array)[0].map_shard(number)
+    def _map(self, number: int) -> npt.NDArray[np.int16]:
+        if len(self._mapped) >= self._most_shards:
+            self._most_shards = _mappable_files(raise_limit=True)
+        while len(self._mapped) >= self._most_shards:
+            del self._mapped[next(iter(self._mapped))]  # the one mapped first
+        array = int(np.searchsorted(self._shards.first, number, side="right")) - 1
+        mapped = self._array(array)[0].map_shard(number - int(self._shards.first[array]))
+        self._mapped[number] = mapped
         return mapped
 
 
@@ -142,14 +173,14 @@ class StoredSamples:
 
     def __init__(self, store: WindowStore, rows: npt.NDArray[np.int64]) -> None:
         self._store, self._rows = store, rows
-        self.shape = (len(rows), *store.gather(rows[:1])[0].shape[1:])
+        self.shape = (len(rows), *store.samples(rows[:1]).shape[1:])
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, chosen: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
         rows = self._rows[chosen]
-        return self._store.gather(rows)[0] if len(rows) else np.empty((0, *self.shape[1:]), np.int16)
+        return self._store.samples(rows) if len(rows) else np.empty((0, *self.shape[1:]), np.int16)
 
 
 def _mappable_files(raise_limit: bool = False) -> int:
