@@ -118,15 +118,23 @@ def download(batch: BatchName, params: ParamsFile = DEFAULT) -> None:
     """Bring the files of one batch of the Challenge here, each checked against its published checksum."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
-    from physiopipe.recordings.download import download_batch
-    from physiopipe.recordings.tree import open_tree
+    from physiopipe.recordings.download import download_batch, expected_amounts
+    from physiopipe.recordings.tree import open_tree, planned_sizes
 
     loaded = _load(params)
     planned = plan.planned_batch("challenge", batch)
     stamp = plan.recordings_file(loaded, "challenge", "ecg", planned)
     with hold_lock(plan.LOCKS / f"download-{batch}.lock"):
         tree = open_tree(plan.source_location(loaded, "challenge"), loaded.run)
-        rejects = download_batch(tree, planned, plan.raw_folder(loaded), stamp, plan.LOCKS / "connections", loaded.run)
+        rejects = download_batch(
+            tree,
+            planned,
+            plan.raw_folder(loaded),
+            stamp,
+            plan.LOCKS / "connections",
+            loaded.run,
+            expected_amounts(planned_sizes(plan.plan_folder("challenge"))),
+        )
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
 

@@ -8,7 +8,7 @@ import fcntl
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, sha256_file, sha256_json, write_json
+from physiopipe.recordings.download_progress import Amount, DownloadProgress
 from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.transport import MissingFile, Tree, check_relative
 from physiopipe.recordings.tree import Batch
@@ -37,12 +38,21 @@ class Downloaded:
 
 
 def download_batch(
-    tree: Tree, batch: Batch, raw_root: Path, stamp: Path, lock_folder: Path, run: "Run"
+    tree: Tree,
+    batch: Batch,
+    raw_root: Path,
+    stamp: Path,
+    lock_folder: Path,
+    run: "Run",
+    all_batches: Mapping[str, Amount] | None = None,
 ) -> list[tuple[str, str]]:
     """Bring every file of `batch` below `raw_root`, in the tree's layout, and write `stamp`, last.
 
     Files that are there and right are kept; partial ones go on where they stopped. With a stamp of the same files, all
     still there with their sizes, nothing is done.
+
+    Args:
+        all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
 
     Returns:
         (record, reason) of each record that the tree lists and does not have whole.
@@ -64,7 +74,13 @@ def download_batch(
         elif not _is_right(raw_root / relative, sha256):
             wanted.append((relative, sha256))
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
-    for relative, found in _fetch_all(tree, batch.name, wanted, raw_root, lock_folder, run):
+    absent = {relative for relative, _ in wanted}
+    before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in absent]
+    amounts = all_batches or expected_amounts([(batch.name, batch.source, len(batch.files))])
+    noted = lock_folder.parent / f"progress-{raw_root.name}"
+    with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
+        missing = _fetch_all(tree, batch.name, wanted, raw_root, lock_folder, run, progress)
+    for relative, found in missing:
         rejected.setdefault(_record(relative), f"{relative}: listed, but not on the server ({found})")
     reasons = [(record, rejected[record]) for record in batch.records if record in rejected]
     sizes = {
@@ -73,6 +89,15 @@ def download_batch(
     records = [record for record in batch.records if record not in rejected]
     write_json(stamp, {"listed": listed, "files": sizes, "records": records, "rejected": reasons})
     return reasons
+
+
+def expected_amounts(batches: Iterable[tuple[str, str, int]]) -> dict[str, Amount]:
+    """Files and about how many bytes each (batch, source, files) will be."""
+    amounts = {}
+    for name, source, files in batches:
+        info = SOURCE_INFO.get(source)
+        amounts[name] = Amount(files, files * (_HEADER_BYTES + (info.bytes_per_record if info else 0)) // 2)
+    return amounts
 
 
 def read_download(stamp: Path, raw_root: Path | None = None) -> Downloaded:
@@ -118,23 +143,25 @@ def connection_slot(folder: Path, slots: int, give_up: Callable[[], bool]) -> It
 
 
 def _fetch_all(
-    tree: Tree, name: str, wanted: list[tuple[str, str]], raw_root: Path, lock_folder: Path, run: "Run"
+    tree: Tree,
+    name: str,
+    wanted: list[tuple[str, str]],
+    raw_root: Path,
+    lock_folder: Path,
+    run: "Run",
+    progress: DownloadProgress,
 ) -> list[tuple[str, str]]:
     """Fetch files over at most `run.connections` connections; returns (path, finding) of those that are not there."""
     if not wanted:
         return []
-    from tqdm import tqdm
-
     waiting: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     for entry in wanted:
         waiting.put(entry)
     missing: list[tuple[str, str]] = []
     stop = threading.Event()
-    received = 0
     guard = threading.Lock()
 
     def work() -> None:
-        nonlocal received
         slot = (
             connection_slot(lock_folder, run.connections, lambda: stop.is_set() or waiting.empty())
             if tree.remote
@@ -157,15 +184,10 @@ def _fetch_all(
                         with guard:
                             missing.append((relative, str(finding)))
                     with guard:
-                        received += size
-                        bar.set_postfix_str(f"{received / 1e6:.1f} MB", refresh=False)
-                        bar.update()
+                        progress.add(size)
 
     count = min(run.connections, len(wanted))
-    with (
-        tqdm(total=len(wanted), desc=name, unit="file", disable=None) as bar,
-        ThreadPoolExecutor(count, thread_name_prefix="download") as pool,
-    ):
+    with ThreadPoolExecutor(count, thread_name_prefix="download") as pool:
         try:
             for worker in as_completed([pool.submit(work) for _ in range(count)]):
                 worker.result()

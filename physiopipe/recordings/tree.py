@@ -138,6 +138,12 @@ def read_plan(folder: Path) -> list[Batch]:
     return [_read_batch(folder, row) for row in _rows(folder / "batches.csv", _PLAN_COLUMNS)]
 
 
+def planned_sizes(folder: Path) -> list[tuple[str, str, int]]:
+    """(batch, source, files) of every batch of a plan, without its lists of files."""
+    rows = _rows(folder / "batches.csv", _PLAN_COLUMNS)
+    return [(row["batch"], row["source"], int(row["files"])) for row in rows]
+
+
 def read_planned_batch(folder: Path, name: str) -> Batch:
     """Read one batch of a plan, without the files of the others."""
     rows = _rows(folder / "batches.csv", _PLAN_COLUMNS)
