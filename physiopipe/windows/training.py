@@ -73,7 +73,14 @@ def load_windows(store: WindowStore, rows: npt.NDArray[np.int64], memory_bytes: 
         rate_hz=index["rate_hz"].to_numpy(np.int64),
         window_id=window_ids(index),
         source=index["source"].to_numpy(np.str_),
+        leads=_leads(store, index),
     )
+
+
+def _leads(store: WindowStore, index: pd.DataFrame) -> tuple[str, ...]:
+    if index.empty:
+        return ()
+    return tuple(store.attributes(str(index["modality"].iloc[0]), int(index["rate_hz"].iloc[0]))["channels"])
 
 
 def window_ids(index: pd.DataFrame) -> npt.NDArray[np.uint64]:

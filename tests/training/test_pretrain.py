@@ -1,6 +1,7 @@
 """Pretraining learns, logs what it says, and gives the same bytes however often it is killed."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -19,6 +20,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.models.losses import TERMS
 from physiopipe.models.weights import load_encoder, read_metadata
 from physiopipe.params import Masking, Pretrain
+from physiopipe.signals.leads import CLINICAL_LEADS
 from physiopipe.training.evaluation import encoder_parts, nested
 from physiopipe.training.pretrain import LOSS_COLUMNS, learning_rate
 
@@ -112,6 +114,22 @@ def test_the_written_encoder_is_the_evaluated_one(undisturbed: Path) -> None:
     assert metadata["leads"] == "a b c d"
     assert metadata["rates_hz"] == "100 200"
     assert metadata["normalisation"] == "lead_zscore"
+
+
+def test_limb_identities_are_in_the_table_where_the_leads_are_known(undisturbed: Path, tmp_path: Path) -> None:
+    assert "limb_identities" not in json.loads(files_in(undisturbed).metrics.read_text())["baselines"]
+    held_out = dataclasses.replace(waves(30, 2, channels=8), leads=CLINICAL_LEADS[:8])
+    one, two = held_out.samples[:, 0].astype(int) // 2 * 2, held_out.samples[:, 1].astype(int) // 2 * 2
+    limbs = (one, two, two - one, -(one + two) // 2, one - two // 2, two - one // 2)
+    held_out.samples[:, :6] = np.stack(limbs, axis=1)
+    held_out.channel_mask[:] = True
+    params = PARAMS.model_copy(update={"epochs": 1, "masking": Masking(patch_ratio=0, channel_ratio=0.25)})
+    metrics = run_in(tmp_path, params, train=waves(75, 1, channels=8), held_out=held_out)
+    baselines = metrics["baselines"]
+    # two leads of eight are hidden whole: hidden limb leads are exact, hidden chest leads as with zero
+    assert baselines["limb_identities"]["channel_other"] == 0
+    assert 0 < baselines["limb_identities"]["channel_masked"] < 0.5 * baselines["zero"]["channel_masked"]
+    assert baselines["limb_identities"]["by_rate_hz"].keys() == {"100", "200"}
 
 
 def test_other_parameters_start_afresh(tmp_path: Path) -> None:
