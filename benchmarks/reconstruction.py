@@ -122,7 +122,8 @@ def main() -> None:
             flush=True,
         )
         results = arguments.output
-        files = PretrainFiles(results / "encoder.safetensors", results / "loss.csv", results / "metrics.json")
+        names = ("encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
+        files = PretrainFiles(*(results / name for name in names))
         began = time.perf_counter()
         pretrain_on_store(store.folder, Params(pretrain=params, run=run), files)
         minutes = (time.perf_counter() - began) / 60

@@ -253,7 +253,12 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
     from physiopipe.windows.training import pretrain_on_store
 
     results = Path("results/pretrain")
-    files = PretrainFiles(Path("models/ecg_encoder.safetensors"), results / "loss.csv", results / "metrics.json")
+    files = PretrainFiles(
+        Path("models/ecg_encoder.safetensors"),
+        results / "loss.csv",
+        results / "metrics.json",
+        results / "reconstructions.npz",
+    )
     with hold_lock(plan.LOCKS / "pretrain.lock"):
         pretrain_on_store(plan.DATA / "windows" / "challenge", _load(params), files)
     print(f"wrote {files.encoder}")

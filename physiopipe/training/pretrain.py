@@ -29,6 +29,7 @@ from physiopipe.params import Pretrain, Run
 from physiopipe.training.arrays import Batch, WindowArrays, load_batch
 from physiopipe.training.checkpoint import Checkpoint, Progress
 from physiopipe.training.evaluation import baseline_names, baseline_parts, by_group, encoder_parts, nested
+from physiopipe.training.examples import write_examples
 from physiopipe.training.interruption import Interruption, watch_signals
 from physiopipe.training.progress import ProgressReport
 
@@ -45,6 +46,7 @@ class PretrainFiles:
     encoder: Path  # models/ecg_encoder.safetensors
     loss: Path  # results/pretrain/loss.csv
     metrics: Path  # results/pretrain/metrics.json
+    examples: Path  # results/pretrain/reconstructions.npz
 
 
 def pretrain(
@@ -175,6 +177,7 @@ class _Training:
         }
         write_loss_csv(self.files.loss, self.progress.losses)
         write_json(self.files.metrics, metrics)
+        write_examples(self.files.examples, self.encoder, self.held_out, self.params, self.device)
         save_encoder(self.files.encoder, self.encoder, self._metadata(provenance))
         self.checkpoint.remove()
         return metrics

@@ -18,10 +18,13 @@ from small_pretraining import PARAMS, SMALL, files_in, order, run_in, waves
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.losses import TERMS
+from physiopipe.models.masking import draw_masks
 from physiopipe.models.weights import load_encoder, read_metadata
 from physiopipe.params import Masking, Pretrain
 from physiopipe.signals.leads import CLINICAL_LEADS
-from physiopipe.training.evaluation import encoder_parts, nested
+from physiopipe.training.arrays import WindowArrays, load_batch
+from physiopipe.training.evaluation import HELD_OUT_STEP, encoder_parts, nested
+from physiopipe.training.examples import example_rows
 from physiopipe.training.pretrain import LOSS_COLUMNS, learning_rate
 
 SCRIPT = Path(__file__).with_name("small_pretraining.py")
@@ -37,7 +40,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path) -> dict[str, bytes]:
     files = files_in(folder)
-    return {path.name: path.read_bytes() for path in (files.encoder, files.loss, files.metrics)}
+    return {path.name: path.read_bytes() for path in (files.encoder, files.loss, files.metrics, files.examples)}
 
 
 def run_script(folder: Path, *disturbance: object) -> "subprocess.CompletedProcess[str]":
@@ -114,6 +117,29 @@ def test_the_written_encoder_is_the_evaluated_one(undisturbed: Path) -> None:
     assert metadata["leads"] == "a b c d"
     assert metadata["rates_hz"] == "100 200"
     assert metadata["normalisation"] == "lead_zscore"
+
+
+def test_examples_are_held_out_windows_as_they_were_evaluated(undisturbed: Path) -> None:
+    files, held_out = files_in(undisturbed), waves(30, 2)
+    found = np.load(files.examples, allow_pickle=False)
+    assert found["rate_hz"].tolist() == [100, 200]
+    assert set(found["source"].tolist()) == {"georgia", "ptb"}  # another source where there is one
+    assert str(found["normalisation"]) == "lead_zscore"
+    rows = np.array(example_rows(held_out))
+    assert (held_out.valid_patches[rows] == 4).all()
+    batch = load_batch(held_out, rows, "lead_zscore", torch.device("cpu"))
+    np.testing.assert_array_equal(found["truth"], batch.x)
+    masks = draw_masks(PARAMS.masking, PARAMS.seed, HELD_OUT_STEP, batch.window_id, batch.valid)
+    np.testing.assert_array_equal(found["replaced"], masks.replaced)
+    encoder = load_encoder(files.encoder, SMALL).eval()
+    with torch.no_grad():
+        np.testing.assert_allclose(found["encoder"], encoder(batch.x, masks.replaced), atol=1e-5)
+    seen = found["valid"] & ~found["replaced"]
+    np.testing.assert_array_equal(found["interpolation"][seen], found["truth"][seen])
+    shuffled = np.random.default_rng(0).permutation(30)
+    parts = {f.name: getattr(held_out, f.name) for f in dataclasses.fields(held_out) if f.name != "leads"}
+    other = WindowArrays(**{name: array[shuffled] for name, array in parts.items()})
+    assert other.window_id[example_rows(other)].tolist() == held_out.window_id[rows].tolist()  # wherever they lie
 
 
 def test_limb_identities_are_in_the_table_where_the_leads_are_known(undisturbed: Path, tmp_path: Path) -> None:
