@@ -4,7 +4,7 @@ An encoder of few layers is trained by the `pretrain` stage's own code on every 
 of the records (never windows) held out, and its loss on these is set beside what needs no learning: zero, the lead's
 mean, linear interpolation, and the limb leads' identities. It must beat the first three.
 
-    python benchmarks/reconstruction.py [--minutes 60] [--threads 2] [--layers 4] [--output models/reconstruction]
+    python benchmarks/reconstruction.py [--minutes 60] [--threads 2] [--layers 2] [--output models/reconstruction]
 
 The number of epochs is chosen from the time of a few steps, so that training takes about `--minutes`; `--epochs` sets
 it instead. The folder `--output` receives the encoder, its losses and metrics, and the state of a run that was
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0, help="about how long to train")
     parser.add_argument("--epochs", type=int, help="passes over the training windows, instead of --minutes")
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("models/reconstruction"))
     arguments = parser.parse_args()

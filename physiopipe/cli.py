@@ -265,6 +265,22 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
 
 
 @app.command()
+def export(
+    encoder: Annotated[Path, typer.Option()] = Path("models/ecg_encoder.safetensors"),
+    metrics: Annotated[Path, typer.Option()] = Path("results/pretrain/metrics.json"),
+    output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/export"),
+) -> None:
+    """Write the pretrained encoder for others: safetensors, .pth, braindecode's config and a model card."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.results.export import export_encoder
+
+    with hold_lock(plan.LOCKS / "export.lock"):
+        export_encoder(encoder, metrics, output)
+    print(f"wrote {output}: model.safetensors, pretrained_weights.pth, config.json, README.md")
+
+
+@app.command()
 def finetune(
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `methods` in params.yaml")],
     params: ParamsFile = DEFAULT,

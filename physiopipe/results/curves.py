@@ -35,10 +35,12 @@ def pretraining_loss(loss: pd.DataFrame, baselines: Mapping[str, Mapping[str, An
     whole = total[_is_whole(total["rate_hz"]) & _is_whole(total["source"])]
     for i, (split, part) in enumerate(whole.groupby("split", sort=True)):
         left.plot(part["at"], part["value"], _MARKERS[i], linestyle=_DASHES[i], markersize=3, label=_words(split))
-    levels = {name: row["total"] for name, row in baselines.items()}
-    for name, level in _spread_out(levels):
-        left.axhline(levels[name], color="#999999", linewidth=0.7, zorder=0)
-        left.annotate(_words(name), (1.0, level), xycoords=left.get_yaxis_transform(), xytext=(3, 0),
+    levels = {name: row["total"] for name, row in baselines.items() if row["total"] > 0}
+    shown = [*whole["value"], *levels.values()]
+    for level in levels.values():
+        left.axhline(level, color="#999999", linewidth=0.7, zorder=0)
+    for name, height in _spread_out(levels, (max(shown) / min(shown)) ** 0.05):
+        left.annotate(name, (1.0, height), xycoords=left.get_yaxis_transform(), xytext=(3, 0),
                       textcoords="offset points", fontsize=7, va="center", color="#444444")  # fmt: skip
     by_rate = total[~_is_whole(total["rate_hz"]) & (total["split"] != "train") & _is_whole(total["source"])]
     rates = by_rate.assign(rate_hz=by_rate["rate_hz"].astype(float)).groupby("rate_hz")
@@ -51,12 +53,12 @@ def pretraining_loss(loss: pd.DataFrame, baselines: Mapping[str, Mapping[str, An
     return figure
 
 
-def _spread_out(levels: Mapping[str, float], least_ratio: float = 1.35) -> list[tuple[str, float]]:
-    """Heights for the names of levels on a logarithmic axis, moved up where they would lie on one another."""
+def _spread_out(levels: Mapping[str, float], least_ratio: float) -> list[tuple[str, float]]:
+    """Names of levels with heights on a logarithmic axis, moved up where they would lie on one another."""
     placed: list[tuple[str, float]] = []
     for name, level in sorted(levels.items(), key=lambda item: item[1]):
         lowest = placed[-1][1] * least_ratio if placed else level
-        placed.append((name, max(level, lowest)))
+        placed.append((_words(name), max(level, lowest)))
     return placed
 
 

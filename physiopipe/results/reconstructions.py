@@ -15,9 +15,9 @@ from physiopipe.params import PATCH_SAMPLES
 
 UNIT_NAMES = {"lead_zscore": "SD of the lead", "record_zscore": "SD of the window", "millivolt": "mV"}
 CAPTION = (
-    "A window of a record that the encoder was not trained on. Shaded: patches hidden from it, whole leads among them. "
-    "The encoder's reconstruction and linear interpolation are drawn where patches were hidden; a lead hidden whole "
-    "gives interpolation nothing to go by, so it is 0 there."
+    "A window of a record that the encoder was not trained on. Shaded: patches hidden from it; leads hidden whole are "
+    "bold. The encoder's reconstruction and linear interpolation are drawn where patches were hidden; a lead hidden "
+    "whole gives interpolation nothing to go by, so it is 0 there."
 )
 _TRUTH, _ENCODER, _LINE, _HIDDEN = "#000000", "#D55E00", "#0072B2", "#E3E3E3"
 _COLUMNS = 2

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from physiopipe.files import sha256_file
-from physiopipe.params import Params
+from physiopipe.params import Filter, Params
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.training.pretrain import pretrain as pretrain_encoder
@@ -36,6 +36,7 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         "channels": " ".join(about["channels"]),
         "unit": about["unit"],
         "rates_hz": " ".join(str(rate) for rate in rates),
+        "filter": _in_words(params.filter.challenge.ecg),
         "windows_sha256": sha256_file(folder / "manifest.json"),
     }
     pretrain_encoder(
@@ -46,6 +47,14 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         params.run,
         files,
         provenance,
+    )
+
+
+def _in_words(band: Filter) -> str:
+    notches = ", ".join(f"{source} {hz:g} Hz" for source, hz in band.notch_hz.items())
+    return (
+        f"{band.highpass_hz:g}-{band.lowpass_hz:g} Hz, Butterworth of order {band.order}, zero phase; "
+        f"notch (quality {band.notch_quality:g}): {notches}"
     )
 
 
