@@ -44,15 +44,15 @@ MUST_BEAT = ("zero", "lead_mean", "interpolation")
 EVALUATED_AS = 0.4  # cost of a window without gradients, as a share of one with
 
 
-def settings(layers: int, epochs: int) -> Pretrain:
-    """Small batches: with few windows it is the number of steps that counts. A long warm-up bears the high rate."""
+def settings(arguments: argparse.Namespace, epochs: int) -> Pretrain:
+    """Small batches and a high rate: with so few windows it is the number of steps that counts."""
     return Pretrain(
-        encoder=Encoder(layers=layers, dropout=0.0),
+        encoder=Encoder(layers=arguments.layers, dropout=0.0),
         epochs=epochs,
-        batch_size=8,
-        learning_rate=2e-3,
-        final_learning_rate=2e-5,
-        warmup_steps=200,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        final_learning_rate=arguments.learning_rate / 100,
+        warmup_steps=arguments.warmup_steps,
         held_out_share=0.15,
     )
 
@@ -102,6 +102,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="about how long to train")
     parser.add_argument("--epochs", type=int, help="passes over the training windows, instead of --minutes")
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--warmup-steps", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("models/reconstruction"))
     arguments = parser.parse_args()
@@ -112,11 +115,11 @@ def main() -> None:
         store = build_store(tree, Path(folder), 1, 1000)
         epochs = arguments.epochs
         if epochs is None:
-            params = settings(arguments.layers, 1)
+            params = settings(arguments, 1)
             windows = len(store.index) * (1 - params.held_out_share * (1 - EVALUATED_AS))
             epoch_s = windows * seconds_of_a_window(store, params, device, arguments.threads)
             epochs = max(1, round(60 * arguments.minutes / epoch_s))
-        params = settings(arguments.layers, epochs)
+        params = settings(arguments, epochs)
         print(
             f"{len(store.index)} windows, {what}; {epochs} epochs of an encoder of {arguments.layers} layers",
             flush=True,
