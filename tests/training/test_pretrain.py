@@ -142,6 +142,23 @@ def test_examples_are_held_out_windows_as_they_were_evaluated(undisturbed: Path)
     assert other.window_id[example_rows(other)].tolist() == held_out.window_id[rows].tolist()  # wherever they lie
 
 
+@pytest.mark.parametrize(("ratio", "channel_ratio"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_masks_of_nothing_and_of_everything_train(tmp_path: Path, ratio: int, channel_ratio: int) -> None:
+    masking = Masking(patch_ratio=ratio, channel_ratio=channel_ratio)
+    metrics = run_in(tmp_path, PARAMS.model_copy(update={"epochs": 1, "masking": masking}), save_every_s=1e9)
+    found = metrics["held_out"]
+    assert math.isfinite(found["total"])
+    assert found["total"] > 0
+    if ratio or channel_ratio:
+        assert found["patch_visible"] == 0  # an empty term
+        assert found["patch_masked"] > 0
+        assert metrics["baselines"]["interpolation"] == metrics["baselines"]["zero"]  # nothing to go by
+    else:
+        assert (found["patch_masked"], found["channel_masked"]) == (0, 0)
+        assert found["total"] == pytest.approx(0.25 * found["channel_other"])
+    assert (found["channel_other"] == 0) == (channel_ratio == 1)
+
+
 def test_limb_identities_are_in_the_table_where_the_leads_are_known(undisturbed: Path, tmp_path: Path) -> None:
     assert "limb_identities" not in json.loads(files_in(undisturbed).metrics.read_text())["baselines"]
     held_out = dataclasses.replace(waves(30, 2, channels=8), leads=CLINICAL_LEADS[:8])
