@@ -263,10 +263,31 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
     from physiopipe.windows.training import pretrain_on_store
 
     results = Path("results/pretrain")
-    files = PretrainFiles(Path("models/ecg_encoder.safetensors"), results / "loss.csv", results / "metrics.json")
+    files = PretrainFiles(
+        Path("models/ecg_encoder.safetensors"),
+        results / "loss.csv",
+        results / "metrics.json",
+        results / "reconstructions.npz",
+    )
     with hold_lock(plan.LOCKS / "pretrain.lock"):
         pretrain_on_store(plan.DATA / "windows" / "challenge", _load(params), files)
     print(f"wrote {files.encoder}")
+
+
+@app.command()
+def export(
+    encoder: Annotated[Path, typer.Option()] = Path("models/ecg_encoder.safetensors"),
+    metrics: Annotated[Path, typer.Option()] = Path("results/pretrain/metrics.json"),
+    output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/export"),
+) -> None:
+    """Write the pretrained encoder for others: safetensors, .pth, braindecode's config and a model card."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.results.export import export_encoder
+
+    with hold_lock(plan.LOCKS / "export.lock"):
+        export_encoder(encoder, metrics, output)
+    print(f"wrote {output}: model.safetensors, pretrained_weights.pth, config.json, README.md")
 
 
 @app.command()

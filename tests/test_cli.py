@@ -94,6 +94,8 @@ def test_windows_that_are_not_there_say_what_to_run(tmp_path: Path) -> None:
     assert "dvc repro" in refused(tmp_path, "finetune", "--method", "chance")
     assert "always_high" in refused(tmp_path, "finetune", "--method", "best")
     refused(tmp_path, "evaluate")
+    assert "models/ecg_encoder.safetensors is missing: pretrain first" in refused(tmp_path, "export")
+    assert not (tmp_path / "models").exists()
 
 
 def test_preset_writes_what_load_params_reads(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Stored int16 windows to the encoder's input, on the device that trains."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,6 +8,14 @@ from torch import Tensor
 from physiopipe.params import PATCH_SAMPLES
 
 Normalisation = Literal["lead_zscore", "record_zscore", "millivolt"]
+
+
+class LeadScaling(NamedTuple):
+    """What `normalised` did to each lead: stored unit = x · deviation + mean. All are (B, C, 1, 1)."""
+
+    mean: Tensor
+    deviation: Tensor
+    flat: Tensor
 
 
 def normalised(samples: Tensor, scale: Tensor, valid: Tensor, how: Normalisation) -> Tensor:
@@ -26,20 +34,41 @@ def normalised(samples: Tensor, scale: Tensor, valid: Tensor, how: Normalisation
     step = scale.view(-1, 1, 1, 1)
     x = samples.float() * step
     inside = valid.unsqueeze(-1)
-    centred, deviation = _centred(x, inside, (2, 3))
-    # a flat lead is one int16 throughout: what its deviation is above 0 is rounding, far below a stored unit;
-    # a deviation that is not finite is kept, so that the loss shows it
-    inside = inside & ~(deviation <= 0.01 * step)
+    _, centred, deviation = _centred(x, inside, (2, 3))
+    inside = inside & ~_is_flat(deviation, step)
     if how == "millivolt":
         return torch.where(inside, x, 0.0)
     if how == "record_zscore":
-        centred, deviation = _centred(x, inside, (1, 2, 3))
+        _, centred, deviation = _centred(x, inside, (1, 2, 3))
     return torch.where(inside, centred / deviation.clamp(min=torch.finfo(torch.float32).tiny), 0.0)
 
 
-def _centred(x: Tensor, inside: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """x less its mean over `over`, 0 outside, and its standard deviation there (dimensions kept)."""
+def lead_scaling(samples: Tensor, scale: Tensor, valid: Tensor, how: Normalisation) -> LeadScaling:
+    """The mean and deviation by which `normalised` scales each lead of the same windows; 0 and 1 for millivolt.
+
+    A flat lead comes out 0 there whatever these are.
+    """
+    step = scale.view(-1, 1, 1, 1)
+    x = samples.float() * step
+    inside = valid.unsqueeze(-1)
+    mean, _, deviation = _centred(x, inside, (2, 3))
+    flat = _is_flat(deviation, step)
+    if how == "record_zscore":
+        mean, _, deviation = _centred(x, inside & ~flat, (1, 2, 3))
+    if how == "millivolt":
+        mean, deviation = torch.zeros_like(mean), torch.ones_like(deviation)
+    return LeadScaling(mean.expand_as(flat), deviation.expand_as(flat), flat)
+
+
+def _is_flat(deviation: Tensor, step: Tensor) -> Tensor:
+    # a flat lead is one int16 throughout: what its deviation is above 0 is rounding, far below a stored unit;
+    # a deviation that is not finite is kept, so that the loss shows it
+    return deviation <= 0.01 * step
+
+
+def _centred(x: Tensor, inside: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean of x over `over`, x less it and 0 outside, and the standard deviation (dimensions kept)."""
     count = (inside.sum(over, keepdim=True) * PATCH_SAMPLES).clamp(min=1)
     mean = torch.where(inside, x, 0.0).sum(over, keepdim=True) / count
     centred = torch.where(inside, x - mean, 0.0)
-    return centred, (centred.square().sum(over, keepdim=True) / count).sqrt()
+    return mean, centred, (centred.square().sum(over, keepdim=True) / count).sqrt()

@@ -22,10 +22,11 @@ _BAND_RESAMPLES = 500
 _GRID = np.linspace(0, 1, 101)
 
 
-def pretraining_loss(loss: pd.DataFrame) -> Figure:
+def pretraining_loss(loss: pd.DataFrame, baselines: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Figure 2: total reconstruction loss by epoch, training and held-out records; held-out loss by rate.
 
-    Training is logged several times an epoch (the first falls fastest), held-out records from epoch 0 on.
+    Training is logged several times an epoch (the first falls fastest), held-out records from epoch 0 on. The level of
+    each of `baselines` (its "total", on held-out records) is a thin line named at its end.
     """
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -34,6 +35,13 @@ def pretraining_loss(loss: pd.DataFrame) -> Figure:
     whole = total[_is_whole(total["rate_hz"]) & _is_whole(total["source"])]
     for i, (split, part) in enumerate(whole.groupby("split", sort=True)):
         left.plot(part["at"], part["value"], _MARKERS[i], linestyle=_DASHES[i], markersize=3, label=_words(split))
+    levels = {name: row["total"] for name, row in baselines.items() if row["total"] > 0}
+    shown = [*whole["value"], *levels.values()]
+    for level in levels.values():
+        left.axhline(level, color="#999999", linewidth=0.7, zorder=0)
+    for name, height in _spread_out(levels, (max(shown) / min(shown)) ** 0.05):
+        left.annotate(name, (1.0, height), xycoords=left.get_yaxis_transform(), xytext=(3, 0),
+                      textcoords="offset points", fontsize=7, va="center", color="#444444")  # fmt: skip
     by_rate = total[~_is_whole(total["rate_hz"]) & (total["split"] != "train") & _is_whole(total["source"])]
     rates = by_rate.assign(rate_hz=by_rate["rate_hz"].astype(float)).groupby("rate_hz")
     for i, (rate, part) in enumerate(rates):
@@ -43,6 +51,15 @@ def pretraining_loss(loss: pd.DataFrame) -> Figure:
     for axes in (left, right):
         _epochs(axes)
     return figure
+
+
+def _spread_out(levels: Mapping[str, float], least_ratio: float) -> list[tuple[str, float]]:
+    """Names of levels with heights on a logarithmic axis, moved up where they would lie on one another."""
+    placed: list[tuple[str, float]] = []
+    for name, level in sorted(levels.items(), key=lambda item: item[1]):
+        lowest = placed[-1][1] * least_ratio if placed else level
+        placed.append((_words(name), max(level, lowest)))
+    return placed
 
 
 def finetuning_loss(curves: pd.DataFrame) -> Figure:

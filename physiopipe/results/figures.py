@@ -15,7 +15,7 @@ from PIL import Image  # matplotlib writes its PNG with it
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, read_json
 from physiopipe.params import Params
-from physiopipe.results import composition, curves, quality_strips
+from physiopipe.results import composition, curves, quality_strips, reconstructions
 from physiopipe.results.evaluate import read_test_set
 from physiopipe.windows.store import WindowStore
 
@@ -38,7 +38,8 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
     """Write `results_folder`/figures/*.png and *.svg.
 
     Args:
-        results_folder: holds predictions/, pretrain/loss.csv, finetune/*.csv and metrics.json.
+        results_folder: holds predictions/, finetune/*.csv, metrics.json and of pretrain/ loss.csv, metrics.json and
+            reconstructions.npz.
         windows_root: holds the cohorts challenge/ and dreamer/.
 
     Raises:
@@ -49,10 +50,11 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
     trained = [read_table(results_folder / "finetune" / f"{name}.csv") for name in test.methods]
     challenge, dreamer = (read_table(windows_root / cohort / "index.parquet") for cohort in ("challenge", "dreamer"))
     metrics = read_json(results_folder / "metrics.json")
+    baselines = read_json(results_folder / "pretrain" / "metrics.json")["baselines"]
     ecg_simulated = params.data.challenge.origin == "simulated"
     with _style():
         figures = {
-            "pretraining_loss": (curves.pretraining_loss(pretrain), ecg_simulated),
+            "pretraining_loss": (curves.pretraining_loss(pretrain, baselines), ecg_simulated),
             "roc": (curves.roc_curves(test, params.evaluate), params.simulated),
             "subject_auc": (curves.subject_aucs_plot(test, metrics), params.simulated),
             "confusion": (curves.confusion(test), params.simulated),
@@ -69,6 +71,9 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
             figures["finetuning_loss"] = (curves.finetuning_loss(with_epochs), params.simulated)
         for name, (figure, simulated) in figures.items():
             _save(figure, results_folder / "figures" / name, simulated=simulated)
+        for window in reconstructions.read_reconstructions(results_folder / "pretrain" / "reconstructions.npz"):
+            figure = reconstructions.reconstruction_plot(window)
+            _save(figure, results_folder / "figures" / window.name, simulated=ecg_simulated)
         for cohort, simulated in (("challenge", ecg_simulated), ("dreamer", params.simulated)):
             plots = quality_strips.quality_plots(WindowStore(windows_root / cohort), cohort, params)
             for modality, figure in plots.items():

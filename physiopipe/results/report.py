@@ -11,7 +11,7 @@ import yaml
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_file
 from physiopipe.params import Params
-from physiopipe.results import quality_page, quality_strips, report_parts
+from physiopipe.results import quality_page, quality_strips, reconstructions, report_parts
 from physiopipe.results.figures import read_table
 from physiopipe.results.typeset import as_html, typeset
 from physiopipe.windows.store import WindowStore
@@ -46,7 +46,8 @@ def write_report(results_folder: Path, windows_root: Path, params: Params, out: 
     """Write the page to `out`.
 
     Args:
-        results_folder: holds table1.csv, comparisons.csv, metrics.json, predictions/, pretrain/metrics.json, figures/.
+        results_folder: holds table1.csv, comparisons.csv, metrics.json, predictions/, figures/,
+            pretrain/{metrics.json, reconstructions.npz}.
         windows_root: holds challenge/ and dreamer/ with index.parquet, rejected.csv and manifest.json.
 
     Raises:
@@ -65,6 +66,10 @@ def write_report(results_folder: Path, windows_root: Path, params: Params, out: 
     for section, title, name, caption in _FIGURES:
         _add_figure(report, section, title, results_folder / "figures" / f"{name}.png", caption)
     add("Pretraining", "Pretraining: numbers", report_parts.pretraining(results_folder / "pretrain" / "metrics.json"))
+    for window in reconstructions.read_reconstructions(results_folder / "pretrain" / "reconstructions.npz"):
+        title = f"Reconstructions against the truth: {window.rate_hz} Hz"
+        path = results_folder / "figures" / f"{window.name}.png"
+        _add_figure(report, "Pretraining", title, path, reconstructions.CAPTION)
     for cohort in ("challenge", "dreamer"):
         index = read_table(windows_root / cohort / "index.parquet")
         digest = sha256_file(windows_root / cohort / "manifest.json")
@@ -96,7 +101,8 @@ _FIGURES = (
     ("Result", "ROC curves", "roc", "Clips pooled within a seed, vertical mean over seeds."),
     ("Result", "Confusion", "confusion", "Clips, mean over seeds."),
     ("Training", "Fine-tuning loss (figure 3)", "finetuning_loss", "Thin lines: seeds and folds."),
-    ("Pretraining", "Pretraining loss (figure 2)", "pretraining_loss", "Mean squared error of equations 4 and 5."),
+    ("Pretraining", "Pretraining loss (figure 2)", "pretraining_loss", "Mean squared error of equations 4 and 5. "
+     "Grey lines: held-out loss of reconstructions without learning."),
     ("Data", "Records and windows", "challenge_composition", "Records by source; windows by source and rate."),
     ("Data", "Length of records", "challenge_lengths", "As covered by windows."),
     ("Data", "Length of clips", "dreamer_lengths", "As covered by windows."),

@@ -29,6 +29,19 @@ _CITATIONS = (
      "doi:10.3389/fnins.2013.00267.", "BSD-3-Clause"),
 )  # fmt: skip
 
+_SPLIT_NOTE = (
+    "The split is by record: no window of a held-out record was trained on. It is not by patient: PTB and PTB-XL have "
+    "several records of some patients, and the Challenge's headers name no patient, so held-out records of these "
+    "sources may be of patients whose other records were trained on."
+)
+_BASELINES_NOTE = (
+    "Without learning: zero; the mean of a lead's visible patches; a straight line across each gap. The limb "
+    "identities (Einthoven, Goldberger) compute a hidden limb lead, in millivolt, from the limb leads visible in the "
+    "same patch, and scale it as the truth is scaled, which the encoder cannot know; hidden chest leads, and patches "
+    "with fewer than two visible limb leads, count as zero. Interpolation and identities leave visible patches as "
+    "they are."
+)
+
 
 def summary(results_folder: Path, params: Params) -> str:
     metrics = read_json(results_folder / "metrics.json")
@@ -85,6 +98,7 @@ def pretraining(path: Path) -> str:
     losses = {"trained encoder": metrics["held_out"], **metrics["baselines"]}
     whole = {name: {term: v for term, v in one.items() if not isinstance(v, dict)} for name, one in losses.items()}
     parts = [f"<p>Mean squared error on held-out records, the same masks for every row.</p>{_losses(whole)}"]
+    parts += [f"<p>{html.escape(_SPLIT_NOTE)}</p>", f"<p>{html.escape(_BASELINES_NOTE)}</p>"]
     for group, unit in (("by_rate_hz", " Hz"), ("by_source", "")):
         rows = {name: {f"{key}{unit}": v for key, v in one.get(group, {}).items()} for name, one in losses.items()}
         if any(rows.values()):

@@ -15,7 +15,7 @@ F32 = npt.NDArray[np.float32]
 CLINICAL_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 # Einthoven (III = II - I) and Goldberger: each as weights of I and II.
-_FROM_I_AND_II: dict[str, tuple[float, float]] = {
+FROM_I_AND_II: dict[str, tuple[float, float]] = {
     "III": (-1.0, 1.0),
     "aVR": (-0.5, -0.5),
     "aVL": (1.0, -0.5),
@@ -112,8 +112,8 @@ def to_clinical_order(signal: npt.NDArray[np.floating], channels: Sequence[str])
     for position, lead in enumerate(CLINICAL_LEADS):
         if lead in rows:
             ordered[position] = signal[rows[lead]]
-        elif lead in _FROM_I_AND_II and "I" in rows and "II" in rows:
-            of_one, of_two = _FROM_I_AND_II[lead]
+        elif lead in FROM_I_AND_II and "I" in rows and "II" in rows:
+            of_one, of_two = FROM_I_AND_II[lead]
             ordered[position] = of_one * signal[rows["I"]] + of_two * signal[rows["II"]]
             derived[position] = True
         else:

@@ -28,6 +28,7 @@ class WindowArrays:
         rate_hz: (n,).
         window_id: uint64 (n,), what the masks of a window are keyed by: its identity, not its place.
         source: (n,), name of the source folder.
+        leads: names of the C channels where they are known.
     """
 
     samples: npt.NDArray[np.int16]
@@ -37,6 +38,7 @@ class WindowArrays:
     rate_hz: npt.NDArray[Any]
     window_id: npt.NDArray[np.uint64]
     source: npt.NDArray[np.str_]
+    leads: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)

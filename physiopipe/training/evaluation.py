@@ -8,16 +8,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from physiopipe.models.baselines import BASELINES
+from physiopipe.models.baselines import BASELINES, LIMB_IDENTITIES, LIMB_LEADS, predict_limb_identities
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.losses import combine, named_terms, part_sums, part_targets
-from physiopipe.models.masking import Masks, draw_masks
+from physiopipe.models.masking import Masks, draw_masks, valid_patch_mask
+from physiopipe.models.normalisation import LeadScaling, lead_scaling
 from physiopipe.params import Pretrain
 from physiopipe.training.arrays import WindowArrays, load_batch
 
 HELD_OUT_STEP = -1  # keys the masks of evaluation: the same ones at every epoch, none of training's
 
-Reconstruct = Callable[[Tensor, Masks], Tensor]
+Rows = npt.NDArray[np.int64]
+Reconstruct = Callable[[Tensor, Masks, Rows], Tensor]  # windows, their masks, their rows → reconstructions
 WindowParts = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # sums and counts, (4, n) each
 
 
@@ -37,7 +39,7 @@ def window_parts(
             rows = np.arange(start, min(start + params.batch_size, len(windows)))
             batch = load_batch(windows, rows, params.normalisation, device)
             masks = draw_masks(params.masking, params.seed, HELD_OUT_STEP, batch.window_id, batch.valid)
-            parts = part_sums(reconstruct(batch.x, masks), batch.x, part_targets(masks, params.objective))
+            parts = part_sums(reconstruct(batch.x, masks, rows), batch.x, part_targets(masks, params.objective))
             found.append(torch.stack(parts).double().cpu().numpy())
     sums, counts = np.concatenate(found, axis=-1)
     return sums, counts
@@ -54,16 +56,34 @@ def encoder_parts(
     training = encoder.training
     encoder.eval()
     try:
-        return window_parts(lambda x, masks: encoder(x, masks.replaced), windows, params, device, stop)
+        return window_parts(lambda x, masks, _: encoder(x, masks.replaced), windows, params, device, stop)
     finally:
         encoder.train(training)
 
 
+def baseline_names(windows: WindowArrays) -> tuple[str, ...]:
+    """Reconstructions without learning that these windows allow: BASELINES, and the identities of the limb leads."""
+    has_limbs = windows.leads[: len(LIMB_LEADS)] == LIMB_LEADS
+    return (*BASELINES, LIMB_IDENTITIES) if has_limbs else tuple(BASELINES)
+
+
 def baseline_parts(name: str, windows: WindowArrays, params: Pretrain) -> WindowParts:
-    """`window_parts` of a reconstruction without learning, on the same masks, by its name in BASELINES."""
-    parts = window_parts(BASELINES[name], windows, params, torch.device("cpu"))
+    """`window_parts` of a reconstruction without learning, on the same masks, by its name in `baseline_names`."""
+
+    def identities(x: Tensor, masks: Masks, rows: Rows) -> Tensor:
+        return predict_limb_identities(x, masks, _scaling(windows, rows, params))
+
+    reconstruct = identities if name == LIMB_IDENTITIES else lambda x, masks, _: BASELINES[name](x, masks)
+    parts = window_parts(reconstruct, windows, params, torch.device("cpu"))
     assert parts is not None  # nothing asked it to stop
     return parts
+
+
+def _scaling(windows: WindowArrays, rows: Rows, params: Pretrain) -> LeadScaling:
+    samples = torch.from_numpy(np.ascontiguousarray(windows.samples[rows]))
+    patches = torch.from_numpy(windows.valid_patches[rows].astype(np.int64))
+    valid = valid_patch_mask(torch.from_numpy(windows.channel_mask[rows]), patches, samples.shape[2])
+    return lead_scaling(samples, torch.from_numpy(windows.scale[rows]), valid, params.normalisation)
 
 
 def by_group(

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_json, write_json
-from physiopipe.models.baselines import BASELINES
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.losses import TERMS, combine, named_terms, part_sums, part_targets
 from physiopipe.models.masking import draw_masks
@@ -29,7 +28,8 @@ from physiopipe.models.weights import save_encoder
 from physiopipe.params import Pretrain, Run
 from physiopipe.training.arrays import Batch, WindowArrays, load_batch
 from physiopipe.training.checkpoint import Checkpoint, Progress
-from physiopipe.training.evaluation import baseline_parts, by_group, encoder_parts, nested
+from physiopipe.training.evaluation import baseline_names, baseline_parts, by_group, encoder_parts, nested
+from physiopipe.training.examples import write_examples
 from physiopipe.training.interruption import Interruption, watch_signals
 from physiopipe.training.progress import ProgressReport
 
@@ -46,6 +46,7 @@ class PretrainFiles:
     encoder: Path  # models/ecg_encoder.safetensors
     loss: Path  # results/pretrain/loss.csv
     metrics: Path  # results/pretrain/metrics.json
+    examples: Path  # results/pretrain/reconstructions.npz
 
 
 def pretrain(
@@ -164,7 +165,7 @@ class _Training:
         assert parts is not None
         baselines = {
             name: nested(baseline_parts(name, self.held_out, self.params), self.held_out, self.params)
-            for name in BASELINES
+            for name in baseline_names(self.held_out)
         }
         metrics = {
             "held_out": nested(parts, self.held_out, self.params),
@@ -176,6 +177,7 @@ class _Training:
         }
         write_loss_csv(self.files.loss, self.progress.losses)
         write_json(self.files.metrics, metrics)
+        write_examples(self.files.examples, self.encoder, self.held_out, self.params, self.device)
         save_encoder(self.files.encoder, self.encoder, self._metadata(provenance))
         self.checkpoint.remove()
         return metrics

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from physiopipe.files import sha256_file
-from physiopipe.params import Params
+from physiopipe.params import Filter, Params
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.training.pretrain import pretrain as pretrain_encoder
@@ -36,6 +36,7 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         "channels": " ".join(about["channels"]),
         "unit": about["unit"],
         "rates_hz": " ".join(str(rate) for rate in rates),
+        "filter": _in_words(params.filter.challenge.ecg),
         "windows_sha256": sha256_file(folder / "manifest.json"),
     }
     pretrain_encoder(
@@ -46,6 +47,14 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         params.run,
         files,
         provenance,
+    )
+
+
+def _in_words(band: Filter) -> str:
+    notches = ", ".join(f"{source} {hz:g} Hz" for source, hz in band.notch_hz.items())
+    return (
+        f"{band.highpass_hz:g}-{band.lowpass_hz:g} Hz, Butterworth of order {band.order}, zero phase; "
+        f"notch (quality {band.notch_quality:g}): {notches}"
     )
 
 
@@ -73,7 +82,14 @@ def load_windows(store: WindowStore, rows: npt.NDArray[np.int64], memory_bytes: 
         rate_hz=index["rate_hz"].to_numpy(np.int64),
         window_id=window_ids(index),
         source=index["source"].to_numpy(np.str_),
+        leads=_leads(store, index),
     )
+
+
+def _leads(store: WindowStore, index: pd.DataFrame) -> tuple[str, ...]:
+    if index.empty:
+        return ()
+    return tuple(store.attributes(str(index["modality"].iloc[0]), int(index["rate_hz"].iloc[0]))["channels"])
 
 
 def window_ids(index: pd.DataFrame) -> npt.NDArray[np.uint64]:

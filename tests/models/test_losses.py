@@ -5,7 +5,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physiopipe.models.baselines import predict_interpolation, predict_lead_mean, predict_zero
 from physiopipe.models.losses import combine, named_terms, part_sums, part_targets
 from physiopipe.models.masking import Masks, draw_masks, valid_patch_mask
 from physiopipe.params import Masking, Objective
@@ -96,27 +95,3 @@ def test_properties(seed: int, ratio: float, channel_ratio: float, patch_targets
     # devices that hold parts of the batch add up to it, given the global counts
     parts = sum(combine(sums[:, part].sum(-1), counts.sum(-1), objective) for part in (slice(0, 2), slice(2, 6)))
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
-
-
-def test_baselines_by_hand() -> None:
-    ramp = torch.arange(1000.0).reshape(1, 1, 5, 200).repeat(1, 3, 1, 1)
-    hidden = torch.tensor([[[NO, YES, YES, NO, NO], [YES, NO, NO, NO, YES], [NO, NO, NO, NO, NO]]])
-    masks = Masks(hidden, torch.tensor([[NO, NO, YES]]), torch.ones(1, 3, 5, dtype=torch.bool))
-    line = predict_interpolation(ramp, masks)
-    torch.testing.assert_close(line[0, 0], ramp[0, 0])  # a ramp is what linear interpolation gets right
-    assert (line[0, 1, 0] == 200).all()
-    assert (line[0, 1, 4] == 799).all()
-    torch.testing.assert_close(line[0, 1, 1:4], ramp[0, 1, 1:4])
-    assert not line[0, 2].any()
-    mean = predict_lead_mean(ramp, masks)
-    assert mean[0, 0].unique().item() == pytest.approx((199 / 2 * 200 + 799.5 * 400) / 600)
-    assert not mean[0, 2].any()
-    assert not predict_zero(ramp, masks).any()
-
-
-def test_interpolation_ignores_padding() -> None:
-    x = torch.ones(1, 1, 3, 200)
-    x[0, 0, 2] = 0
-    valid = torch.tensor([[[YES, YES, NO]]])
-    masks = Masks(torch.tensor([[[NO, YES, NO]]]), torch.tensor([[NO]]), valid)
-    assert (predict_interpolation(x, masks)[0, 0, 1] == 1).all()

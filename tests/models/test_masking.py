@@ -79,6 +79,17 @@ def test_ratios_and_independence() -> None:
     assert (off_diagonal + 1 / 11).abs().max() < 0.07  # without replacement: each pair correlates by -1 / (C - 1)
 
 
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32), st.floats(0, 1), st.integers(1, 14), st.integers(1, 12))
+def test_any_ratio_holds(seed: int, ratio: float, channels: int, patches: int) -> None:
+    identity, valid = windows(300, channels, patches)
+    masks = draw_masks(Masking(patch_ratio=ratio, channel_ratio=ratio), seed, 5, identity, valid)
+    draws = 300 * channels * patches
+    spread = (ratio * (1 - ratio) / draws) ** 0.5
+    assert abs(masks.patches.double().mean() - ratio) <= 6 * spread + 1 / draws
+    assert (masks.channels.sum(-1) == (min(channels, max(1, round(ratio * channels))) if ratio > 0 else 0)).all()
+
+
 def test_every_key_matters() -> None:
     identity, valid = windows(50)
     base = draw_masks(Masking(), 1, 1, identity, valid)

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,18 @@ from physiopipe.params import Encoder, Weights
 SMALL = Encoder(layers=2, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
 
 
+def authors_tensors(layers: int = 12) -> dict[str, torch.Tensor]:
+    """Random tensors under the names and shapes of the authors' model, as their code lists them for two layers."""
+    listed = Path(__file__).with_name("cbramod_parameters.txt").read_text().splitlines()
+    shapes = {name: tuple(map(int, shape.strip("[]").split(", "))) for name, shape in (x.split(" ", 1) for x in listed)}
+    names = [name for name in shapes if "layers.1." not in name]
+    found = {}
+    for name in names:
+        for layer in range(layers) if "layers.0." in name else [0]:
+            found[name.replace("layers.0.", f"layers.{layer}.")] = torch.randn(shapes[name])
+    return found
+
+
 @pytest.fixture
 def encoder() -> CrissCrossEncoder:
     torch.manual_seed(5)
@@ -36,6 +49,48 @@ def test_default_sizes_are_the_authors(tmp_path: Path) -> None:
     torch.save(full.state_dict(), tmp_path / "pretrained_weights.pth")
     loaded = load_encoder(tmp_path / "pretrained_weights.pth", Encoder())
     assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), full.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["pretrained_weights.pth", "model.safetensors"])
+def test_a_file_of_the_authors_names_loads_strictly(tmp_path: Path, name: str) -> None:
+    """Their .pth and the Hub's safetensors: 12 layers, 211 tensors, none of the names taken from our own code."""
+    tensors = authors_tensors()
+    assert len(tensors) == 211
+    if name.endswith(".pth"):
+        torch.save(OrderedDict(tensors), tmp_path / name)
+        assert abs((tmp_path / name).stat().st_size - 19_775_842) < 50_000  # the genuine file's size
+    else:
+        save_file(tensors, tmp_path / name, metadata={"format": "pt"})
+    found = load_encoder(tmp_path / name, Encoder()).state_dict()
+    assert set(found) == set(tensors)
+    assert all(torch.equal(found[key], tensor) for key, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("name", ["pretrained_weights.pth", "model.safetensors"])
+@pytest.mark.parametrize("change", ["one more", "one less", "another name", "another shape", "prefix", "half"])
+def test_any_difference_from_the_authors_names_is_refused(tmp_path: Path, name: str, change: str) -> None:
+    tensors = authors_tensors(2)
+    last = "encoder.layers.1.linear2.bias"
+    if change == "one more":
+        tensors["final_layer.1.weight"] = torch.zeros(2, 2)
+    elif change == "one less":
+        del tensors[last]
+    elif change == "another name":
+        tensors["encoder.layers.1.linear3.bias"] = tensors.pop(last)
+    elif change == "another shape":
+        tensors[last] = torch.zeros(199)
+    elif change == "prefix":
+        tensors = {f"module.{key}": tensor for key, tensor in tensors.items()}
+    else:
+        tensors = dict(list(tensors.items())[:25])
+    if name.endswith(".pth"):
+        torch.save(tensors, tmp_path / name)
+    else:
+        save_file(tensors, tmp_path / name)
+    with pytest.raises(PhysiopipeError, match="A partial match is refused") as raised:
+        load_encoder(tmp_path / name, Encoder(layers=2))
+    for words in ("matched", "missing", "unexpected"):
+        assert words in str(raised.value)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

@@ -87,6 +87,7 @@ def write_training(results: Path, seeds: tuple[int, ...] = (0, 1)) -> None:
     baselines = {"zero": terms | {"total": 1.0}, "lead_mean": terms | {"total": 0.7123}}
     metrics = {"held_out": terms, "baselines": baselines, "train_windows": 4321, "steps": 60}
     (results / "pretrain" / "metrics.json").write_text(json.dumps(metrics))
+    write_reconstructions(results / "pretrain" / "reconstructions.npz")
     header = ["method", "protocol", "seed", "fold", "epoch", "split", "loss", "auc"]
     for method in ("always_high", "clip_prior", "chance", "handcrafted", "ours"):
         points = [
@@ -95,6 +96,25 @@ def write_training(results: Path, seeds: tuple[int, ...] = (0, 1)) -> None:
             if method == "ours"
         ]  # fmt: skip
         pd.DataFrame(points, columns=header).to_csv(results / "finetune" / f"{method}.csv", index=False)
+
+
+def write_reconstructions(path: Path) -> None:
+    """A window of each rate: waves, hidden patches and a hidden lead, a missing lead, padding."""
+    seconds = np.arange(2000) / np.array(RATES)[:, None, None]
+    truth = (np.sin(2 * np.pi * seconds) * (1 + 0.1 * np.arange(12)[:, None])).reshape(4, 12, 10, 200)
+    truth = truth.astype(np.float32)
+    valid = np.ones((4, 12, 10), np.bool_)
+    valid[0, :, 8:] = False
+    valid[:, 3] = False
+    truth[~valid] = 0
+    replaced = valid & (np.arange(10) % 3 == 1)
+    replaced[:, 5] = valid[:, 5]
+    hidden = replaced[..., None]
+    np.savez_compressed(
+        path, truth=truth, encoder=0.8 * truth, interpolation=np.where(hidden, np.float32(0.1), truth),
+        replaced=replaced, valid=valid, rate_hz=np.array(RATES), source=np.array(["georgia", "ptb", "ptb-xl", "ptb"]),
+        leads=np.array(CHANNELS["challenge", "ecg"]), normalisation=np.array("lead_zscore"),
+    )  # fmt: skip
 
 
 def _row(

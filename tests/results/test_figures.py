@@ -16,7 +16,8 @@ from physiopipe.results.figures import make_figures, read_table
 
 NAMES = {
     "challenge_composition", "challenge_lengths", "confusion", "dreamer_lengths", "dreamer_ratings",
-    "finetuning_loss", "pretraining_loss", "quality_challenge_ecg", "quality_dreamer_ecg", "quality_dreamer_eeg", "roc",
+    "finetuning_loss", "pretraining_loss", "quality_challenge_ecg", "quality_dreamer_ecg", "quality_dreamer_eeg",
+    "reconstruction_100hz", "reconstruction_200hz", "reconstruction_500hz", "reconstruction_1000hz", "roc",
     "subject_auc",
 }  # fmt: skip
 

@@ -97,6 +97,9 @@ def test_page_says_what_it_must_and_loads_nothing_from_elsewhere(path: Path) -> 
         "zero 1.0000",
         "lead mean 0.7123",
         "train windows 4,321",
+        "PTB and PTB-XL have several records of some patients",
+        "Reconstructions against the truth: 1000 Hz",
+        "limb identities (Einthoven, Goldberger)",
         "one unit of its EEG is taken as 1 µV",
         "Ours − Handcrafted",
         "No window carries: missing, saturated.",
@@ -130,7 +133,9 @@ def test_left_out_clips_and_long_lists_of_rejects_are_shown(study: tuple[Path, P
     assert "R0300" not in words
 
 
-@pytest.mark.parametrize("missing", ["comparisons.csv", "figures/roc.png", "pretrain/metrics.json"])
+@pytest.mark.parametrize(
+    "missing", ["comparisons.csv", "figures/roc.png", "pretrain/metrics.json", "pretrain/reconstructions.npz"]
+)
 def test_a_missing_input_is_a_plain_error(study: tuple[Path, Path], missing: str) -> None:
     path = report_of(study)
     path.unlink()

@@ -46,7 +46,8 @@ def order(epoch: int) -> np.ndarray:
 
 
 def files_in(folder: Path) -> PretrainFiles:
-    return PretrainFiles(folder / "encoder.safetensors", folder / "loss.csv", folder / "metrics.json")
+    names = ("encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
+    return PretrainFiles(*(folder / name for name in names))
 
 
 def run_in(folder: Path, params: Pretrain = PARAMS, save_every_s: float = 0.0, **changes: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Pretraining learns, logs what it says, and gives the same bytes however often it is killed."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -17,9 +18,13 @@ from small_pretraining import PARAMS, SMALL, files_in, order, run_in, waves
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.losses import TERMS
+from physiopipe.models.masking import draw_masks
 from physiopipe.models.weights import load_encoder, read_metadata
 from physiopipe.params import Masking, Pretrain
-from physiopipe.training.evaluation import encoder_parts, nested
+from physiopipe.signals.leads import CLINICAL_LEADS
+from physiopipe.training.arrays import WindowArrays, load_batch
+from physiopipe.training.evaluation import HELD_OUT_STEP, encoder_parts, nested
+from physiopipe.training.examples import example_rows
 from physiopipe.training.pretrain import LOSS_COLUMNS, learning_rate
 
 SCRIPT = Path(__file__).with_name("small_pretraining.py")
@@ -35,7 +40,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path) -> dict[str, bytes]:
     files = files_in(folder)
-    return {path.name: path.read_bytes() for path in (files.encoder, files.loss, files.metrics)}
+    return {path.name: path.read_bytes() for path in (files.encoder, files.loss, files.metrics, files.examples)}
 
 
 def run_script(folder: Path, *disturbance: object) -> "subprocess.CompletedProcess[str]":
@@ -112,6 +117,62 @@ def test_the_written_encoder_is_the_evaluated_one(undisturbed: Path) -> None:
     assert metadata["leads"] == "a b c d"
     assert metadata["rates_hz"] == "100 200"
     assert metadata["normalisation"] == "lead_zscore"
+
+
+def test_examples_are_held_out_windows_as_they_were_evaluated(undisturbed: Path) -> None:
+    files, held_out = files_in(undisturbed), waves(30, 2)
+    found = np.load(files.examples, allow_pickle=False)
+    assert found["rate_hz"].tolist() == [100, 200]
+    assert set(found["source"].tolist()) == {"georgia", "ptb"}  # another source where there is one
+    assert str(found["normalisation"]) == "lead_zscore"
+    rows = np.array(example_rows(held_out))
+    assert (held_out.valid_patches[rows] == 4).all()
+    batch = load_batch(held_out, rows, "lead_zscore", torch.device("cpu"))
+    np.testing.assert_array_equal(found["truth"], batch.x)
+    masks = draw_masks(PARAMS.masking, PARAMS.seed, HELD_OUT_STEP, batch.window_id, batch.valid)
+    np.testing.assert_array_equal(found["replaced"], masks.replaced)
+    encoder = load_encoder(files.encoder, SMALL).eval()
+    with torch.no_grad():
+        np.testing.assert_allclose(found["encoder"], encoder(batch.x, masks.replaced), atol=1e-5)
+    seen = found["valid"] & ~found["replaced"]
+    np.testing.assert_array_equal(found["interpolation"][seen], found["truth"][seen])
+    shuffled = np.random.default_rng(0).permutation(30)
+    parts = {f.name: getattr(held_out, f.name) for f in dataclasses.fields(held_out) if f.name != "leads"}
+    other = WindowArrays(**{name: array[shuffled] for name, array in parts.items()})
+    assert other.window_id[example_rows(other)].tolist() == held_out.window_id[rows].tolist()  # wherever they lie
+
+
+@pytest.mark.parametrize(("ratio", "channel_ratio"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_masks_of_nothing_and_of_everything_train(tmp_path: Path, ratio: int, channel_ratio: int) -> None:
+    masking = Masking(patch_ratio=ratio, channel_ratio=channel_ratio)
+    metrics = run_in(tmp_path, PARAMS.model_copy(update={"epochs": 1, "masking": masking}), save_every_s=1e9)
+    found = metrics["held_out"]
+    assert math.isfinite(found["total"])
+    assert found["total"] > 0
+    if ratio or channel_ratio:
+        assert found["patch_visible"] == 0  # an empty term
+        assert found["patch_masked"] > 0
+        assert metrics["baselines"]["interpolation"] == metrics["baselines"]["zero"]  # nothing to go by
+    else:
+        assert (found["patch_masked"], found["channel_masked"]) == (0, 0)
+        assert found["total"] == pytest.approx(0.25 * found["channel_other"])
+    assert (found["channel_other"] == 0) == (channel_ratio == 1)
+
+
+def test_limb_identities_are_in_the_table_where_the_leads_are_known(undisturbed: Path, tmp_path: Path) -> None:
+    assert "limb_identities" not in json.loads(files_in(undisturbed).metrics.read_text())["baselines"]
+    held_out = dataclasses.replace(waves(30, 2, channels=8), leads=CLINICAL_LEADS[:8])
+    one, two = held_out.samples[:, 0].astype(int) // 2 * 2, held_out.samples[:, 1].astype(int) // 2 * 2
+    limbs = (one, two, two - one, -(one + two) // 2, one - two // 2, two - one // 2)
+    held_out.samples[:, :6] = np.stack(limbs, axis=1)
+    held_out.channel_mask[:] = True
+    params = PARAMS.model_copy(update={"epochs": 1, "masking": Masking(patch_ratio=0, channel_ratio=0.25)})
+    metrics = run_in(tmp_path, params, train=waves(75, 1, channels=8), held_out=held_out)
+    baselines = metrics["baselines"]
+    # two leads of eight are hidden whole: hidden limb leads are exact, hidden chest leads as with zero
+    assert baselines["limb_identities"]["channel_other"] == 0
+    assert 0 < baselines["limb_identities"]["channel_masked"] < 0.5 * baselines["zero"]["channel_masked"]
+    assert baselines["limb_identities"]["by_rate_hz"].keys() == {"100", "200"}
 
 
 def test_other_parameters_start_afresh(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_loaded_windows_carry_masks_and_sources(tmp_path: Path) -> None:
     store = WindowStore(tmp_path / "w")
     rows = store.rows("ecg", (100, 200))
     arrays = load_windows(store, rows)
+    assert arrays.leads == tuple(store.attributes("ecg", int(store.index["rate_hz"].iloc[rows[0]]))["channels"])
     assert arrays.samples.shape == (10, 3, 2, 200)
     of_second = (store.index["record"] == "b1r1").to_numpy()[rows]
     assert np.array_equal(arrays.channel_mask[:, 2], ~of_second)  # the second record has no third channel
