@@ -318,12 +318,68 @@ def finetune(
 
 
 @app.command()
+def ablate(
+    variant: Annotated[str, typer.Option("--variant", help="see `ablations.variants` in params.yaml")],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Fit Ours with one thing changed on every seed and fold and save its predictions."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.methods.ablations import run_ablation
+    from physiopipe.params import ABLATIONS
+
+    loaded = _load(params)
+    name = next((known for known in ABLATIONS if known == variant), None)
+    if name is None:
+        raise PhysiopipeError(f"no ablation named {variant!r}; there are: {', '.join(ABLATIONS)}.")
+    with hold_lock(plan.LOCKS / f"ablate-{variant}.lock"):
+        run_ablation(
+            name,
+            loaded,
+            plan.DATA / "windows",
+            Path("models/ecg_encoder.safetensors"),
+            Path("results/ablations") / f"{variant}.parquet",
+            Path(loaded.run.state_folder),
+        )
+
+
+@app.command()
+def robustness(
+    method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `robustness.methods`")],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Fit one method as `finetune` does and save its predictions of damaged test clips."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.methods.robustness import run_robustness
+    from physiopipe.params import METHODS
+
+    loaded = _load(params)
+    name = next((known for known in METHODS if known == method), None)
+    if name is None:
+        raise PhysiopipeError(f"no method named {method!r}; there are: {', '.join(METHODS)}.")
+    with hold_lock(plan.LOCKS / f"robustness-{method}.lock"):
+        run_robustness(
+            name,
+            loaded,
+            plan.DATA / "windows" / "dreamer",
+            Path("models/ecg_encoder.safetensors"),
+            Path("results/robustness") / f"{method}.parquet",
+            Path(loaded.run.state_folder) / "robustness",
+        )
+
+
+@app.command()
 def evaluate(params: ParamsFile = DEFAULT) -> None:
     """Compute metrics and Table 1 from the saved predictions."""
     from physiopipe.results.evaluate import evaluate as evaluate_predictions
+    from physiopipe.results.side_tables import share_of_the_attainable, write_side_tables
 
-    evaluate_predictions(Path("results/predictions"), _load(params), Path("results"))
-    print("wrote results/metrics.json and results/table1.{csv,md,tex}")
+    loaded, results = _load(params), Path("results")
+    evaluate_predictions(results / "predictions", loaded, results)
+    for line in share_of_the_attainable(write_side_tables(results, loaded)):
+        print(line)
+    print("wrote results/metrics.json, results/table1.{csv,md,tex} and the tables beside it")
 
 
 @app.command()

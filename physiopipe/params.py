@@ -298,15 +298,90 @@ class Finetune(Section):
     frozen: bool = Field(True, description="train the head alone on embeddings computed once, or everything")
     epochs: Count = Field(10, description="passes over the training windows")
     batch_size: Count = Field(8, description="windows of a step")
-    learning_rate: Positive = Field(1e-3, description="initial learning rate of Adam")
-    step_epochs: Count = Field(4, description="StepLR: epochs between reductions")
-    step_gamma: Positive = Field(0.1, description="StepLR: factor of each reduction")
+    recipe: Literal["table2", "two_rate"] = Field(
+        "table2", description="table2: Adam and StepLR (paper, Table 2); two_rate: AdamW, encoders slower than the head"
+    )
+    learning_rate: Positive = Field(1e-3, description="initial learning rate of Adam (table2)")
+    step_epochs: Count = Field(4, description="StepLR: epochs between reductions (table2)")
+    step_gamma: Positive = Field(0.1, description="StepLR: factor of each reduction (table2)")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="dropout of the classification head")
     hidden: Count = Field(200, description="hidden width of the feed-forward head")
+    backbone_learning_rate: Positive = Field(1e-4, description="peak rate of the encoders, cosine to 0 (two_rate)")
+    head_learning_rate: Positive = Field(1e-3, description="peak rate of the head, cosine to 0 (two_rate)")
+    weight_decay: float = Field(5e-2, ge=0, description="AdamW's weight decay (two_rate)")
+    modality_dropout: Share = Field(
+        0.3, description="mixture: share of training windows that lose a modality, EEG or ECG alike"
+    )
+    shared_encoder: bool = Field(False, description="embed the EEG with the ECG encoder too: one for both modalities")
+    train_share: float = Field(1.0, gt=0, le=1, description="share of each fold's training subjects that is used")
 
 
-MethodName = Literal["always_high", "clip_prior", "chance", "handcrafted", "ours"]
+MethodName = Literal[
+    "always_high",
+    "clip_prior",
+    "chance",
+    "handcrafted",
+    "nearest_neighbours",
+    "ecg_only",
+    "eeg_only",
+    "ours",
+    "transductive",
+    "gated",
+    "cross_attention",
+    "mixture",
+]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
+
+FUSIONS: tuple[MethodName, ...] = ("gated", "cross_attention", "mixture")  # compared in a table of their own
+
+AblationName = Literal[
+    "ecg_untrained",
+    "eeg_untrained",
+    "both_untrained",
+    "dual_masking",
+    "patch_masking",
+    "channel_masking",
+    "one_rate",
+    "shared_encoder",
+    "train_25",
+    "train_50",
+    "leaky_ours",
+    "honest_neighbours",
+    "leaky_neighbours",
+]
+ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
+
+
+class Ablations(Section):
+    """Ours with one thing changed, see `physiopipe.methods.ablations`."""
+
+    variants: tuple[AblationName, ...] = Field(
+        ABLATIONS, min_length=1, description="rows of the table of ablations, in this order"
+    )
+    pretrain_epochs: Count | None = Field(
+        None, description="epochs of the pretraining runs that ablations need; null: as many as pretrain.epochs"
+    )
+
+
+class Robustness(Section):
+    """What test clips lose after training: curves of AUC against the level of each loss."""
+
+    methods: tuple[MethodName, ...] = Field(
+        ("handcrafted", "ecg_only", "eeg_only", "ours", "gated", "cross_attention", "mixture"),
+        min_length=1,
+        description="methods that are tested so",
+    )
+    lost_modalities: tuple[Literal["eeg", "ecg"], ...] = Field(
+        ("eeg", "ecg"), description="modalities that test clips lose whole, one at a time"
+    )
+    dropped_eeg_channels: tuple[Annotated[int, Field(ge=1, le=14)], ...] = Field(
+        (1, 2, 4, 7, 10, 13), description="EEG channels that each test subject loses, of 14"
+    )
+    noise_snr_db: tuple[float, ...] = Field(
+        (20.0, 15.0, 10.0, 5.0, 0.0, -5.0),
+        description="white noise added to every channel of both modalities: signal over noise in power, dB",
+    )
+    seed: int = Field(0, ge=0, description="seed of the channels that go and of the noise")
 
 
 class Evaluate(Section):
@@ -345,11 +420,18 @@ class Params(Section):
     shard: ShardSection = ShardSection()
     pretrain: Pretrain = Pretrain()
     methods: tuple[MethodName, ...] = Field(
-        METHODS, min_length=1, description="measured rows of Table 1, in this order"
+        METHODS, min_length=1, description="measured rows, in this order; other fusions go to a table of their own"
     )
     finetune: Finetune = Finetune()
     evaluate: Evaluate = Evaluate()
+    ablations: Ablations = Ablations()
+    robustness: Robustness = Robustness()
     run: Run = Run()
+
+    @property
+    def table_methods(self) -> tuple[MethodName, ...]:
+        """Methods that are rows of Table 1: all but the fusions that the paper did not use."""
+        return tuple(name for name in self.methods if name not in FUSIONS) or self.methods
 
     @property
     def simulated(self) -> bool:

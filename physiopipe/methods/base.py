@@ -29,7 +29,14 @@ METHOD_CLASSES: dict[MethodName, str] = {
     "clip_prior": "physiopipe.methods.clip_prior:ClipPrior",
     "chance": "physiopipe.methods.chance:Chance",
     "handcrafted": "physiopipe.methods.handcrafted:Handcrafted",
+    "nearest_neighbours": "physiopipe.methods.nearest_neighbours:NearestNeighbours",
+    "ecg_only": "physiopipe.methods.ecg_only:EcgOnly",
+    "eeg_only": "physiopipe.methods.eeg_only:EegOnly",
     "ours": "physiopipe.methods.ours:Ours",
+    "transductive": "physiopipe.methods.transductive:Transductive",
+    "gated": "physiopipe.methods.gated:Gated",
+    "cross_attention": "physiopipe.methods.cross_attention:CrossAttention",
+    "mixture": "physiopipe.methods.mixture:Mixture",
 }
 
 
@@ -62,18 +69,22 @@ class ClipData:
 
     def of_subjects(self, names: Iterable[str]) -> "ClipData":
         """The clips and windows of these subjects, in the order they have here."""
-        kept = np.isin(self.subjects, np.array(sorted(names), dtype=np.str_))
-        windows = kept[self.clip_of]
+        return self.of_windows(np.isin(self.subjects, np.array(sorted(names), dtype=np.str_))[self.clip_of])
+
+    def of_windows(self, chosen: npt.NDArray[np.bool_]) -> "ClipData":
+        """The chosen windows (w,), with the clips that have one among them, in the order they have here."""
+        kept = np.zeros(len(self), dtype=bool)
+        kept[self.clip_of[chosen]] = True
         return ClipData(
             subjects=self.subjects[kept],
             clips=self.clips[kept],
             labels=self.labels[kept],
-            eeg=self.eeg[windows],
-            ecg=self.ecg[windows],
-            eeg_present=self.eeg_present[windows],
-            ecg_present=self.ecg_present[windows],
-            valid_patches=self.valid_patches[windows],
-            clip_of=(np.cumsum(kept) - 1)[self.clip_of[windows]],
+            eeg=self.eeg[chosen],
+            ecg=self.ecg[chosen],
+            eeg_present=self.eeg_present[chosen],
+            ecg_present=self.ecg_present[chosen],
+            valid_patches=self.valid_patches[chosen],
+            clip_of=(np.cumsum(kept) - 1)[self.clip_of[chosen]],
         )
 
     def without_labels(self) -> "ClipData":
@@ -131,6 +142,9 @@ class Method(ABC):
     @abstractmethod
     def predict(self, test: ClipData) -> F64:
         """Probability of `high`, (n clips, 3), in the order of LABELS."""
+
+    def remember(self, clips: ClipData) -> None:  # noqa: B027
+        """Make what is computed of windows without their labels ready for any choice among these windows."""
 
     def curve(self) -> Sequence[CurvePoint]:
         """Loss and AUC by epoch of the latest `fit`; empty where nothing is trained in epochs."""

@@ -1,27 +1,37 @@
 """Logistic regression on handcrafted features: EEG band power, heart rate, wave amplitudes."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from physiopipe.methods.base import F32, F64, ClipData, Method, prevalence
-from physiopipe.methods.embedding_cache import cached_by_subject
+from physiopipe.methods.base import F32, F64, ClipData, Method, Setup, prevalence
+from physiopipe.methods.embedding_cache import ALL_SIGNALS, SubjectCache
 from physiopipe.methods.features import window_features
 from physiopipe.methods.sources import digest_of_sources
+from physiopipe.params import MethodName
 
+_FEATURE_SOURCES = ("methods/handcrafted.py", "methods/features.py")
 INVERSE_REGULARISATION = 0.1  # more than a hundred correlated features, about two hundred clips
 
 
 class Handcrafted(Method):
     """Mean of the window features over a clip → z-score by the training clips → logistic regression, per label."""
 
-    name = "handcrafted"
+    name: ClassVar[MethodName] = "handcrafted"
     inputs = ("eeg", "ecg")
-    sources = ("methods/handcrafted.py", "methods/features.py")
+    sources: ClassVar[tuple[str, ...]] = _FEATURE_SOURCES
     libraries = ("numpy", "scipy", "scikit-learn")
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        recipe: dict[str, Any] = {"kind": "handcrafted", "code": digest_of_sources(_FEATURE_SOURCES)}
+        self._cache = SubjectCache(setup.state_folder / "window_features", recipe, ALL_SIGNALS, _features_of)
+
+    def remember(self, clips: ClipData) -> None:
+        self._cache.remember(clips)
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         features = self._features(train)
@@ -52,11 +62,13 @@ class Handcrafted(Method):
 
     def _features(self, clips: ClipData) -> F64:
         """Mean of the window features of each clip, (n, k)."""
-        recipe: dict[str, Any] = {"kind": "handcrafted", "code": digest_of_sources(self.sources)}
-        folder = self.setup.state_folder / "window_features"
-        return clips.clip_means(cached_by_subject(clips, folder, recipe, _window_features))
+        return clips.clip_means(self._window_features(clips))
+
+    def _window_features(self, clips: ClipData) -> F32:
+        """Features of each window, (w, k); NaN where one could not be measured."""
+        return self._cache.of(clips)
 
 
-def _window_features(clips: ClipData) -> F32:
+def _features_of(clips: ClipData) -> F32:
     features, _ = window_features(clips.eeg, clips.ecg)
     return features

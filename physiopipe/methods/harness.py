@@ -1,7 +1,7 @@
 """One method over protocol × seeds × folds; every result is kept under a digest of what determines it."""
 
+import hashlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,25 +14,39 @@ from tqdm import tqdm
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_file, sha256_json
 from physiopipe.methods.base import F64, LABELS, ClipData, Method, Setup, method_class
-from physiopipe.methods.clips import choose_clips, gather_clips
+from physiopipe.methods.clips import ClipChoice, choose_clips, gather_clips
 from physiopipe.methods.sources import digest_of_sources, library_versions
 from physiopipe.params import MethodName, Params
 from physiopipe.results.predictions import read_predictions, write_predictions
-from physiopipe.windows.splits import Fold, subject_split
+from physiopipe.windows.splits import Fold, fewer_training_subjects, subject_split
 from physiopipe.windows.store import WindowStore
 
 CURVE_COLUMNS = ("method", "protocol", "seed", "fold", "epoch", "split", "loss", "auc")
-_HARNESS_SOURCES = ("methods/base.py", "methods/clips.py", "methods/harness.py", "methods/embedding_cache.py")
+HARNESS_SOURCES = (
+    "methods/base.py",
+    "methods/clips.py",
+    "methods/harness.py",
+    "methods/embedding_cache.py",
+    "windows/splits.py",
+)
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
     """One seed and fold: who is on which side, and the digest that its result is kept under."""
 
     seed: int
     number: int
     fold: Fold
     digest: str
+
+    def sides(self, clips: ClipData) -> tuple[ClipData, ClipData, ClipData]:
+        """Clips to train on, to validate on and to test on; a subject on two sides fails the run."""
+        train, validation, test = (
+            clips.of_subjects(side) for side in (self.fold.train, self.fold.validation, self.fold.test)
+        )
+        check_disjoint(train, validation, test)
+        return train, validation, test
 
 
 def run_method(
@@ -59,9 +73,7 @@ def run_method(
     store = WindowStore(windows_folder)
     choice = choose_clips(store, params.finetune)
     method = method_class(name)(Setup(params, encoder_path, Path(params.run.state_folder)))
-    common = _common_inputs(method, params, windows_folder)
-    subjects = sorted(choice.clips["subject"].unique())
-    cells = list(_cells(subjects, params, common))
+    cells = cells_of(method, params, windows_folder, sorted(choice.clips["subject"].unique()))
     missing = [cell for cell in cells if not _kept(runs_folder, cell, "parquet").exists()]
     print(f"{name}: {method.provenance}", flush=True)  # an untrained encoder is told here as in the table
     for subject, clip, reason in choice.left_out:
@@ -70,7 +82,17 @@ def run_method(
         clips = gather_clips(store, choice)
         plain = not sys.stderr.isatty()
         for done, cell in enumerate(tqdm(missing, desc=name, unit="fold", disable=None), start=1):
-            _run_cell(method, clips, cell, params.evaluate.protocol, runs_folder)
+            train, validation, test = cell.sides(clips)
+            method.fit(train, validation, cell.seed)
+            frame = predicted(method, cell, params.evaluate.protocol, validation, test)
+            curve = pd.DataFrame(
+                [{**_about(method, cell, params), **point._asdict()} for point in method.curve()],
+                columns=list(CURVE_COLUMNS),
+            )
+            _write_csv(_kept(runs_folder, cell, "csv"), curve)  # the predictions, written last, mark the cell done
+            write_predictions(
+                _kept(runs_folder, cell, "parquet"), frame, _about(method, cell, params)
+            )  # last: it is done
             if plain:
                 print(f"{name}: seed {cell.seed} fold {cell.number} done, {done} of {len(missing)}", flush=True)
     predictions = pd.concat([read_predictions(_kept(runs_folder, cell, "parquet"))[0] for cell in cells])
@@ -79,7 +101,12 @@ def run_method(
             [pd.read_csv(_kept(runs_folder, cell, "csv"), float_precision="round_trip") for cell in cells]
         )
         _write_csv(curves_csv, curves)
-    about = common | {
+    write_predictions(out_parquet, predictions, about_method(method, params, store, choice))
+
+
+def about_method(method: Method, params: Params, store: WindowStore, choice: ClipChoice) -> dict[str, Any]:
+    """What a predictions file says of itself."""
+    return _common_inputs(method, params, store.folder) | {
         "cohort": str(store.manifest["cohort"]),
         "simulated": bool(store.manifest["simulated"]),
         "provenance": method.provenance,
@@ -87,7 +114,33 @@ def run_method(
         "inputs": list(method.inputs),
         "left_out": [list(row) for row in choice.left_out],
     }
-    write_predictions(out_parquet, predictions, about)
+
+
+def check_disjoint(train: ClipData, validation: ClipData, test: ClipData) -> None:
+    """Fail where a subject, or a window's very samples, are on two sides: what was learned would be tested on itself.
+
+    Raises:
+        PhysiopipeError: naming the subject and the sides.
+    """
+    sides = {"training": train, "validation": validation, "test": test}
+    of_subject: dict[str, str] = {}
+    of_window: dict[bytes, tuple[str, str]] = {}
+    for side, clips in sides.items():
+        for subject in np.unique(clips.subjects):
+            other = of_subject.setdefault(str(subject), side)
+            if other != side:
+                raise PhysiopipeError(
+                    f"subject {subject} has clips on two sides of a split, {other} and {side}: what is learned of a "
+                    "subject would be tested on the same. Give every subject one side."
+                )
+        for window, owner in zip(clips.eeg, clips.subjects[clips.clip_of], strict=True):
+            digest = hashlib.blake2b(np.ascontiguousarray(window[:, 0]).tobytes(), digest_size=16).digest()
+            known, of = of_window.setdefault(digest, (side, str(owner)))
+            if known != side and window[:, 0].any():
+                raise PhysiopipeError(
+                    f"a window of subject {owner} ({side}) has the very samples of one of {of} ({known}): a recording "
+                    "is in the cohort under two names. Keep one of them."
+                )
 
 
 def best_threshold(truth: npt.NDArray[np.int8], probability: F64) -> float:
@@ -107,14 +160,20 @@ def best_threshold(truth: npt.NDArray[np.int8], probability: F64) -> float:
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def _cells(subjects: list[str], params: Params, common: dict[str, Any]) -> Iterator[_Cell]:
+def cells_of(
+    method: Method, params: Params, windows_folder: Path, subjects: list[str], extra: dict[str, Any] | None = None
+) -> list[Cell]:
+    """Every seed and fold of the protocol; `extra` JSON values enter the digests besides what determines a method."""
+    common = _common_inputs(method, params, windows_folder) | (extra or {})
+    protocol = params.evaluate.protocol
+    cells = []
     for seed in params.evaluate.seeds:
-        for number, fold in enumerate(subject_split(subjects, params.evaluate.protocol, seed)):
+        for number, whole in enumerate(subject_split(subjects, protocol, seed)):
+            fold = fewer_training_subjects(whole, params.finetune.train_share, seed)
             sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
-            digest = sha256_json(
-                {**common, "protocol": params.evaluate.protocol, "seed": seed, "fold": number, **sides}
-            )
-            yield _Cell(seed, number, fold, digest)
+            digest = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
+            cells.append(Cell(seed, number, fold, digest))
+    return cells
 
 
 def _common_inputs(method: Method, params: Params, windows_folder: Path) -> dict[str, Any]:
@@ -122,7 +181,7 @@ def _common_inputs(method: Method, params: Params, windows_folder: Path) -> dict
     return {
         "method": method.name,
         "fingerprint": method.fingerprint(),
-        "code": digest_of_sources([*_HARNESS_SOURCES, *method.sources]),
+        "code": digest_of_sources([*HARNESS_SOURCES, *method.sources]),
         "libraries": library_versions(method.libraries),
         "windows_sha256": sha256_file(windows_folder / "manifest.json"),
         "last_s": params.finetune.last_s,
@@ -130,11 +189,17 @@ def _common_inputs(method: Method, params: Params, windows_folder: Path) -> dict
     }
 
 
-def _run_cell(method: Method, clips: ClipData, cell: _Cell, protocol: str, runs_folder: Path) -> None:
-    train, validation, test = (
-        clips.of_subjects(side) for side in (cell.fold.train, cell.fold.validation, cell.fold.test)
-    )
-    method.fit(train, validation, cell.seed)
+def predicted(method: Method, cell: Cell, protocol: str, validation: ClipData, test: ClipData) -> pd.DataFrame:
+    """Predictions of a fitted method on the test clips, with the thresholds that are best on the validation clips."""
+    thresholds = np.full(len(LABELS), 0.5)
+    if len(validation):
+        found = method.predict(validation.without_labels())
+        thresholds = np.array([best_threshold(validation.labels[:, i], found[:, i]) for i in range(len(LABELS))])
+    return predictions_frame(method, cell, protocol, test, thresholds)
+
+
+def predictions_frame(method: Method, cell: Cell, protocol: str, test: ClipData, thresholds: F64) -> pd.DataFrame:
+    """Predictions on the test clips, a row a clip and label; `thresholds` (label,) stand beside them."""
     probability = method.predict(test.without_labels())
     if probability.shape != (len(test), len(LABELS)) or not np.isfinite(probability).all():
         raise PhysiopipeError(
@@ -142,15 +207,13 @@ def _run_cell(method: Method, clips: ClipData, cell: _Cell, protocol: str, runs_
             f"{(len(test), len(LABELS))}, found shape {probability.shape} with "
             f"{int((~np.isfinite(probability)).sum())} that are not finite."
         )
-    thresholds = np.full(len(LABELS), 0.5)
-    if len(validation):
-        found = method.predict(validation.without_labels())
-        thresholds = np.array([best_threshold(validation.labels[:, i], found[:, i]) for i in range(len(LABELS))])
-    about = {"method": method.name, "protocol": protocol, "seed": cell.seed, "fold": cell.number}
     frames = [
         pd.DataFrame(
             {
-                **about,
+                "method": method.name,
+                "protocol": protocol,
+                "seed": cell.seed,
+                "fold": cell.number,
                 "subject": test.subjects,
                 "clip": test.clips,
                 "label": label,
@@ -161,12 +224,19 @@ def _run_cell(method: Method, clips: ClipData, cell: _Cell, protocol: str, runs_
         )
         for i, label in enumerate(LABELS)
     ]
-    curve = pd.DataFrame([{**about, **point._asdict()} for point in method.curve()], columns=list(CURVE_COLUMNS))
-    _write_csv(_kept(runs_folder, cell, "csv"), curve)
-    write_predictions(_kept(runs_folder, cell, "parquet"), pd.concat(frames), about)  # last: it marks the cell done
+    return pd.concat(frames)
 
 
-def _kept(runs_folder: Path, cell: _Cell, suffix: str) -> Path:
+def _about(method: Method, cell: Cell, params: Params) -> dict[str, Any]:
+    return {
+        "method": method.name,
+        "protocol": params.evaluate.protocol,
+        "seed": cell.seed,
+        "fold": cell.number,
+    }
+
+
+def _kept(runs_folder: Path, cell: Cell, suffix: str) -> Path:
     return runs_folder / f"{cell.digest}.{suffix}"
 
 

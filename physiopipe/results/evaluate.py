@@ -62,7 +62,7 @@ def evaluate(predictions_folder: Path, params: Params, out_folder: Path) -> None
     p_values = permutation_p_values(list(test.methods.values()), settings.permutations, settings.resampling_seed)
     p_by_method = dict(zip(test.methods, p_values, strict=True))
     comparisons = compare(_pairs(test), estimates, settings.confidence, settings.permutations, settings.resampling_seed)
-    attainable = _attainable(params)
+    attainable = attainable_levels(params)
     frame = assemble(
         [_measured(name, test.about[name], estimates[name], p_by_method[name]) for name in test.methods],
         Setting(
@@ -76,10 +76,10 @@ def evaluate(predictions_folder: Path, params: Params, out_folder: Path) -> None
     )
     table = typeset(frame, settings.confidence)
     write_json(out_folder / "metrics.json", _metrics(estimates, p_by_method, attainable))
-    _write_text(out_folder / "comparisons.csv", _comparison_frame(comparisons).to_csv(index=False))
-    _write_text(out_folder / "table1.csv", frame.to_csv(index=False))
-    _write_text(out_folder / "table1.md", as_markdown(table))
-    _write_text(out_folder / "table1.tex", as_latex(table))
+    write_text(out_folder / "comparisons.csv", _comparison_frame(comparisons).to_csv(index=False))
+    write_text(out_folder / "table1.csv", frame.to_csv(index=False))
+    write_text(out_folder / "table1.md", as_markdown(table))
+    write_text(out_folder / "table1.tex", as_latex(table))
 
 
 def cohort_name(params: Params) -> str:
@@ -88,32 +88,39 @@ def cohort_name(params: Params) -> str:
 
 
 def read_test_set(folder: Path, params: Params) -> TestSet:
-    """Read the predictions of `params.methods` and hold them to one cohort, protocol, seeds, clips and truth."""
+    """Read the predictions of the rows of Table 1 and hold them to one cohort, protocol, seeds, clips and truth."""
+    return read_predictions_of({method: folder / f"{method}.parquet" for method in params.table_methods}, params)
+
+
+def read_predictions_of(files: Mapping[str, Path], params: Params) -> TestSet:
+    """Read these files, by name, and hold them to one cohort, protocol, seeds, clips and truth."""
     frames: dict[str, pd.DataFrame] = {}
     about: dict[str, dict[str, Any]] = {}
-    for method in params.methods:
-        frames[method], about[method] = read_predictions(folder / f"{method}.parquet")
-        _check(folder / f"{method}.parquet", frames[method], about[method], params)
-    first, whole = params.methods[0], frames[params.methods[0]]
-    expected = _truth(folder / f"{first}.parquet", whole)
+    for name, path in files.items():
+        frames[name], about[name] = read_predictions(path)
+        check_predictions(path, frames[name], about[name], params)
+    first = next(iter(files))
+    whole = frames[first]
+    expected = _truth(files[first], whole)
     for name, frame in frames.items():
-        truth = _truth(folder / f"{name}.parquet", frame)
+        truth = _truth(files[name], frame)
         if not truth.equals(expected):
             raise PhysiopipeError(
-                f"{folder}: {name} and {first} were tested on different clips or labels ({len(truth)} and "
+                f"{files[name]}: {name} and {first} were tested on different clips or labels ({len(truth)} and "
                 f"{len(expected)} rows). Rows of one table need the same test set: run `dvc repro` again."
             )
     subjects = tuple(sorted(whole["subject"].unique()))
     clips = whole[["subject", "clip"]].drop_duplicates().sort_values(["subject", "clip"], ignore_index=True)
     rows = {key: row for row, key in enumerate(clips.itertuples(index=False, name=None))}
     methods = {
-        name: [_one_seed(part, subjects, rows) for _, part in frame.groupby("seed", sort=True)]
+        name: [one_seed(part, subjects, rows) for _, part in frame.groupby("seed", sort=True)]
         for name, frame in frames.items()
     }
     return TestSet(subjects, len(clips), methods, about)
 
 
-def _check(path: Path, frame: pd.DataFrame, about: Mapping[str, Any], params: Params) -> None:
+def check_predictions(path: Path, frame: pd.DataFrame, about: Mapping[str, Any], params: Params) -> None:
+    """Hold a file to the protocol, seeds, labels and cohort of the parameters."""
     again = "Run `dvc repro` again, so that predictions and parameters agree."
     expected: dict[str, set[Any]] = {
         "protocol": {params.evaluate.protocol},
@@ -141,7 +148,8 @@ def _truth(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[*key, "truth"]].sort_values(key, ignore_index=True)
 
 
-def _one_seed(frame: pd.DataFrame, subjects: tuple[str, ...], rows: Mapping[Any, int]) -> SeedPredictions:
+def one_seed(frame: pd.DataFrame, subjects: tuple[str, ...], rows: Mapping[Any, int]) -> SeedPredictions:
+    """Predictions of one seed as the statistics take them; `rows` numbers the clips (subject, clip)."""
     wide = frame.pivot(index=["subject", "clip"], columns="label", values=["truth", "probability", "threshold"])
     gaps = np.flatnonzero(wide["truth"].isna().to_numpy().any(axis=1))
     if gaps.size:
@@ -170,7 +178,8 @@ def _measured(name: str, about: Mapping[str, Any], estimates: Estimates, p_value
     )
 
 
-def _attainable(params: Params) -> Mapping[str, tuple[float, float]] | None:
+def attainable_levels(params: Params) -> Mapping[str, tuple[float, float]] | None:
+    """Best AUC of each label, (pooled, per subject), where effects were planted; None on a real cohort."""
     if not params.simulated:
         return None
     from physiopipe.recordings.simulate_dreamer import attainable_auc  # of no use to a real cohort
@@ -225,7 +234,8 @@ def _comparison_frame(comparisons: list[Comparison]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(columns))
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

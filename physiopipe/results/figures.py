@@ -15,7 +15,7 @@ from PIL import Image  # matplotlib writes its PNG with it
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, read_json
 from physiopipe.params import Params
-from physiopipe.results import composition, curves, quality_strips, reconstructions
+from physiopipe.results import composition, curves, quality_strips, reconstructions, robustness_figure
 from physiopipe.results.evaluate import read_test_set
 from physiopipe.windows.store import WindowStore
 
@@ -38,8 +38,8 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
     """Write `results_folder`/figures/*.png and *.svg.
 
     Args:
-        results_folder: holds predictions/, finetune/*.csv, metrics.json and of pretrain/ loss.csv, metrics.json and
-            reconstructions.npz.
+        results_folder: holds predictions/, finetune/*.csv, robustness.csv, metrics.json and of pretrain/ loss.csv,
+            metrics.json and reconstructions.npz.
         windows_root: holds the cohorts challenge/ and dreamer/.
 
     Raises:
@@ -51,6 +51,7 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
     challenge, dreamer = (read_table(windows_root / cohort / "index.parquet") for cohort in ("challenge", "dreamer"))
     metrics = read_json(results_folder / "metrics.json")
     baselines = read_json(results_folder / "pretrain" / "metrics.json")["baselines"]
+    robustness = read_table(results_folder / "robustness.csv")
     ecg_simulated = params.data.challenge.origin == "simulated"
     with _style():
         figures = {
@@ -58,6 +59,7 @@ def make_figures(results_folder: Path, windows_root: Path, params: Params) -> No
             "roc": (curves.roc_curves(test, params.evaluate), params.simulated),
             "subject_auc": (curves.subject_aucs_plot(test, metrics), params.simulated),
             "confusion": (curves.confusion(test), params.simulated),
+            "robustness": (robustness_figure.robustness_plot(robustness), params.simulated),
             "challenge_composition": (composition.windows_by_source_plot(challenge), ecg_simulated),
             "challenge_lengths": (composition.lengths_plot(challenge, "records"), ecg_simulated),
             "dreamer_lengths": (

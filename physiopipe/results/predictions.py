@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         ("threshold", pa.float64()),  # of best balanced accuracy on the fold's validation subjects
     ]
 )
+CONDITION = (("condition", pa.string()), ("level", pa.float64()))  # of damaged test clips, see `methods.damage`
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 _KEY = ["method", "protocol", "seed", "fold", "label", "subject", "clip"]
 _METADATA = b"physiopipe"
@@ -34,7 +35,8 @@ def write_predictions(path: Path, predictions: pd.DataFrame, about: dict[str, An
     """Write one row a clip and label, sorted, atomically; equal contents are equal bytes.
 
     Args:
-        predictions: the columns of SCHEMA; `truth` 0 or 1, `probability` in [0, 1].
+        predictions: the columns of SCHEMA; `truth` 0 or 1, `probability` in [0, 1]. Where the test clips were damaged,
+            those of CONDITION too.
         about: JSON values kept in the file's metadata: cohort, simulated, provenance, licence, ...
 
     Raises:
@@ -43,16 +45,20 @@ def write_predictions(path: Path, predictions: pd.DataFrame, about: dict[str, An
     missing = [name for name in COLUMNS if name not in predictions.columns]
     if missing:
         raise PhysiopipeError(f"{path}: predictions lack the columns {', '.join(missing)}.")
-    ordered = predictions.loc[:, list(COLUMNS)].sort_values(_KEY, kind="stable", ignore_index=True)
+    schema, key = SCHEMA, _KEY
+    for place, (name, kind) in enumerate(CONDITION):
+        if name in predictions.columns:
+            schema, key = schema.insert(place, pa.field(name, kind)), [name, *key]
+    ordered = predictions.loc[:, schema.names].sort_values(key, kind="stable", ignore_index=True)
     wrong = ordered[~ordered["probability"].between(0, 1) | ~ordered["truth"].isin([0, 1])]
     if len(wrong):
         raise PhysiopipeError(
             f"{path}: {len(wrong)} predictions are no probability or have no truth, first {wrong.iloc[0].to_dict()}."
         )
-    if ordered.duplicated(_KEY).any():
-        twice = ordered[ordered.duplicated(_KEY)].iloc[0][_KEY].to_dict()
+    if ordered.duplicated(key).any():
+        twice = ordered[ordered.duplicated(key)].iloc[0][key].to_dict()
         raise PhysiopipeError(f"{path}: a clip is predicted twice: {twice}.")
-    table = pa.Table.from_pandas(ordered, schema=SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(ordered, schema=schema, preserve_index=False)
     text = json.dumps(about, sort_keys=True, ensure_ascii=False)
     with atomic_file(path) as temporary:
         pq.write_table(table.replace_schema_metadata({_METADATA: text.encode()}), temporary, compression="zstd")

@@ -13,6 +13,7 @@ from physiopipe.files import atomic_file, sha256_file
 from physiopipe.params import Params
 from physiopipe.results import quality_page, quality_strips, reconstructions, report_parts
 from physiopipe.results.figures import read_table
+from physiopipe.results.side_tables import ABLATIONS_ARE, FUSIONS_ARE
 from physiopipe.results.typeset import as_html, typeset
 from physiopipe.windows.store import WindowStore
 
@@ -46,8 +47,8 @@ def write_report(results_folder: Path, windows_root: Path, params: Params, out: 
     """Write the page to `out`.
 
     Args:
-        results_folder: holds table1.csv, comparisons.csv, metrics.json, predictions/, figures/,
-            pretrain/{metrics.json, reconstructions.npz}.
+        results_folder: holds table1.csv, comparisons.csv, fusions.csv, ablations.csv, metrics.json, predictions/,
+            figures/, pretrain/{metrics.json, reconstructions.npz}.
         windows_root: holds challenge/ and dreamer/ with index.parquet, rejected.csv and manifest.json.
 
     Raises:
@@ -63,6 +64,8 @@ def write_report(results_folder: Path, windows_root: Path, params: Params, out: 
         report_parts.summary(results_folder, params) + as_html(typeset(frame, params.evaluate.confidence)),
     )
     add("Result", "Comparisons", report_parts.comparisons(read_table(results_folder / "comparisons.csv"), params))
+    for name, title, what in (("fusions", "Fusions", FUSIONS_ARE), ("ablations", "Ablations", ABLATIONS_ARE)):
+        add("Result", title, report_parts.contrasts(read_table(results_folder / f"{name}.csv"), what, params))
     for section, title, name, caption in _FIGURES:
         _add_figure(report, section, title, results_folder / "figures" / f"{name}.png", caption)
     add("Pretraining", "Pretraining: numbers", report_parts.pretraining(results_folder / "pretrain" / "metrics.json"))
@@ -99,6 +102,9 @@ _FIGURES = (
     ("Result", "AUC within subjects", "subject_auc",
      "Dots: subjects (seeds averaged). Diamond and bar: their mean and its interval. Grey: chance."),
     ("Result", "ROC curves", "roc", "Clips pooled within a seed, vertical mean over seeds."),
+    ("Result", "Robustness", "robustness",
+     "Mean of the labels. Trained on undamaged clips, tested on damaged ones: white noise on every channel of both "
+     "modalities; EEG channels drawn for each subject; one modality absent. Intervals are in robustness.csv."),
     ("Result", "Confusion", "confusion", "Clips, mean over seeds."),
     ("Training", "Fine-tuning loss (figure 3)", "finetuning_loss", "Thin lines: seeds and folds."),
     ("Pretraining", "Pretraining loss (figure 2)", "pretraining_loss", "Mean squared error of equations 4 and 5. "

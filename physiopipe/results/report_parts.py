@@ -13,6 +13,7 @@ from physiopipe.files import read_json
 from physiopipe.params import Params
 from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.results.composition import by_source, clip_table
+from physiopipe.results.contrasts import caption, notes_of, shown
 from physiopipe.results.evaluate import read_test_set
 from physiopipe.results.figures import read_table
 from physiopipe.results.table1 import title_of
@@ -46,7 +47,7 @@ _BASELINES_NOTE = (
 def summary(results_folder: Path, params: Params) -> str:
     metrics = read_json(results_folder / "metrics.json")
     rows = []
-    for method in params.methods:
+    for method in params.table_methods:
         mean = metrics[method]["mean"]
         if "subject_auc" not in mean:
             continue
@@ -90,6 +91,15 @@ def comparisons(rows: pd.DataFrame, params: Params) -> str:
         "under 2 / 2<sup>n</sup>."
     )
     return f"<p>{words}</p>{as_table(shown)}"
+
+
+def contrasts(frame: pd.DataFrame, what: str, params: Params) -> str:
+    """A table of rows that are each compared with another, with its caption and notes."""
+    words = f"<p>{html.escape(caption(frame, what, params.evaluate.confidence))}</p>"
+    if frame.empty:
+        return words
+    notes = "".join(f"<p>* {html.escape(note)}</p>" for note in notes_of(frame))
+    return words + as_table(shown(frame)) + notes
 
 
 def pretraining(path: Path) -> str:

@@ -44,6 +44,14 @@ _TITLES = {
     "handcrafted": ("Handcrafted", "Logistic regression on EEG band power, heart rate and ECG wave amplitudes."),
     "eeg_only": ("EEG only", "Ours without its ECG encoder."),
     "ecg_only": ("ECG only", "Ours without its EEG encoder."),
+    "nearest_neighbours": ("Nearest neighbours", "5 nearest windows by the handcrafted features: a canary for leaks."),
+    "transductive": (
+        "Ours, transductive",
+        "TRANSDUCTIVE: embeddings standardised by subject, for which a test subject's unlabelled clips are used.",
+    ),
+    "gated": ("Gated fusion", "Ours with a gate in place of concatenation."),
+    "cross_attention": ("Cross-attention", "Ours with attention between the two sequences of patches."),
+    "mixture": ("Mixture", "Ours with three experts and a learned token for an absent modality."),
     "ours": ("Ours", "The paper's method: two encoders, embeddings averaged and concatenated, three heads."),
 }
 

@@ -1,4 +1,8 @@
-"""Training of the fusion by the paper's Table 2: Adam, StepLR, BCE summed over labels, best epoch by validation."""
+"""Training of the fusion: BCE summed over labels, best epoch by validation; two recipes.
+
+`table2` is the paper's (Adam, StepLR); `two_rate` is AdamW with a rate of its own for the encoders, a cosine to 0 over
+all steps and gradients scaled to norm 1, as CBraMod is fine-tuned.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.models.fusion import in_blocks
+from physiopipe.models.fusion import Fusion, in_blocks
 from physiopipe.params import Finetune
 from physiopipe.training.curve import CurvePoint
 
 EVALUATION_BLOCK = 64  # windows of a forward pass without gradients
+CLIP_NORM = 1.0  # of the recipe two_rate
 
 
 @dataclass(frozen=True)
@@ -60,15 +65,13 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model.to(device)
-        trained = [weight for weight in model.parameters() if weight.requires_grad]
-        optimiser = torch.optim.Adam(trained, lr=params.learning_rate, fused=True)  # a third of a frozen step's time
-        schedule = torch.optim.lr_scheduler.StepLR(optimiser, params.step_epochs, params.step_gamma)
+        recipe = Recipe(model, params, -(-len(windows) // params.batch_size))
         curve: list[CurvePoint] = []
         best: tuple[float, float] | None = None
         kept: dict[str, Tensor] = {}
         for epoch in range(1, params.epochs + 1):
             rows = order.permutation(len(windows))
-            curve.append(_train_epoch(model, optimiser, windows, rows, params.batch_size, epoch, device))
+            curve.append(_train_epoch(model, recipe, windows, rows, params.batch_size, epoch, device))
             if not np.isfinite(curve[-1].loss):
                 raise PhysiopipeError(
                     f"The fine-tuning loss is {curve[-1].loss} in epoch {epoch}: lower finetune.learning_rate."
@@ -80,9 +83,52 @@ def train(
             if best is None or score > best:
                 best = score
                 kept = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-            schedule.step()
+            recipe.end_epoch()
         model.load_state_dict(kept)
     return curve
+
+
+class Recipe:
+    """Optimiser and schedule of `params.recipe`."""
+
+    def __init__(self, model: nn.Module, params: Finetune, steps_per_epoch: int) -> None:
+        self._trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self._clip = params.recipe == "two_rate"
+        self._step_epochs = params.recipe == "table2"
+        if params.recipe == "table2":
+            self.optimiser: torch.optim.Optimizer = torch.optim.Adam(
+                self._trained,
+                lr=params.learning_rate,
+                fused=True,  # a third of a frozen step's time
+            )
+            self._schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.StepLR(
+                self.optimiser, params.step_epochs, params.step_gamma
+            )
+            return
+        backbone = [w for w in model.encoders.parameters() if w.requires_grad] if isinstance(model, Fusion) else []
+        of_backbone = {id(weight) for weight in backbone}
+        head = [weight for weight in self._trained if id(weight) not in of_backbone]
+        groups = [
+            {"params": head, "lr": params.head_learning_rate},
+            *([{"params": backbone, "lr": params.backbone_learning_rate}] if backbone else []),
+        ]
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=params.weight_decay, fused=True)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, params.epochs * steps_per_epoch)
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._clip:
+            torch.nn.utils.clip_grad_norm_(self._trained, CLIP_NORM)
+        self.optimiser.step()
+        if not self._step_epochs:
+            self._schedule.step()
+
+    def end_epoch(self) -> None:
+        """Say that an epoch is over."""
+        if self._step_epochs:
+            self._schedule.step()
 
 
 def probabilities(model: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> npt.NDArray[np.float64]:
@@ -110,7 +156,7 @@ def mean_auc(truth: npt.NDArray[np.integer], probability: npt.NDArray[np.float64
 
 def _train_epoch(
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    recipe: "Recipe",
     windows: LabelledWindows,
     order: npt.NDArray[np.int64],
     batch_size: int,
@@ -123,9 +169,7 @@ def _train_epoch(
         rows = torch.from_numpy(order[start : start + batch_size])
         found = model(*(part[rows].to(device) for part in windows.inputs))
         loss = _loss(found, windows.labels[rows].to(device))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        recipe.step(loss)
         total += loss.item() * len(rows)
         logits[rows.numpy()] = found.detach().cpu().numpy()
     return CurvePoint(epoch, "train", total / len(order), _clip_auc(windows, 1 / (1 + np.exp(-logits))))

@@ -73,6 +73,25 @@ def subject_split(subjects: Sequence[str], protocol: Literal["paper", "crossval"
     return folds
 
 
+def fewer_training_subjects(fold: Fold, share: float, seed: int) -> Fold:
+    """The fold with a share of its training subjects, at least one, drawn by `seed`; a smaller share is part of a
+    larger one. Validation and test subjects stay.
+    """
+    if share >= 1:
+        return fold
+    order = np.random.default_rng([seed, len(fold.train), 3]).permutation(len(fold.train))
+    kept = order[: max(1, round(share * len(fold.train)))]
+    return Fold(tuple(fold.train[i] for i in sorted(kept.tolist())), fold.validation, fold.test)
+
+
+def shuffled_windows(windows: int, seed: int) -> npt.NDArray[np.int64]:
+    """LEAKY, to show what leakage would claim and for nothing else: the group (0 to 4) of each window, whoever's it is.
+
+    Windows of one clip come to lie on every side of a split.
+    """
+    return np.random.default_rng([seed, windows, 4]).permutation(windows) % GROUPS
+
+
 def _position(name: str, seed: int) -> float:
     digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -69,3 +69,32 @@ def store_cohort(
         parts.append(part)
     collect_cohort("dreamer", parts, folder / "windows", {})
     return folder / "windows"
+
+
+def store_challenge(folder: Path, records: int = 12, patches: int = 2) -> Path:
+    """Store a few records of two leads, beats and noise, at two rates as the cohort `challenge`: twice as many windows
+    at 500 Hz as at 200 Hz."""
+    random = np.random.default_rng(5)
+    part = folder / "challenge-parts" / "ecg"
+    with atomic_folder(part) as temporary:
+        writer = PartWriter(temporary, PartName("challenge", "ecg", "ptb.g1", "digest-ptb", True), (200, 500), patches)
+        for number in range(records):
+            name = f"r{number:02d}"
+            recording = Recording(np.zeros((2, 10), np.float32), 500.0, ("II", "III"), "mV", "ptb", name, name)
+            for rate, count in ((200, 2), (500, 4)):
+                seconds = np.arange(patches * 200) / rate
+                beats = 800 * np.exp(-((((seconds + random.uniform()) % 0.9) - 0.4) ** 2) / 0.001)
+                counts = random.normal(0, 50, (count, 2, patches, 200)) + beats.reshape(patches, 200)
+                stored = StoredWindows(
+                    counts=counts.astype(np.int16),
+                    scale=np.full(count, 0.001, np.float32),
+                    start_s=np.arange(count) * 2.0,
+                    valid_patches=np.full(count, patches, np.int16),
+                    saturated=np.zeros(count, np.int64),
+                    present=np.ones((count, 2), bool),
+                    flags={flag: np.zeros(count, bool) for flag in QUALITY_FLAGS},
+                )
+                writer.add(recording, rate, stored)
+        writer.finish()
+    collect_cohort("challenge", [part], folder / "windows" / "challenge", {})
+    return folder / "windows" / "challenge"

@@ -172,7 +172,7 @@ def test_curves_are_written_even_where_there_are_none(tmp_path: Path, cohort: Pa
 
 
 def test_sources_of_the_harness_are_there() -> None:
-    for patterns in (harness._HARNESS_SOURCES, *(harness.method_class(name).sources for name in METHOD_CLASSES)):
+    for patterns in (harness.HARNESS_SOURCES, *(harness.method_class(name).sources for name in METHOD_CLASSES)):
         harness.digest_of_sources(patterns)
 
 

@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Setup
+from physiopipe.methods.embeddings import Encoders, encoder_inputs
 from physiopipe.methods.harness import run_method
-from physiopipe.methods.ours import Ours, encoder_inputs
+from physiopipe.methods.ours import Ours
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
@@ -76,10 +77,10 @@ def test_frozen_embeddings_from_the_cache_are_those_computed(make_clips, tmp_pat
     model = Ours(setup(tmp_path))
     first = model._embeddings(clips)
     again = Ours(setup(tmp_path))
-    monkeypatch.setattr(Ours, "_embed", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(Encoders, "_embed", lambda *_: pytest.fail("computed again"))
     np.testing.assert_array_equal(again._embeddings(clips), first)
     with torch.inference_mode():
-        direct = model._encoders(*encoder_inputs(clips, 100.0)).numpy()
+        direct = model._two_encoders()(*encoder_inputs(clips, 100.0)).numpy()
     np.testing.assert_allclose(first, direct, rtol=1e-4, atol=1e-5)
 
 
@@ -89,13 +90,13 @@ def test_folds_and_seeds_share_embeddings_and_other_weights_do_not(
     train, validation, test = sides(make_clips(subjects=6, clips=3, windows=1))
     folder = tmp_path / "state" / "embeddings"
     Ours(setup(tmp_path, epochs=1)).fit(train, validation, 0).predict(test)
-    assert len(list(folder.iterdir())) == 6
+    assert len(list(folder.iterdir())) == 2 * 6  # a file a subject and modality
     Ours(setup(tmp_path, epochs=2, learning_rate=0.1)).fit(train, test, 1).predict(validation)
-    assert len(list(folder.iterdir())) == 6
+    assert len(list(folder.iterdir())) == 2 * 6
     Ours(setup(tmp_path, ecg_encoder, epochs=1)).fit(train, validation, 0)
-    assert len(list(folder.iterdir())) == 6 + 4
+    assert len(list(folder.iterdir())) == 2 * 6 + 4  # the EEG's are the same
     Ours(setup(tmp_path, epochs=1, eeg_scale_uv=50.0)).fit(train, train.of_subjects([]), 0)
-    assert len(list(folder.iterdir())) == 6 + 4 + 4
+    assert len(list(folder.iterdir())) == 2 * 6 + 4 + 4
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -112,11 +113,11 @@ def test_same_seed_same_numbers(make_clips, tmp_path: Path, frozen: bool) -> Non
 def test_end_to_end_starts_from_the_encoders_and_leaves_them_for_the_next_fold(make_clips, tmp_path: Path) -> None:
     train, validation, test = sides(make_clips(subjects=6, clips=3, windows=1, patches=2))
     model = Ours(setup(tmp_path, frozen=False, epochs=1))
-    before = {name: value.clone() for name, value in model._encoders.state_dict().items()}
+    before = {name: value.clone() for name, value in model._two_encoders().state_dict().items()}
     first = model.fit(train, validation, 0).predict(test)
     tuned = model._model.state_dict()
     assert any(not torch.equal(tuned[f"encoders.{name}"], value) for name, value in before.items())
-    assert all(torch.equal(model._encoders.state_dict()[name], value) for name, value in before.items())
+    assert all(torch.equal(model._two_encoders().state_dict()[name], value) for name, value in before.items())
     np.testing.assert_array_equal(model.fit(train, validation, 0).predict(test), first)
 
 
@@ -158,8 +159,8 @@ def test_provenance_says_what_is_untrained(tmp_path: Path, ecg_encoder: Path) ->
     weights = {"origin": "file", "path": str(ecg_encoder)}
     trained = Ours(setup(tmp_path, ecg_encoder, weights=weights))
     assert trained.provenance == "reimplementation"
-    loaded = dict(trained._encoders.eeg.state_dict())
-    assert all(torch.equal(loaded[name], value) for name, value in trained._encoders.ecg.state_dict().items())
+    loaded, expected = (dict(trained._encoders.encoder(side).state_dict()) for side in ("eeg", "ecg"))
+    assert all(torch.equal(loaded[name], value) for name, value in expected.items())
     assert Ours(setup(tmp_path)).provenance == "reimplementation (EEG encoder untrained, ECG encoder untrained)"
 
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_predictions import write_predictions_of_all
+from made_up_predictions import write_predictions_of_all, write_side_predictions
 from made_up_study import write_training, write_windows
 
 
@@ -20,6 +20,7 @@ def write_all(tmp_path: Path) -> Callable[..., Path]:
 def study(tmp_path: Path, write_all: Callable[..., Path]) -> tuple[Path, Path]:
     """A results folder with predictions and curves, and a windows root, below tmp_path."""
     results = write_all().parent
+    write_side_predictions(results)
     write_training(results)
     write_windows(tmp_path / "data" / "windows")
     return results, tmp_path / "data" / "windows"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from physiopipe.params import METHODS, Params, check_params
+from physiopipe.params import FUSIONS, METHODS, Params, check_params
 from physiopipe.results.predictions import write_predictions
 from physiopipe.results.statistics import SeedPredictions
 
@@ -17,12 +17,30 @@ ABOUT = {
     "handcrafted": {"inputs": ["eeg", "ecg"], "provenance": "baseline"},
     "ours": {"inputs": ["eeg", "ecg"], "provenance": "reimplementation; EEG encoder untrained (no weights given)"},
 }
-SHIFT = {"always_high": 0.0, "clip_prior": 0.6, "chance": 0.0, "handcrafted": 1.1, "ours": 0.8}
+ABOUT |= {name: {"inputs": ["eeg", "ecg"], "provenance": "reimplementation"} for name in METHODS if name not in ABOUT}
+SHIFT = dict.fromkeys(METHODS, 0.7) | {
+    "always_high": 0.0, "clip_prior": 0.6, "chance": 0.0, "handcrafted": 1.1, "ours": 0.8, "mixture": 1.4
+}  # fmt: skip
+TABLE = ("always_high", "clip_prior", "chance", "handcrafted", "ours")
+ABLATIONS = ("ecg_untrained", "dual_masking", "patch_masking", "leaky_ours")
+ROBUST = ("handcrafted", "ours")
+CONDITIONS = (
+    ("clean", 0.0, 1.0), ("lost_eeg", 0.0, 0.3), ("dropped_eeg_channels", 7.0, 0.6), ("noise_snr_db", 20.0, 0.9),
+    ("noise_snr_db", -5.0, 0.1),
+)  # fmt: skip
 
 
 def make_params(**evaluate: object) -> Params:
     settings = {"protocol": "crossval", "seeds": [0, 1], "bootstrap": 300, "permutations": 300, **evaluate}
-    return check_params({"data": {"dreamer": {"origin": "simulated"}}, "evaluate": settings}, "test")
+    content = {
+        "data": {"dreamer": {"origin": "simulated"}},
+        "methods": [*TABLE, *FUSIONS],
+        "evaluate": settings,
+        "ablations": {"variants": list(ABLATIONS)},
+        "robustness": {"methods": list(ROBUST), "lost_modalities": ["eeg"], "dropped_eeg_channels": [7],
+                       "noise_snr_db": [20, -5]},
+    }  # fmt: skip
+    return check_params(content, "test")
 
 
 def make_predictions(
@@ -58,6 +76,24 @@ def write_predictions_of_all(
         frame = make_predictions(method, seeds, subjects, clips, SHIFT[method])
         write_predictions(folder / f"{method}.parquet", frame, about)
     return folder
+
+
+def write_side_predictions(results: Path, seeds: tuple[int, ...] = (0, 1), subjects: int = 12, clips: int = 18) -> None:
+    """Write predictions of ablations and of damaged clips below the results folder."""
+    about = {"cohort": "dreamer", "simulated": True, "licence": "BSD-3-Clause", "inputs": ["eeg"], "provenance": "x"}
+    for name in ABLATIONS:
+        own = {"title": f"Title of {name}", "claim": "pretraining", "versus": "ours"}
+        if name == "patch_masking":
+            own |= {"versus": "dual_masking", "pretrain_epochs": 3}
+        frame = make_predictions(name, seeds, subjects, clips, 0.2 if name == "ecg_untrained" else 0.7)
+        leaky = {"leaky": True} if name.startswith("leaky") else {}
+        write_predictions(results / "ablations" / f"{name}.parquet", frame, about | own | leaky)
+    for method in ROBUST:
+        frames = [
+            make_predictions(method, seeds, subjects, clips, SHIFT[method] * part).assign(condition=kind, level=level)
+            for kind, level, part in CONDITIONS
+        ]
+        write_predictions(results / "robustness" / f"{method}.parquet", pd.concat(frames), about)
 
 
 def seed_predictions(frame: pd.DataFrame) -> list[SeedPredictions]:

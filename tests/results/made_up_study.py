@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from physiopipe.params import METHODS
 from physiopipe.windows.part import INDEX_SCHEMA, write_index
 from physiopipe.windows.shards import ShardedWriter, write_group, write_vector
 
@@ -89,7 +90,7 @@ def write_training(results: Path, seeds: tuple[int, ...] = (0, 1)) -> None:
     (results / "pretrain" / "metrics.json").write_text(json.dumps(metrics))
     write_reconstructions(results / "pretrain" / "reconstructions.npz")
     header = ["method", "protocol", "seed", "fold", "epoch", "split", "loss", "auc"]
-    for method in ("always_high", "clip_prior", "chance", "handcrafted", "ours"):
+    for method in METHODS:
         points = [
             (method, "crossval", seed, fold, epoch, split, 2 / epoch + fold / 20 + (split != "train") / 3, 0.6)
             for seed in seeds for fold in range(5) for epoch in range(1, 11) for split in ("train", "validation")

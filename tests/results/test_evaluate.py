@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_predictions import ABOUT, LABELS, make_params, make_predictions
+from made_up_predictions import ABOUT, LABELS, TABLE, make_params, make_predictions
 from sklearn.metrics import f1_score, roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
@@ -22,7 +22,7 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callab
     folder = write_all()
     evaluate(folder, make_params(), tmp_path / "out")
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert set(metrics) == {*METHODS, "attainable"}
+    assert set(metrics) == {*TABLE, "attainable"}
     frame = read_predictions(folder / "ours.parquet")[0]
     seeds = [part for _, part in frame[frame["label"] == "arousal"].groupby("seed")]
     auc = np.mean([roc_auc_score(part["truth"], part["probability"]) for part in seeds])
@@ -67,7 +67,7 @@ def test_table_says_what_was_measured_on_what(write_all: Callable[..., Path], tm
     printed = [row for row in rows if row["kind"] == "reported"]
     measured = [row for row in rows if row["kind"] == "measured"]
     assert len(printed) == 11 * 9
-    assert len(measured) == len(METHODS) * 4 * 7
+    assert len(measured) == len(TABLE) * 4 * 7
     assert {row["cohort"] for row in printed} == {"DREAMER"}
     assert {row["cohort"] for row in measured} == {"simulated"}
     assert {row["clips"] for row in measured} == {"216"}

@@ -4,7 +4,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from made_up_predictions import make_params, make_predictions, seed_predictions, write_predictions_of_all
+from made_up_predictions import (
+    make_params,
+    make_predictions,
+    seed_predictions,
+    write_predictions_of_all,
+    write_side_predictions,
+)
 from PIL import Image
 from sklearn.metrics import roc_curve
 
@@ -13,12 +19,13 @@ from physiopipe.results.composition import by_source, covered_s
 from physiopipe.results.curves import roc_on_grid
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.figures import make_figures, read_table
+from physiopipe.results.side_tables import write_side_tables
 
 NAMES = {
     "challenge_composition", "challenge_lengths", "confusion", "dreamer_lengths", "dreamer_ratings",
     "finetuning_loss", "pretraining_loss", "quality_challenge_ecg", "quality_dreamer_ecg", "quality_dreamer_eeg",
-    "reconstruction_100hz", "reconstruction_200hz", "reconstruction_500hz", "reconstruction_1000hz", "roc",
-    "subject_auc",
+    "reconstruction_100hz", "reconstruction_200hz", "reconstruction_500hz", "reconstruction_1000hz", "robustness",
+    "roc", "subject_auc",
 }  # fmt: skip
 
 
@@ -26,6 +33,7 @@ def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(study: tuple[Pa
     results, windows = study
     params = make_params()
     evaluate(results / "predictions", params, results)
+    write_side_tables(results, params)
     make_figures(results, windows, params)
     first = {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
     assert set(first) == {f"{name}.{suffix}" for name in NAMES for suffix in ("png", "svg")}
@@ -46,8 +54,10 @@ def test_two_test_subjects_of_few_clips_are_enough(study: tuple[Path, Path]) -> 
     """Resamples of one class alone, labels without a low clip: nothing is drawn from them, nothing fails."""
     results, windows = study
     write_predictions_of_all(results / "predictions", (0,), subjects=2, clips=4)
+    write_side_predictions(results, (0,), subjects=2, clips=4)
     params = make_params(seeds=[0])
     evaluate(results / "predictions", params, results)
+    write_side_tables(results, params)
     make_figures(results, windows, params)
     assert (results / "figures" / "roc.png").exists()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from made_up_predictions import make_params, write_predictions_of_all
+from made_up_predictions import make_params, write_predictions_of_all, write_side_predictions
 from made_up_study import write_training, write_windows
 
 from physiopipe.errors import PhysiopipeError
@@ -18,6 +18,7 @@ from physiopipe.params import Params
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.figures import make_figures
 from physiopipe.results.report import write_report
+from physiopipe.results.side_tables import write_side_tables
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BROWSERS_OWN = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com", "google-analytics.com")
@@ -58,9 +59,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with tables and figures, made once: tests work on copies."""
     root = tmp_path_factory.mktemp("drawn")
     write_predictions_of_all(root / "results" / "predictions")
+    write_side_predictions(root / "results")
     write_training(root / "results")
     write_windows(root / "windows")
     evaluate(root / "results" / "predictions", make_params(), root / "results")
+    write_side_tables(root / "results", make_params())
     make_figures(root / "results", root / "windows", make_params())
     return root
 
@@ -107,6 +110,10 @@ def test_page_says_what_it_must_and_loads_nothing_from_elsewhere(path: Path) -> 
         "CC BY 4.0",
         "Katsigiannis",
         "EEG encoder untrained",
+        "Cross-attention",
+        "ECG encoder pretrained for 3 epochs",
+        "LEAKY on purpose",
+        "EEG channels drawn for each subject",
     ):
         assert words in page.words, words
 
@@ -134,7 +141,16 @@ def test_left_out_clips_and_long_lists_of_rejects_are_shown(study: tuple[Path, P
 
 
 @pytest.mark.parametrize(
-    "missing", ["comparisons.csv", "figures/roc.png", "pretrain/metrics.json", "pretrain/reconstructions.npz"]
+    "missing",
+    [
+        "comparisons.csv",
+        "ablations.csv",
+        "fusions.csv",
+        "figures/roc.png",
+        "figures/robustness.png",
+        "pretrain/metrics.json",
+        "pretrain/reconstructions.npz",
+    ],
 )
 def test_a_missing_input_is_a_plain_error(study: tuple[Path, Path], missing: str) -> None:
     path = report_of(study)

@@ -1,0 +1,42 @@
+"""Ours with embeddings standardised by subject: transductive, for it uses a test subject's unlabelled clips."""
+
+import numpy as np
+
+from physiopipe.methods.base import F32, ClipData, Setup
+from physiopipe.methods.ours import FUSION_SOURCES, Ours
+
+
+class Transductive(Ours):
+    """Every subject's embeddings on the scale of that subject's own windows, training and test subjects alike.
+
+    `predict` must be given all clips of a test subject at once: their mean and SD, not their labels, are used. No row
+    of it may be compared with an inductive one as an equal. The encoders stay frozen whatever `finetune.frozen` says: a
+    subject's mean is not to be had from a batch.
+    """
+
+    name = "transductive"
+    sources = ("methods/transductive.py", *FUSION_SOURCES)
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._params = self._params.model_copy(update={"frozen": True})
+
+    @property
+    def provenance(self) -> str:
+        return f"{super().provenance}, TRANSDUCTIVE: standardised by subject, test subjects' unlabelled clips included"
+
+    def _embeddings(self, clips: ClipData) -> F32:
+        found = super()._embeddings(clips)
+        scaled = np.zeros_like(found)
+        start = 0
+        for width in self._widths(clips):
+            part = found[:, start : start + width]
+            with_signal = (part != 0).any(axis=1)
+            for name in np.unique(clips.subjects):
+                rows = (clips.subjects == name)[clips.clip_of] & with_signal
+                if rows.any():
+                    deviation = part[rows].std(axis=0)
+                    centred = part[rows] - part[rows].mean(axis=0)
+                    scaled[rows, start : start + width] = centred / np.where(deviation > 1e-8, deviation, 1.0)
+            start += width
+        return scaled
