@@ -41,6 +41,17 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
         assert read_json(tiny.folder / f"data/windows/{cohort}/manifest.json")["simulated"]
 
 
+def test_reconstructions_are_drawn_and_the_encoder_is_exported(tiny: Study) -> None:
+    figures = {path.name for path in (tiny.folder / "results/figures").glob("reconstruction_*.png")}
+    assert figures == {f"reconstruction_{rate}hz.png" for rate in (100, 200, 500, 1000)}
+    baselines = read_json(tiny.folder / "results/pretrain/metrics.json")["baselines"]
+    assert baselines["limb_identities"]["total"] < baselines["zero"]["total"]  # simulated leads obey them too
+    tiny.run("physiopipe", "export")
+    card = (tiny.folder / "models/export/README.md").read_text()
+    assert "SIMULATED data" in card
+    assert "limb identities" in card
+
+
 def test_windows_have_the_papers_shape_at_every_rate(tiny: Study) -> None:
     index = pd.read_parquet(tiny.folder / "data/windows/challenge/index.parquet")
     assert set(index["rate_hz"]) == {100, 200, 500, 1000}
