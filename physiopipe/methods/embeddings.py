@@ -117,8 +117,13 @@ class Encoders:
         def compute(x: Tensor, valid: Tensor) -> Tensor:
             return patch_embeddings(model, x, valid)
 
-        found: F32 = in_blocks(compute, (windows, valid), EMBEDDING_BLOCK, self._device).flatten(1).numpy()
-        return found
+        with_signal = valid.flatten(1).any(1)  # the others' embeddings are 0: nothing to compute
+        found = torch.zeros(len(windows), valid.shape[2], self.sizes(modality).width)
+        if with_signal.any():
+            chosen = (windows[with_signal], valid[with_signal])
+            found[with_signal] = in_blocks(compute, chosen, EMBEDDING_BLOCK, self._device)
+        embedded: F32 = found.flatten(1).numpy()
+        return embedded
 
 
 def _encoder(path: Path | None, sizes: Encoder, untrained_seed: int) -> CrissCrossEncoder:

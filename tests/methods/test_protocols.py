@@ -243,3 +243,16 @@ def test_without_a_modality_the_other_still_tells_and_without_its_own_a_single_o
         assert abs(auc[name, "lost_eeg"][0] - 0.5) < 0.25
     assert auc["ecg_only", "lost_ecg"] == [0.5, 0.5]  # nothing left: ties
     assert auc["ecg_only", "lost_eeg"][1] > 0.75
+
+
+@pytest.mark.parametrize("name", ["handcrafted", "nearest_neighbours", "cross_attention", "gated"])
+def test_every_method_still_answers_whatever_is_lost(make_clips, tmp_path: Path, name: str) -> None:
+    whole = make_clips(subjects=6, clips=4, windows=1, patches=10)
+    names = sorted(set(whole.subjects))
+    train, validation, test = (whole.of_subjects(part) for part in (names[:3], names[3:4], names[4:]))
+    model = method_class(name)(Setup(parameters(tmp_path, epochs=1), None, tmp_path / "state"))
+    model.fit(train, validation, 0)
+    for condition in (*conditions(Params().robustness), Condition("dropped_eeg_channels", 14)):
+        found = model.predict(damaged(test, condition, 0).without_labels())
+        assert found.shape == (8, 3)
+        assert ((found >= 0) & (found <= 1)).all(), condition

@@ -12,6 +12,9 @@ from physiopipe.files import read_json
 pytestmark = pytest.mark.workflow
 
 
+SIDE_TABLES = ("fusions.csv", "fusions.md", "ablations.csv", "ablations.md", "robustness.csv")
+
+
 def ran(output: str) -> set[str]:
     """Stages that a `dvc repro` ran."""
     return set(re.findall(r"Running stage '([^']+)'", output))
@@ -29,7 +32,15 @@ def jobs(output: str) -> dict[str, int]:
 
 def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
     results = tiny.folder / "results"
-    for name in ("metrics.json", "table1.csv", "table1.md", "table1.tex", "report.html", "pretrain/loss.csv"):
+    for name in (
+        "metrics.json",
+        "table1.csv",
+        "table1.md",
+        "table1.tex",
+        "report.html",
+        "pretrain/loss.csv",
+        *SIDE_TABLES,
+    ):
         assert (results / name).stat().st_size > 0, name
     assert "simulated cohort" in (results / "table1.md").read_text()
     assert "SIMULATED" in (results / "table1.tex").read_text() or "simulated" in (results / "table1.tex").read_text()
@@ -106,7 +117,15 @@ def test_what_run_holds_changes_no_result(tiny: Study) -> None:
 def test_dvc_shows_metrics_and_its_graph(tiny: Study) -> None:
     assert "results/metrics.json" in tiny.run("dvc", "metrics", "show")
     graph = tiny.run("dvc", "dag")
-    assert all(stage in graph for stage in ("windows@challenge", "pretrain", "finetune@ours", "evaluate", "report"))
+    for stage in (
+        "windows@challenge",
+        "pretrain",
+        "finetune@ours",
+        "ablate@ecg_untrained",
+        "robustness@ours",
+        "report",
+    ):
+        assert stage in graph
 
 
 def test_equal_seeds_are_equal_bytes(tiny: Study, study: Study) -> None:
@@ -119,7 +138,15 @@ def test_equal_seeds_are_equal_bytes(tiny: Study, study: Study) -> None:
         *(path.relative_to(tiny.folder) for path in tiny.folder.glob("models/*")),
         *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/figures/*")),
     ]
-    names = ["metrics.json", "table1.csv", "table1.md", "table1.tex", "comparisons.csv", "pretrain/loss.csv"]
+    names = [
+        "metrics.json",
+        "table1.csv",
+        "table1.md",
+        "table1.tex",
+        "comparisons.csv",
+        "pretrain/loss.csv",
+        *SIDE_TABLES,
+    ]
     made += [(tiny.folder / "results" / name).relative_to(tiny.folder) for name in names]
     assert len(made) > 15
     differing = [str(path) for path in made if (tiny.folder / path).read_bytes() != (study.folder / path).read_bytes()]
