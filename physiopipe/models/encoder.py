@@ -162,6 +162,11 @@ class CrissCrossEncoder(nn.Module):
                 nn.init.xavier_uniform_(module.in_proj_weight)
                 nn.init.zeros_(module.out_proj.bias)
 
+    def compile_layers(self) -> None:
+        """Compile the criss-cross layer once, for all layers: they differ in their weights alone."""
+        for layer in self.encoder.layers:
+            layer.compile()  # in place: the names of the parameters stay; equal code is compiled once
+
     def features(self, x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         """Features (B, C, P, width) of windows x (B, C, P, 200), float32.
 
