@@ -6,6 +6,8 @@ EEG channels, and with 2 or 12 leads most of its taps see padding; the group nor
 statistics over the whole window, padding included.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -162,10 +164,13 @@ class CrissCrossEncoder(nn.Module):
                 nn.init.xavier_uniform_(module.in_proj_weight)
                 nn.init.zeros_(module.out_proj.bias)
 
-    def compile_layers(self) -> None:
-        """Compile the criss-cross layer once, for all layers: they differ in their weights alone."""
+    def compile_layers(self, **options: Any) -> None:
+        """Compile the criss-cross layer once, for all layers: they differ in their weights alone.
+
+        options are those of `torch.compile`. It happens in place: the names of the parameters stay.
+        """
         for layer in self.encoder.layers:
-            layer.compile()  # in place: the names of the parameters stay; equal code is compiled once
+            layer.compile(dynamic=False, **options)
 
     def features(self, x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         """Features (B, C, P, width) of windows x (B, C, P, 200), float32.
