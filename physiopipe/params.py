@@ -342,6 +342,7 @@ class Run(Section):
         "auto", description="compile the encoder's layer for pretraining (a minute at the start); auto: on a GPU"
     )
     state_folder: str = Field("state", description="where an interrupted training keeps its state")
+    log_folder: str = Field("logs/pretrain", description="curves while pretraining runs, for TensorBoard; empty: none")
 
 
 class Params(Section):

@@ -30,6 +30,7 @@ from physiopipe.training.evaluation import WindowParts, baseline_parts, by_group
 from physiopipe.training.feed import Feed
 from physiopipe.training.group import Group, join_group, processes_here
 from physiopipe.training.interruption import Interruption, watch_signals
+from physiopipe.training.live_log import LiveLog
 from physiopipe.training.progress import ProgressReport
 from physiopipe.training.step import Done, Stepper, check_finite
 
@@ -127,6 +128,9 @@ class _Training:
         }
         self.checkpoint = Checkpoint(Path(run.state_folder) / "pretrain", sha256_json(identity))
         self.progress = self.checkpoint.load(self.encoder, self.stepper.optimizer) or Progress()
+        self.log_folder = None
+        if run.log_folder and group.first:
+            self.log_folder = Path(run.log_folder) / self.checkpoint.path.parent.name
         group.check_same(self.progress.step, "the step to go on from")
         if group.first and (self.progress.step or self.progress.evaluated):
             print(f"pretrain: going on after step {self.progress.step} of {self.total}", flush=True)
@@ -137,6 +141,7 @@ class _Training:
         saved = time.monotonic()
         with (
             ProgressReport("pretrain", self.total, self.progress.step, self.group.first) as report,
+            LiveLog(self.log_folder, self.progress.step, self.progress.losses) as self.live_log,
             Feed(self.train, self._rows, self.total, self.params.normalisation, self.device) as feed,
         ):
             while True:
@@ -150,6 +155,7 @@ class _Training:
                 self._step(feed, interruption)
                 if len(self.unchecked) == check_every or self.progress.step % self.steps_per_epoch == 0:
                     report.steps(self.progress.step, *self._check(interruption))
+                    self._log_live(report)
                     if time.monotonic() - saved >= save_every_s:
                         self._save()
                         saved = time.monotonic()
@@ -254,6 +260,13 @@ class _Training:
     def _log(self, epoch: int, step: int, split: str, rate: str, source: str, terms: Mapping[str, float]) -> None:
         for term in TERMS:
             self.progress.losses.append([epoch, step, split, rate, source, term, f"{terms[term]:.7g}"])
+            self.live_log.row(self.progress.losses[-1])
+
+    def _log_live(self, report: ProgressReport) -> None:
+        step = self.progress.step
+        values = {"loss": report.loss, "learning_rate": learning_rate(step - 1, self.total, self.params)}
+        values |= {"samples_per_s": report.samples_per_s, "hours_left": report.left_s / 3600}
+        self.live_log.live(step, values)
 
     def _save(self) -> None:
         if self.group.first:  # all processes have the same

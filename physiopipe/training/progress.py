@@ -22,11 +22,12 @@ class ProgressReport:
         self._bar = tqdm(total=total_steps, initial=done_steps, desc=name, unit="step", disable=quiet, smoothing=0.05)
         self._start = self._last = time.monotonic()
         self._windows = 0
-        self.samples_per_s = self.left_s = 0.0
+        self.loss = self.samples_per_s = self.left_s = 0.0
 
     def steps(self, done_steps: int, windows: int, loss: float) -> None:
         """Some steps more: `done_steps` in all, with this many windows together; the loss of the last."""
         self._windows += windows
+        self.loss = loss
         now = time.monotonic()
         took = max(now - self._start, 1e-9)
         self.samples_per_s = self._windows / took

@@ -52,7 +52,7 @@ def files_in(folder: Path) -> PretrainFiles:
 
 
 def run_in(folder: Path, params: Pretrain = PARAMS, save_every_s: float = 0.0, **changes: Any) -> dict[str, Any]:
-    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"))
+    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"), log_folder=str(folder / "logs"))
     arguments = {"train": waves(75, 1), "order": order, "held_out": waves(30, 2), "provenance": {"leads": "a b c d"}}
     arguments.update(changes)
     return pretrain(params=params, run=run, files=files_in(folder), save_every_s=save_every_s, **arguments)
