@@ -29,7 +29,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except PhysiopipeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not _left_to_launcher(error):
+            print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         full = full_disk(error)
@@ -43,6 +44,15 @@ def main() -> None:
             "interrupted: nothing half-written was left under a final name; run the same command again", file=sys.stderr
         )
         sys.exit(130)
+
+
+def _left_to_launcher(error: PhysiopipeError) -> bool:
+    """Whether this is one of several processes, whose errors are said once, by the one that started them."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return False
+    from physiopipe.training.launch import report_to_launcher
+
+    return report_to_launcher(error)
 
 
 def _load(path: Path) -> "Params":
@@ -259,19 +269,30 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
     """Train the ECG encoder on data/windows/challenge."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
+    from physiopipe.training.launch import launch, processes_wanted, rank_if_launched
     from physiopipe.training.pretrain import PretrainFiles
     from physiopipe.windows.training import pretrain_on_store
 
-    results = Path("results/pretrain")
+    loaded, results = _load(params), Path("results/pretrain")
     files = PretrainFiles(
         Path("models/ecg_encoder.safetensors"),
         results / "loss.csv",
         results / "metrics.json",
         results / "reconstructions.npz",
     )
-    with hold_lock(plan.LOCKS / "pretrain.lock"):
-        pretrain_on_store(plan.DATA / "windows" / "challenge", _load(params), files)
-    print(f"wrote {files.encoder}")
+    launched = rank_if_launched()
+    if launched is None:
+        with hold_lock(plan.LOCKS / "pretrain.lock"):
+            processes = processes_wanted(loaded.run)
+            if processes > 1:
+                launch(processes, ["-m", "physiopipe.cli", "pretrain", "--params", str(params)])
+            else:
+                pretrain_on_store(plan.DATA / "windows" / "challenge", loaded, files)
+        print(f"wrote {files.encoder}")
+    else:
+        # what a killed run's processes may still hold, for a moment
+        with hold_lock(plan.LOCKS / f"pretrain-{launched}.lock"):
+            pretrain_on_store(plan.DATA / "windows" / "challenge", loaded, files)
 
 
 @app.command()

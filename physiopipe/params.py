@@ -262,6 +262,9 @@ class Pretrain(Section):
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up before the cosine")
     weight_decay: float = Field(5e-2, ge=0, description="AdamW's weight decay")
     clip_norm: Positive = Field(1.0, description="gradients are scaled down to this norm")
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="of training's products: float32, or bfloat16 (weights and loss stay float32) for a GPU"
+    )
     held_out_share: float = Field(0.05, gt=0, lt=1, description="share of records (never windows) kept for validation")
     seed: int = Field(42, ge=0, description="seed of weights, order and masks")
 
@@ -407,7 +410,14 @@ class Run(Section):
     retries: int = Field(5, ge=0, description="tries after the first, with growing waits")
     threads: int = Field(0, ge=0, description="threads of torch; 0: one per core")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where training runs")
+    devices: Count | Literal["auto"] = Field(
+        "auto", description="processes of pretraining, one a device; auto: all GPUs of this machine, or one CPU process"
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="compile the encoder's layer for pretraining (a minute at the start); auto: on a GPU"
+    )
     state_folder: str = Field("state", description="where an interrupted training keeps its state")
+    log_folder: str = Field("logs/pretrain", description="curves while pretraining runs, for TensorBoard; empty: none")
 
 
 class Params(Section):

@@ -6,14 +6,15 @@ EEG channels, and with 2 or 12 leads most of its taps see padding; the group nor
 statistics over the whole window, padding included.
 """
 
-import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.models.dropout import Dropout, keep_mask
+from physiopipe.models import cpu_training
+from physiopipe.models.dropout import Dropout
 from physiopipe.params import PATCH_SAMPLES, Encoder
 
 _FEATURES_PER_FILTER = 8  # positions at which the first convolution sees a patch: kernel 49, stride 25, padding 24
@@ -53,8 +54,14 @@ class PatchEmbedding(nn.Module):
         in_time = in_time.permute(0, 2, 1, 3).reshape(batch, channels, patches, -1)
         spectrum = torch.fft.rfft(x.float(), norm="forward").abs().to(x.dtype)
         embedded: Tensor = in_time + self.spectral_proj(spectrum)
-        position: Tensor = self.positional_encoding(embedded.permute(0, 3, 1, 2))
+        position = self._encode_position(embedded.permute(0, 3, 1, 2))
         return embedded + position.permute(0, 2, 3, 1)
+
+    def _encode_position(self, x: Tensor) -> Tensor:
+        if cpu_training.fits(x):
+            return cpu_training.depthwise(x, *self.positional_encoding.parameters())
+        position: Tensor = self.positional_encoding(x)
+        return position
 
 
 class SelfAttention(nn.Module):
@@ -74,16 +81,13 @@ class SelfAttention(nn.Module):
         """
         tokens = x.reshape(-1, x.shape[-1])  # projected where they lie: no copy before the matrix product
         projected = torch.addmm(self.in_proj_bias, tokens, self.in_proj_weight.t())
-        heads = projected.view(*x.shape[:3], 3, self.heads, -1).movedim(3, 0)
-        query, key, value = heads.permute(0, 1, 3, 4, 2, 5) if over == 1 else heads.permute(0, 1, 2, 4, 3, 5)
-        if self.training and self.dropout > 0 and x.device.type == "cpu":
-            # fused attention has no dropout on a CPU: torch would draw the slow Bernoulli numbers that Dropout avoids
-            scores = (query * (1 / math.sqrt(query.shape[-1]))) @ key.transpose(-1, -2)
-            weights = (scores if bias is None else scores + bias).softmax(-1)
-            attended = (weights * keep_mask(weights.shape, self.dropout)) @ value
+        heads = projected.view(*x.shape[:3], 3, self.heads, -1)
+        heads = heads.permute(3, 0, 2, 4, 1, 5) if over == 1 else heads.permute(3, 0, 1, 4, 2, 5)
+        probability = self.dropout if self.training else 0.0
+        if cpu_training.fits(x):
+            attended = cpu_training.attention(heads, bias, probability)
         else:
-            probability = self.dropout if self.training else 0.0
-            attended = functional.scaled_dot_product_attention(query, key, value, bias, probability)
+            attended = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], bias, probability)
         ordered = attended.permute(0, 3, 1, 2, 4) if over == 1 else attended.permute(0, 1, 3, 2, 4)
         mixed: Tensor = self.out_proj(ordered.reshape(*x.shape))
         return mixed
@@ -108,9 +112,16 @@ class CrissCrossLayer(nn.Module):
     def forward(self, x: Tensor, bias_s: Tensor | None = None, bias_t: Tensor | None = None) -> Tensor:
         """Transform x (B, C, P, width); the biases are added to the attention scores over channels and patches."""
         x = x + self.dropout1(self._attend(self.norm1(x), bias_s, bias_t))
-        hidden = self.dropout(functional.gelu(self.linear1(self.norm2(x))))
-        transformed: Tensor = x + self.dropout2(self.linear2(hidden))
+        transformed: Tensor = x + self.dropout2(self._feed(self.norm2(x)))
         return transformed
+
+    def _feed(self, x: Tensor) -> Tensor:
+        first, second = self.linear1, self.linear2
+        if cpu_training.fits(x):
+            probability = self.dropout.probability if self.training else 0.0
+            return cpu_training.feed_forward(x, first.weight, first.bias, second.weight, second.bias, probability)
+        fed: Tensor = second(self.dropout(functional.gelu(first(x))))
+        return fed
 
     def _attend(self, x: Tensor, bias_s: Tensor | None, bias_t: Tensor | None) -> Tensor:
         over_channels, over_patches = x.chunk(2, dim=-1)
@@ -152,6 +163,14 @@ class CrissCrossEncoder(nn.Module):
             if isinstance(module, SelfAttention):
                 nn.init.xavier_uniform_(module.in_proj_weight)
                 nn.init.zeros_(module.out_proj.bias)
+
+    def compile_layers(self, **options: Any) -> None:
+        """Compile the criss-cross layer once, for all layers: they differ in their weights alone.
+
+        options are those of `torch.compile`. It happens in place: the names of the parameters stay.
+        """
+        for layer in self.encoder.layers:
+            layer.compile(dynamic=False, **options)
 
     def features(self, x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         """Features (B, C, P, width) of windows x (B, C, P, 200), float32.

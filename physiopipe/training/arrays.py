@@ -1,7 +1,7 @@
 """The windows that training reads, as plain arrays in memory, and a batch of them on a device."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +43,10 @@ class WindowArrays:
     def __len__(self) -> int:
         return len(self.samples)
 
+    def part(self, rows: Any) -> "WindowArrays":
+        """The windows of these rows (an array or a slice), their samples in memory."""
+        return WindowArrays(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def digest(self) -> str:
         """A name for this data: sha256 over everything but the samples, and over some of those."""
         some = self.samples[:: max(1, len(self) // _DIGEST_WINDOWS)]
@@ -62,16 +66,22 @@ class Batch(NamedTuple):
 
 def load_batch(windows: WindowArrays, rows: npt.NDArray[Any], how: Normalisation, device: torch.device) -> Batch:
     """The windows of these rows, normalised on the device."""
+    return normalised_batch(tensors_of(windows, rows), how, device)
 
-    def moved(array: npt.NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
 
-    samples = moved(windows.samples[rows])
-    valid = valid_patch_mask(
-        moved(windows.channel_mask[rows]), moved(windows.valid_patches[rows].astype(np.int64)), samples.shape[2]
-    )
-    x = normalised(samples, moved(windows.scale[rows]), valid, how)
-    return Batch(x, valid, moved(windows.window_id[rows].view(np.int64)))
+def tensors_of(windows: WindowArrays, rows: Any) -> tuple[Tensor, ...]:
+    """Samples, scale, valid patches, channel mask and ids of these rows, on the CPU, for `normalised_batch`."""
+    part = windows.part(rows)
+    arrays = (part.samples, part.scale, part.valid_patches.astype(np.int64), part.channel_mask)
+    ids = part.window_id.view(np.int64)
+    return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in (*arrays, ids))
+
+
+def normalised_batch(tensors: tuple[Tensor, ...], how: Normalisation, device: torch.device) -> Batch:
+    """A batch of what `tensors_of` returned; pinned memory is copied while the host goes on."""
+    samples, scale, valid_patches, channel_mask, ids = (t.to(device, non_blocking=True) for t in tensors)
+    valid = valid_patch_mask(channel_mask, valid_patches, samples.shape[2])
+    return Batch(normalised(samples, scale, valid, how), valid, ids)
 
 
 def _sha256(array: npt.NDArray[Any]) -> str:

@@ -15,11 +15,6 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    @property
-    def exit_code(self) -> int:
-        """What a shell expects of a process that a signal ended: 130 after Ctrl-C, 143 after SIGTERM."""
-        return 128 + (self.signal or 0)
-
 
 @contextmanager
 def watch_signals() -> Iterator[Interruption]:

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_json, write_json
-from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.losses import TERMS, combine, named_terms, part_sums, part_targets
-from physiopipe.models.masking import draw_masks
+from physiopipe.models.losses import PARTS, TERMS, combine, named_terms
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Pretrain, Run
-from physiopipe.training.arrays import Batch, WindowArrays, load_batch
+from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.checkpoint import Checkpoint, Progress
-from physiopipe.training.evaluation import baseline_names, baseline_parts, by_group, encoder_parts, nested
+from physiopipe.training.evaluation import (
+    WindowParts,
+    baseline_names,
+    baseline_parts,
+    by_group,
+    encoder_parts,
+    nested,
+)
 from physiopipe.training.examples import write_examples
+from physiopipe.training.feed import Feed
+from physiopipe.training.group import Group, join_group, processes_here
 from physiopipe.training.interruption import Interruption, watch_signals
+from physiopipe.training.live_log import LiveLog
 from physiopipe.training.progress import ProgressReport
+from physiopipe.training.step import Done, Stepper, check_finite
 
 LOSS_COLUMNS = ("epoch", "step", "split", "rate_hz", "source", "term", "value")
 ROWS_PER_EPOCH = 10  # rows of training loss; each is over all windows since the last
+_UNCHECKED_ON_GPU = 16  # steps that a GPU may be ahead of what has been looked at
 
 Order = Callable[[int], npt.NDArray[np.int64]]
 
@@ -71,24 +80,19 @@ def pretrain(
     Raises:
         PhysiopipeError: a loss that is not finite, with the step and the windows; no windows.
         SystemExit: 130 or 143 (128 + signal) after SIGINT, SIGTERM or SIGUSR1, the state saved.
+
+    Under torchrun every process calls this alike (see `physiopipe.training.launch`); rank 0 writes, and the others
+    return an empty dict.
     """
     if not len(train) or not len(held_out):
         raise PhysiopipeError(
             f"{len(train)} training and {len(held_out)} held-out windows: pretraining needs some of both. "
             "Take more records, or change pretrain.held_out_share."
         )
-    with _torch_settings(run), watch_signals() as interruption:
-        device = choose_device(run)
-        training = _Training(train, order, held_out, params, files, device, run, provenance)
+    with join_group(run) as group, _torch_settings(run), watch_signals() as interruption:
+        training = _Training(train, order, held_out, params, files, group, run, provenance)
         training.run(interruption, save_every_s)
         return training.finish(provenance)
-
-
-def choose_device(run: Run) -> torch.device:
-    """The device that `run.device` names; auto: an NVIDIA GPU where there is one."""
-    if run.device == "cuda" and not torch.cuda.is_available():
-        raise PhysiopipeError("run.device is cuda, and no NVIDIA GPU is usable here: set it to auto or cpu.")
-    return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def learning_rate(step: int, total: int, params: Pretrain) -> float:
@@ -110,22 +114,19 @@ class _Training:
         held_out: WindowArrays,
         params: Pretrain,
         files: PretrainFiles,
-        device: torch.device,
+        group: Group,
         run: Run,
         provenance: Mapping[str, str],
     ) -> None:
-        self.train, self.order, self.held_out = train, order, held_out
-        self.params, self.files, self.device = params, files, device
-        self.rows = order(0)
-        self.rows_epoch = 0
-        self.steps_per_epoch = -(-len(self.rows) // params.batch_size)
+        self.train, self.held_out = train, held_out
+        self.params, self.files, self.group, self.device = params, files, group, group.device
+        self.order = _BatchOrder(order, params.batch_size)
+        self.steps_per_epoch = self.order.steps_per_epoch
         self.total = params.epochs * self.steps_per_epoch
-        torch.manual_seed(params.seed)
-        self.encoder = CrissCrossEncoder(params.encoder).to(device).train()
-        self.trained = [p for p in self.encoder.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.trained, lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
-        )
+        self.stepper = Stepper(params, run, group)
+        self.encoder = self.stepper.encoder
+        self.unchecked: list[Done] = []
+        self.stopping = False
         identity = {
             "params": params.model_dump(mode="json"),
             "train": train.digest(),
@@ -134,35 +135,46 @@ class _Training:
             "torch": torch.__version__,
         }
         self.checkpoint = Checkpoint(Path(run.state_folder) / "pretrain", sha256_json(identity))
-        self.progress = self.checkpoint.load(self.encoder, self.optimizer) or Progress()
-        if self.progress.step or self.progress.evaluated:
+        self.progress = self.checkpoint.load(self.encoder, self.stepper.optimizer) or Progress()
+        self.log_folder = None
+        if run.log_folder and group.first:
+            self.log_folder = Path(run.log_folder) / self.checkpoint.path.parent.name
+        group.check_same(self.progress.step, "the step to go on from")
+        if group.first and (self.progress.step or self.progress.evaluated):
             print(f"pretrain: going on after step {self.progress.step} of {self.total}", flush=True)
 
     def run(self, interruption: Interruption, save_every_s: float) -> None:
         """Train to the last step; stop with the state saved where a signal asks for it."""
-        report = ProgressReport("pretrain", self.total, self.progress.step)
+        check_every = _UNCHECKED_ON_GPU if self.device.type == "cuda" else 1
         saved = time.monotonic()
-        try:
+        with (
+            ProgressReport("pretrain", self.total, self.progress.step, self.group.first) as report,
+            LiveLog(self.log_folder, self.progress.step, self.progress.losses) as self.live_log,
+            Feed(self.train, self._rows, self.total, self.params.normalisation, self.device) as feed,
+        ):
             while True:
                 due = self.progress.step % self.steps_per_epoch == 0
                 if due and self.progress.evaluated == self.progress.step // self.steps_per_epoch:
                     self._evaluate(interruption)
-                if interruption.signal:
+                if self.stopping:
                     self._stop(interruption)
                 if self.progress.step == self.total:
                     return
-                loss, windows = self._step()
-                report.step(self.progress.step, windows, loss)
-                if time.monotonic() - saved >= save_every_s:
-                    self._save()
-                    saved = time.monotonic()
-        finally:
-            report.close()
+                self._step(feed, interruption)
+                if len(self.unchecked) == check_every or self.progress.step % self.steps_per_epoch == 0:
+                    report.steps(self.progress.step, *self._check(interruption))
+                    self._log_live(report)
+                    if time.monotonic() - saved >= save_every_s:
+                        self._save()
+                        saved = time.monotonic()
 
     def finish(self, provenance: Mapping[str, str]) -> dict[str, Any]:
         """Write encoder, losses and metrics, and forget the state."""
-        parts = encoder_parts(self.encoder, self.held_out, self.params, self.device)
-        assert parts is not None
+        parts = self._held_out_parts()
+        assert parts is not None  # nothing asked it to stop
+        if not self.group.first:
+            self.group.wait()
+            return {}
         baselines = {
             name: nested(baseline_parts(name, self.held_out, self.params), self.held_out, self.params)
             for name in baseline_names(self.held_out)
@@ -180,68 +192,106 @@ class _Training:
         write_examples(self.files.examples, self.encoder, self.held_out, self.params, self.device)
         save_encoder(self.files.encoder, self.encoder, self._metadata(provenance))
         self.checkpoint.remove()
+        self.group.wait()
         return metrics
 
-    def _step(self) -> tuple[float, int]:
-        step, params = self.progress.step, self.params
-        epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self.rows_epoch:
-            self.rows, self.rows_epoch = self.order(epoch), epoch
-        rows = self.rows[index * params.batch_size : (index + 1) * params.batch_size]
-        batch = load_batch(self.train, rows, params.normalisation, self.device)
-        masks = draw_masks(params.masking, params.seed, step, batch.window_id, batch.valid)
-        torch.manual_seed(_mixed_seed(params.seed, step))  # dropout: a function of the step, not of what came before
-        prediction = self.encoder(batch.x, masks.replaced)
-        sums, counts = part_sums(prediction, batch.x, part_targets(masks, params.objective))
-        loss = combine(sums.sum(-1), counts.sum(-1), params.objective)[0]
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, self.total, params)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, params.clip_norm)
-        value = loss.item()
-        if not math.isfinite(value) or not math.isfinite(norm.item()):
-            raise _not_finite(step, value, batch, sums)
-        self.optimizer.step()
-        self.progress.step += 1
-        new = torch.cat((sums.detach().double().sum(-1), counts.double().sum(-1))).tolist()
-        self.progress.pending = [a + b for a, b in zip(self.progress.pending, new, strict=True)]
-        every = max(1, self.steps_per_epoch // ROWS_PER_EPOCH)
-        if (index + 1) % every == 0 or index + 1 == self.steps_per_epoch:
-            self._log_training(epoch + 1)
-        return value, len(rows)
+    def _rows(self, step: int) -> npt.NDArray[np.int64]:
+        """This process's rows of a step's batch."""
+        return self.order.rows(step)[self.group.rank :: self.group.size]
 
-    def _log_training(self, epoch: int) -> None:
+    def _step(self, feed: Feed, interruption: Interruption) -> None:
+        step = self.progress.step
+        batch = feed.batch(step)
+        rate = learning_rate(step, self.total, self.params)
+        whole = len(batch.x) * self.group.size == self.params.batch_size
+        with nullcontext() if whole else self._uncompiled():
+            self.unchecked.append(self.stepper(step, rate, batch, interruption.signal is not None))
+        self.progress.step += 1
+
+    def _check(self, interruption: Interruption) -> tuple[int, float]:
+        """Look at the steps since the last check, in order; return how many windows they had, and the last one's loss.
+
+        A GPU is not waited for at every step. What comes of a step that is not finite is never saved.
+        """
+        totals = torch.stack([done.totals for done in self.unchecked]).cpu()
+        for done, of_step in zip(self.unchecked, totals, strict=True):
+            check_finite(done, of_step, self.group)
+            parts = of_step[: 2 * len(PARTS)].tolist()
+            self.progress.pending = [a + b for a, b in zip(self.progress.pending, parts, strict=True)]
+            self._log_training(done.step)
+        self.stopping = bool(totals[:, 2 * len(PARTS)].any()) or (self.group.size == 1 and bool(interruption.signal))
+        windows = sum(len(self.order.rows(done.step)) for done in self.unchecked)
+        self.unchecked = []
+        sums, counts = totals[-1, : 2 * len(PARTS)].chunk(2)
+        return windows, float(combine(sums, counts, self.params.objective)[0])
+
+    def _log_training(self, step: int) -> None:
+        """A row of the loss log, ROWS_PER_EPOCH times an epoch."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        every = max(1, self.steps_per_epoch // ROWS_PER_EPOCH)
+        if (index + 1) % every and index + 1 != self.steps_per_epoch:
+            return
         sums, counts = torch.tensor(self.progress.pending, dtype=torch.float64).chunk(2)
-        self._log(epoch, "train", "", "", named_terms(combine(sums, counts, self.params.objective)))
+        self._log(epoch + 1, step + 1, "train", "", "", named_terms(combine(sums, counts, self.params.objective)))
         self.progress.pending = Progress().pending
 
     def _evaluate(self, interruption: Interruption) -> None:
-        parts = encoder_parts(
-            self.encoder, self.held_out, self.params, self.device, lambda: interruption.signal is not None
-        )
+        parts = self._held_out_parts(lambda: self.group.size == 1 and interruption.signal is not None)
         if parts is None:
-            return  # asked to stop: done again when training goes on
+            self.stopping = True  # done again when training goes on
+            return
         for rate, source, terms in by_group(parts, self.held_out, self.params):
-            self._log(self.progress.evaluated, "held_out", rate, source, terms)
+            self._log(self.progress.evaluated, self.progress.step, "held_out", rate, source, terms)
         self.progress.evaluated += 1
-        write_loss_csv(self.files.loss, self.progress.losses)
+        if self.group.first:
+            write_loss_csv(self.files.loss, self.progress.losses)
 
-    def _log(self, epoch: int, split: str, rate: str, source: str, terms: Mapping[str, float]) -> None:
+    def _held_out_parts(self, stop: Callable[[], bool] = lambda: False) -> WindowParts | None:
+        """`encoder_parts` of all held-out windows, in float32; each process takes its share of the batches."""
+        count, size = len(self.held_out), self.params.batch_size
+        own = np.arange(count)[np.arange(count) // size % self.group.size == self.group.rank]
+        sums, counts = np.zeros((2, len(PARTS), count))
+        if len(own):
+            windows = self.held_out if self.group.size == 1 else self.held_out.part(own)
+            with self._uncompiled():
+                found = encoder_parts(self.encoder, windows, self.params, self.device, stop)
+            if found is None:
+                return None
+            sums[:, own], counts[:, own] = found
+        both = self.group.sum(torch.from_numpy(np.stack((sums, counts))).to(self.device))
+        whole: npt.NDArray[np.float64] = both.cpu().numpy()
+        return whole[0], whole[1]
+
+    def _uncompiled(self) -> AbstractContextManager[Any]:
+        """For batches of another size, and evaluation: not worth compiling the layers again."""
+        return torch.compiler.set_stance("force_eager") if self.stepper.compiled else nullcontext()
+
+    def _log(self, epoch: int, step: int, split: str, rate: str, source: str, terms: Mapping[str, float]) -> None:
         for term in TERMS:
-            self.progress.losses.append([epoch, self.progress.step, split, rate, source, term, f"{terms[term]:.7g}"])
+            self.progress.losses.append([epoch, step, split, rate, source, term, f"{terms[term]:.7g}"])
+            self.live_log.row(self.progress.losses[-1])
+
+    def _log_live(self, report: ProgressReport) -> None:
+        step = self.progress.step
+        values = {"loss": report.loss, "learning_rate": learning_rate(step - 1, self.total, self.params)}
+        values |= {"samples_per_s": report.samples_per_s, "hours_left": report.left_s / 3600}
+        self.live_log.live(step, values)
 
     def _save(self) -> None:
-        self.checkpoint.save(self.progress, self.encoder, self.optimizer)
+        if self.group.first:  # all processes have the same
+            self.checkpoint.save(self.progress, self.encoder, self.stepper.optimizer)
 
     def _stop(self, interruption: Interruption) -> None:
         self._save()
-        print(
-            f"Interrupted after step {self.progress.step} of {self.total}; the state is saved in "
-            f"{self.checkpoint.path}. Run the same command again to go on from there.",
-            flush=True,
-        )
-        raise SystemExit(interruption.exit_code)
+        # what each was asked by; and none ends before all are here, since the first to end would end them all
+        signals = self.group.gathered([str(interruption.signal or 0)])
+        if self.group.first:
+            print(
+                f"Interrupted after step {self.progress.step} of {self.total}; the state is saved in "
+                f"{self.checkpoint.path}. Run the same command again to go on from there.",
+                flush=True,
+            )
+        raise SystemExit(128 + max(map(int, signals)))  # what a shell expects: 130 after Ctrl-C, 143 after SIGTERM
 
     def _metadata(self, provenance: Mapping[str, str]) -> dict[str, str]:
         rates = " ".join(f"{rate:g}" for rate in np.unique(self.train.rate_hz))
@@ -265,26 +315,29 @@ def write_loss_csv(path: Path, rows: list[list[Any]]) -> None:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _not_finite(step: int, value: float, batch: Batch, sums: Tensor) -> PhysiopipeError:
-    bad = ~sums.isfinite().all(0)
-    ids = [f"{i & (2**64 - 1):016x}" for i in (batch.window_id[bad] if bad.any() else batch.window_id).tolist()]
-    what = "windows whose reconstruction is not finite" if bad.any() else "windows of the batch"
-    return PhysiopipeError(
-        f"Pretraining stopped at step {step + 1}: loss {value:g} or its gradient is not finite. "
-        f"{what.capitalize()} (window_id): {' '.join(ids)}. Lower pretrain.learning_rate, add warmup_steps, or look at "
-        "these windows; the state saved before is kept."
-    )
+class _BatchOrder:
+    """Rows of each step's batch; an epoch's order is computed once."""
 
+    def __init__(self, order: Order, batch_size: int) -> None:
+        self._order, self._batch_size = order, batch_size
+        self._epochs = {0: order(0)}
+        self.steps_per_epoch = -(-len(self._epochs[0]) // batch_size)
 
-def _mixed_seed(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    def rows(self, step: int) -> npt.NDArray[np.int64]:
+        """Rows of step (from 0), of all processes."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        rows = self._epochs.get(epoch)
+        if rows is None:  # a thread may read ahead into the next epoch: two are kept
+            rows = self._order(epoch)
+            self._epochs = {known: kept for known, kept in self._epochs.items() if known >= epoch - 1} | {epoch: rows}
+        return rows[index * self._batch_size : (index + 1) * self._batch_size]
 
 
 @contextmanager
 def _torch_settings(run: Run) -> Iterator[None]:
     """Threads as `run.threads` says, and the caller's random state left alone."""
     before = torch.get_num_threads()
-    torch.set_num_threads(run.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(run.threads or max(1, len(os.sched_getaffinity(0)) // processes_here()))
     try:
         with torch.random.fork_rng():
             yield

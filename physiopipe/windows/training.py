@@ -14,6 +14,7 @@ import pandas as pd
 from physiopipe.files import sha256_file
 from physiopipe.params import Filter, Params
 from physiopipe.training.arrays import WindowArrays
+from physiopipe.training.group import processes_here
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.training.pretrain import pretrain as pretrain_encoder
 from physiopipe.windows.splits import held_out_records
@@ -24,6 +25,7 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
     """Pretrain on a cohort's windows, a share of its records held out; see `physiopipe.training.pretrain`."""
     store = WindowStore(folder)
     settings = params.pretrain
+    memory_bytes = _memory_bytes() // 2 // processes_here()
     rates = tuple(rate for rate, weight in settings.rate_weights.items() if weight > 0)
     rows = store.rows("ecg", rates)
     held_out = held_out_records(store.index["record"].to_numpy()[rows].tolist(), settings.held_out_share, settings.seed)
@@ -40,9 +42,9 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         "windows_sha256": sha256_file(folder / "manifest.json"),
     }
     pretrain_encoder(
-        load_windows(store, rows[~held_out]),
+        load_windows(store, rows[~held_out], memory_bytes),
         lambda epoch: epoch_order(weights, settings.seed, epoch),
-        load_windows(store, rows[held_out]),
+        load_windows(store, rows[held_out], memory_bytes),
         settings,
         params.run,
         files,
@@ -65,7 +67,7 @@ def load_windows(store: WindowStore, rows: npt.NDArray[np.int64], memory_bytes: 
         memory_bytes: most that the samples may take in memory, in bytes; None: half of the machine's.
     """
     if memory_bytes is None:
-        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        memory_bytes = _memory_bytes() // 2
     on_disk = StoredSamples(store, rows)
     if 2 * math.prod(on_disk.shape) <= memory_bytes:
         samples, scale, valid = store.gather(rows)
@@ -90,6 +92,10 @@ def _leads(store: WindowStore, index: pd.DataFrame) -> tuple[str, ...]:
     if index.empty:
         return ()
     return tuple(store.attributes(str(index["modality"].iloc[0]), int(index["rate_hz"].iloc[0]))["channels"])
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def window_ids(index: pd.DataFrame) -> npt.NDArray[np.uint64]:

@@ -40,7 +40,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store_challenge(root)
     shutil.move(root / "d" / "windows", root / "windows" / "dreamer")
     params = parameters(root)
-    files = PretrainFiles(root / "ecg_encoder.safetensors", root / "loss.csv", root / "metrics.json")
+    names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
+    files = PretrainFiles(*(root / name for name in names))
     pretrain_on_store(root / "windows" / "challenge", params, files)
     return root
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Encoder, Pretrain, Run
 from physiopipe.training.arrays import WindowArrays
+from physiopipe.training.launch import launch, rank_if_launched, report_to_launcher
 from physiopipe.training.pretrain import PretrainFiles, pretrain
 
 SMALL = Encoder(layers=1, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
@@ -51,35 +53,53 @@ def files_in(folder: Path) -> PretrainFiles:
 
 
 def run_in(folder: Path, params: Pretrain = PARAMS, save_every_s: float = 0.0, **changes: Any) -> dict[str, Any]:
-    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"))
+    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"), log_folder=str(folder / "logs"))
     arguments = {"train": waves(75, 1), "order": order, "held_out": waves(30, 2), "provenance": {"leads": "a b c d"}}
     arguments.update(changes)
     return pretrain(params=params, run=run, files=files_in(folder), save_every_s=save_every_s, **arguments)
 
 
 class SignalledSamples(np.ndarray):
-    """Samples that send this process a signal, `delay_s` after the batch numbered `batches` has been read."""
+    """Samples that send a process a signal, `delay_s` after the batch numbered `batches` has been read."""
 
-    number, batches, delay_s = signal.SIGKILL, 0, 0.0
+    number, batches, delay_s, process = signal.SIGKILL, 0, 0.0, 0
 
     def __getitem__(self, rows: Any) -> Any:
         if isinstance(rows, np.ndarray):
             SignalledSamples.batches -= 1
             if SignalledSamples.batches == 0:
-                threading.Timer(self.delay_s, os.kill, (os.getpid(), self.number)).start()
+                threading.Timer(self.delay_s, os.kill, (self.process, self.number)).start()
         return np.asarray(self)[rows]
 
 
 def main() -> None:
-    """Arguments: folder, and where the run is to be disturbed: signal, batches, delay in seconds."""
+    """Arguments: folder, and where the run is to be disturbed: signal, batches, delay in seconds.
+
+    In the environment, PROCESSES: how many to start; DISTURBED: which of them is; PARENT: the signal is for the one
+    that started them; DROPOUT and BATCH: parameters; BROKEN: a window whose scale is infinite.
+    """
     folder, *disturbance = sys.argv[1:]
+    if "PROCESSES" in os.environ and rank_if_launched() is None:
+        launch(int(os.environ["PROCESSES"]), sys.argv)
+        return
     train = waves(75, 1)
-    if disturbance:
+    if "BROKEN" in os.environ:
+        train.scale[int(os.environ["BROKEN"])] = np.inf
+    if disturbance and os.environ.get("DISTURBED") in (None, os.environ.get("RANK")):
         SignalledSamples.number = signal.Signals(int(disturbance[0]))
         SignalledSamples.batches, SignalledSamples.delay_s = int(disturbance[1]), float(disturbance[2])
+        SignalledSamples.process = os.getppid() if "PARENT" in os.environ else os.getpid()
         train = dataclasses.replace(train, samples=train.samples.view(SignalledSamples))
-    run_in(Path(folder), train=train)
+    encoder = SMALL.model_copy(update={"dropout": float(os.environ.get("DROPOUT", SMALL.dropout))})
+    batch = int(os.environ.get("BATCH", PARAMS.batch_size))
+    params = PARAMS.model_copy(update={"encoder": encoder, "batch_size": batch})
+    run_in(Path(folder), params, train=train)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except PhysiopipeError as error:
+        if not report_to_launcher(error):
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
