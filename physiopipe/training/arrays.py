@@ -1,7 +1,7 @@
 """The windows that training reads, as plain arrays in memory, and a batch of them on a device."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +45,8 @@ class WindowArrays:
 
     def part(self, rows: Any) -> "WindowArrays":
         """The windows of these rows (an array or a slice), their samples in memory."""
-        return WindowArrays(*(getattr(self, field.name)[rows] for field in fields(self)))
+        by_row = (field.name for field in fields(self) if field.name != "leads")
+        return replace(self, **{name: getattr(self, name)[rows] for name in by_row})
 
     def digest(self) -> str:
         """A name for this data: sha256 over everything but the samples, and over some of those."""
