@@ -18,6 +18,7 @@ from physiopipe.results.table1 import title_of
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")  # Okabe and Ito's
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
 _MARKERS = "osD^vP*X"
+_MOST_MARKERS = 30  # of a line
 _BAND_RESAMPLES = 500
 _GRID = np.linspace(0, 1, 101)
 
@@ -34,7 +35,7 @@ def pretraining_loss(loss: pd.DataFrame, baselines: Mapping[str, Mapping[str, An
     total = loss[loss["term"] == "total"].assign(at=loss["step"] * epochs_of_a_step)
     whole = total[_is_whole(total["rate_hz"]) & _is_whole(total["source"])]
     for i, (split, part) in enumerate(whole.groupby("split", sort=True)):
-        left.plot(part["at"], part["value"], _MARKERS[i], linestyle=_DASHES[i], markersize=3, label=_words(split))
+        left.plot(part["at"], part["value"], label=_words(split), zorder=3 - i, **_marked(part, i))
     levels = {name: row["total"] for name, row in baselines.items() if row["total"] > 0}
     shown = [*whole["value"], *levels.values()]
     for level in levels.values():
@@ -45,12 +46,18 @@ def pretraining_loss(loss: pd.DataFrame, baselines: Mapping[str, Mapping[str, An
     by_rate = total[~_is_whole(total["rate_hz"]) & (total["split"] != "train") & _is_whole(total["source"])]
     rates = by_rate.assign(rate_hz=by_rate["rate_hz"].astype(float)).groupby("rate_hz")
     for i, (rate, part) in enumerate(rates):
-        right.plot(part["at"], part["value"], _MARKERS[i], linestyle=_DASHES[i], markersize=3, label=f"{rate:g} Hz")
+        right.plot(part["at"], part["value"], label=f"{rate:g} Hz", **_marked(part, i))
     left.set(title="All rates", yscale="log", ylabel="reconstruction loss (eq. 5)")
     right.set(title="Held-out records, by rate")
     for axes in (left, right):
         _epochs(axes)
     return figure
+
+
+def _marked(part: pd.DataFrame, i: int) -> dict[str, Any]:
+    """Marker and dash of the i-th line; of a long one only some points are marked."""
+    every = max(1, len(part) // _MOST_MARKERS)
+    return {"marker": _MARKERS[i], "linestyle": _DASHES[i], "markersize": 3, "markevery": every, "linewidth": 1.2}
 
 
 def _spread_out(levels: Mapping[str, float], least_ratio: float) -> list[tuple[str, float]]:
