@@ -72,8 +72,13 @@ def _spread_out(levels: Mapping[str, float], least_ratio: float) -> list[tuple[s
 def finetuning_loss(curves: pd.DataFrame) -> Figure:
     """Figure 3: loss by epoch on training and validation subjects, mean over seeds and folds; each one thin behind."""
     methods = list(dict.fromkeys(curves["method"]))
-    figure = Figure(figsize=(4.4 * max(len(methods), 1), 3.4), layout="constrained")
-    for axes, method in zip(figure.subplots(1, len(methods), squeeze=False)[0], methods, strict=True):
+    columns = min(len(methods), 3)
+    rows = -(-len(methods) // columns)
+    figure = Figure(figsize=(4.4 * columns, 3.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(methods) :]:
+        axes.set_axis_off()
+    for axes, method in zip(panels, methods, strict=False):
         mine = curves[curves["method"] == method]
         for i, (split, part) in enumerate(mine.groupby("split")):
             for _, one in part.groupby(["seed", "fold"]):

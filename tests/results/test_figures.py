@@ -3,6 +3,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from made_up_predictions import (
     make_params,
@@ -16,7 +17,7 @@ from sklearn.metrics import roc_curve
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.results.composition import by_source, covered_s
-from physiopipe.results.curves import roc_on_grid
+from physiopipe.results.curves import finetuning_loss, roc_on_grid
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.figures import make_figures, read_table
 from physiopipe.results.side_tables import write_side_tables
@@ -85,3 +86,11 @@ def test_a_missing_input_is_named_with_what_to_do(study: tuple[Path, Path]) -> N
     (results / "pretrain" / "loss.csv").unlink()
     with pytest.raises(PhysiopipeError, match=r"loss\.csv is missing: run the step"):
         make_figures(results, windows, make_params())
+
+
+def test_training_curves_of_many_methods_stay_readable() -> None:
+    points = [(name, 0, 0, epoch, "train", 1.0 / epoch, 0.5) for name in "abcde" for epoch in (1, 2, 3)]
+    curves = pd.DataFrame(points, columns=["method", "seed", "fold", "epoch", "split", "loss", "auc"])
+    figure = finetuning_loss(curves)
+    assert figure.get_size_inches()[0] < 14
+    assert [axes.get_title() for axes in figure.axes if axes.axison] == ["A", "B", "C", "D", "E"]

@@ -12,6 +12,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.results.predictions import read_predictions, write_predictions
 from physiopipe.results.side_tables import headline, share_of_the_attainable, write_side_tables
 from physiopipe.results.statistics import estimate, resample_subjects
+from physiopipe.results.table1 import note_of, title_of
 
 
 def subject_auc(frame: pd.DataFrame) -> float:
@@ -120,3 +121,9 @@ def test_intervals_of_robustness_are_those_of_table_1(results: Path) -> None:
     for label, (value, low, high) in own.items():
         assert value == pytest.approx(found.value[label]["subject_auc"])
         assert (low, high) == pytest.approx((found.low[label]["subject_auc"], found.high[label]["subject_auc"]))
+
+
+def test_rows_that_step_over_the_wall_say_so_wherever_they_are_named() -> None:
+    assert "TRANSDUCTIVE" in note_of("transductive", "EEG + ECG", "reimplementation", "BSD-3-Clause")
+    assert title_of("transductive") == "Ours, transductive"
+    assert "canary" in note_of("nearest_neighbours", "EEG + ECG", "baseline", "BSD-3-Clause")
