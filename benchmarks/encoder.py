@@ -33,7 +33,7 @@ from physiopipe.params import Encoder, Masking, Objective, Pretrain
 RECIPE = Pretrain()
 EQUAL_STEPS, EQUAL_BATCH, TOLERANCE = 20, 4, 1e-3
 SHAPE = (12, 10, 200)
-CORPUS_RECORDS, PAPER_EPOCHS = 88_253, 40
+CORPUS_WINDOWS, PAPER_EPOCHS = 980_000, 40  # of 88,253 records at four rates: 47 GB, see docs/benchmarks.md
 
 Step = Callable[[], Tensor]
 Forward = Callable[[Tensor, Tensor], Tensor]
@@ -198,8 +198,8 @@ def main() -> None:
             f"ours is {statistics.median(ratios[model]):.2f} times as fast (rounds: {spread})"
         )
     print(f"{flop / 1e9:.2f} GFLOP a sample; matmul {matmul / 1e9:.0f} GFLOP/s; batch {batch}; {name}")
-    hours = CORPUS_RECORDS * PAPER_EPOCHS / speed["ours"] / 3600
-    print(f"{PAPER_EPOCHS} epochs of one window from each of {CORPUS_RECORDS} records at this rate: {hours:.1f} h")
+    hours = CORPUS_WINDOWS * PAPER_EPOCHS / speed["ours"] / 3600
+    print(f"estimate: {PAPER_EPOCHS} epochs of the corpus's {CORPUS_WINDOWS:,} windows take {hours:.1f} h at this rate")
     print(
         json.dumps(
             {

@@ -17,12 +17,11 @@ from physiopipe.models.dropout import draw_dropped, drop_
 
 
 def fits(x: Tensor) -> bool:
-    """Whether these functions can take x: float32 on the CPU, in plain (uncompiled, float32) training."""
+    """Whether these functions can take x: float32 on the CPU, neither compiled nor under autocast."""
     return (
         not torch.compiler.is_compiling()
         and x.device.type == "cpu"
         and x.dtype == torch.float32
-        and torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
     )
 

@@ -87,7 +87,10 @@ class SelfAttention(nn.Module):
         if cpu_training.fits(x):
             attended = cpu_training.attention(heads, bias, probability)
         else:
-            attended = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], bias, probability)
+            query, key, value = heads.flatten(1, 2)  # fused attention wants four dimensions
+            bias = None if bias is None else bias.flatten(0, 1)
+            attended = functional.scaled_dot_product_attention(query, key, value, bias, probability)
+            attended = attended.view(heads.shape[1:])
         ordered = attended.permute(0, 3, 1, 2, 4) if over == 1 else attended.permute(0, 1, 3, 2, 4)
         mixed: Tensor = self.out_proj(ordered.reshape(*x.shape))
         return mixed

@@ -89,7 +89,7 @@ def pretrain(
             f"{len(train)} training and {len(held_out)} held-out windows: pretraining needs some of both. "
             "Take more records, or change pretrain.held_out_share."
         )
-    with join_group(run) as group, _torch_settings(run), watch_signals() as interruption:
+    with join_group(run) as group, _torch_settings(run, group.device), watch_signals() as interruption:
         training = _Training(train, order, held_out, params, files, group, run, provenance)
         training.run(interruption, save_every_s)
         return training.finish(provenance)
@@ -203,7 +203,7 @@ class _Training:
         step = self.progress.step
         batch = feed.batch(step)
         rate = learning_rate(step, self.total, self.params)
-        whole = len(batch.x) * self.group.size == self.params.batch_size
+        whole = len(self.order.rows(step)) == self.params.batch_size
         with nullcontext() if whole else self._uncompiled():
             self.unchecked.append(self.stepper(step, rate, batch, interruption.signal is not None))
         self.progress.step += 1
@@ -300,6 +300,7 @@ class _Training:
             "architecture": "CBraMod (arXiv 2412.07236)",
             "encoder": json.dumps(self.params.encoder.model_dump(mode="json"), sort_keys=True),
             "normalisation": self.params.normalisation,
+            "precision": self.params.precision,
             "parameters_sha256": sha256_json(self.params.model_dump(mode="json")),
             "rates_hz": rates,
             "sources": " ".join(str(name) for name in np.unique(self.train.source)),
@@ -334,12 +335,12 @@ class _BatchOrder:
 
 
 @contextmanager
-def _torch_settings(run: Run) -> Iterator[None]:
+def _torch_settings(run: Run, device: torch.device) -> Iterator[None]:
     """Threads as `run.threads` says, and the caller's random state left alone."""
     before = torch.get_num_threads()
     torch.set_num_threads(run.threads or max(1, len(os.sched_getaffinity(0)) // processes_here()))
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
         torch.set_num_threads(before)

@@ -54,7 +54,8 @@ class Stepper:
         """Do a step with this process's windows of the batch; `stop` says that this process was asked to stop."""
         params, group = self.params, self.group
         sums, counts = self._parts(step, batch)
-        own = torch.cat((sums.detach().double().sum(-1), counts.double().sum(-1), sums.new_tensor([stop]).double()))
+        asked = torch.full((1,), float(stop), dtype=torch.float64, device=sums.device)
+        own = torch.cat((sums.detach().double().sum(-1), counts.double().sum(-1), asked))
         totals = group.sum(own)
         for settings in self.optimizer.param_groups:
             settings["lr"] = learning_rate
