@@ -204,7 +204,7 @@ def compare(
             by_label[way][seed] = aucs(probability, labels, ~train)
             if weights is not None:
                 scores[way][seed] = metric(probability, labels, train, weights.ordered_as(names), names)
-    table = pd.DataFrame({way: np.nanmean(values, axis=0) for way, values in by_label.items()}, index=names)
+    table = pd.DataFrame({way: pd.DataFrame(values).mean().to_numpy() for way, values in by_label.items()}, index=names)
     table.insert(0, "records", labels.sum(axis=0))
     table.insert(1, "seeds", np.isfinite(by_label["ours"]).sum(axis=0))
     print("\nArea under the ROC curve on test records, mean over seeds:")
