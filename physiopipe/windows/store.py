@@ -2,7 +2,6 @@
 
 import resource
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,15 +25,15 @@ class _Places(NamedTuple):
     row_of: npt.NDArray[np.int64]
 
 
-class _Shards(NamedTuple):
-    """Where each row of the index lies: window `row_of[i]` of the shard of number `number_of[i]` in the whole store.
+class _Known(NamedTuple):
+    """What is known of each row of the index once its array was opened, so that a batch is one lookup.
 
-    `first` is the number of each array's first shard.
+    It is window `row_of[i]` of the shard that has number `shard_of[i]` in the whole store, and `scale[i]` one unit.
     """
 
-    first: npt.NDArray[np.int64]
-    number_of: npt.NDArray[np.int64]
+    shard_of: npt.NDArray[np.int64]
     row_of: npt.NDArray[np.int64]
+    scale: npt.NDArray[np.float32]
 
 
 class WindowStore:
@@ -46,7 +45,8 @@ class WindowStore:
                 f"{folder} holds no cohort (manifest.json is missing): run `snakemake --cores 2` or `dvc repro` first."
             )
         self.folder = folder
-        self._arrays: dict[int, tuple[ShardedReader, npt.NDArray[np.float32]]] = {}
+        self._arrays: dict[int, ShardedReader] = {}
+        self._shards: list[tuple[ShardedReader, int]] = []  # by number in the whole store: array, number in the array
         self._mapped: dict[int, npt.NDArray[np.int16]] = {}
         self._most_shards = _mappable_files()
 
@@ -89,11 +89,12 @@ class WindowStore:
 
     def samples(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int16]:
         """The first of what `gather` returns."""
-        shapes = {self._array(array)[0].window_shape for array in np.unique(self._places.array_of[rows]).tolist()}
+        known = self._known(rows)
+        shapes = {self._arrays[array].window_shape for array in np.unique(self._places.array_of[rows]).tolist()}
         if len(shapes) != 1:
             raise ValueError(f"gather takes rows of one modality, at least one; found windows of shapes {shapes}")
         windows = np.empty((len(rows), *shapes.pop()), dtype=np.int16)
-        numbers, places = self._shards.number_of[rows].tolist(), self._shards.row_of[rows].tolist()
+        numbers, places = known.shard_of[rows].tolist(), known.row_of[rows].tolist()
         mapped = self._mapped
         for at, (number, row) in enumerate(zip(numbers, places, strict=True)):
             shard = mapped.get(number)
@@ -102,7 +103,7 @@ class WindowStore:
 
     def scale_and_valid(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
         """What `gather` returns beside the windows, without reading these."""
-        return self._scale[rows], self._valid_patches[rows]
+        return self._known(rows).scale[rows], self._valid_patches[rows]
 
     @cached_property
     def _places(self) -> _Places:
@@ -120,45 +121,40 @@ class WindowStore:
         return self.index["valid_patches"].to_numpy(np.int16)
 
     @cached_property
-    def _scale(self) -> npt.NDArray[np.float32]:
-        """Of every row of the index: one lookup for a batch, however many parts it comes from."""
-        scale = np.empty(len(self.index), dtype=np.float32)
-        order = np.argsort(self._places.array_of, kind="stable")
-        edges = np.searchsorted(self._places.array_of[order], np.arange(len(self._places.arrays) + 1))
-        for array, (first, end) in enumerate(pairwise(edges.tolist())):
-            rows = order[first:end]
-            scale[rows] = self._array(array)[1][self._places.row_of[rows]]
-        return scale
+    def _of_rows(self) -> _Known:
+        count = len(self.index)
+        return _Known(np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.float32))
 
-    @cached_property
-    def _shards(self) -> _Shards:
-        readers = [self._array(array)[0] for array in range(len(self._places.arrays))]
-        counts = [-(-reader.windows // reader.shard_windows) for reader in readers]
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-        capacity = np.array([reader.shard_windows for reader in readers])[self._places.array_of]
-        shard, row = np.divmod(self._places.row_of, capacity)
-        return _Shards(first, first[self._places.array_of] + shard, row)
+    def _known(self, rows: npt.NDArray[np.int64]) -> _Known:
+        """`_of_rows`, filled for all rows of the arrays that these rows lie in."""
+        for array in np.unique(self._places.array_of[rows]).tolist():
+            if array not in self._arrays:
+                self._open(array)
+        return self._of_rows
 
-    def _array(self, number: int) -> tuple[ShardedReader, npt.NDArray[np.float32]]:
-        if number not in self._arrays:
-            folder = self.folder / self._places.arrays[number]
-            reader, scales = ShardedReader(folder / "windows"), read_vector(folder / "scale")
-            rows = self._places.row_of[self._places.array_of == number]
-            if not reader.windows == len(scales) == len(rows) > rows.max(initial=-1):
-                raise PhysiopipeError(
-                    f"{folder} holds {reader.windows} windows and {len(scales)} scales, the index names {len(rows)}:"
-                    f" delete {self.folder} and run `snakemake --cores 2` again."
-                )
-            self._arrays[number] = reader, scales
-        return self._arrays[number]
+    def _open(self, array: int) -> None:
+        folder = self.folder / self._places.arrays[array]
+        reader, scales = ShardedReader(folder / "windows"), read_vector(folder / "scale")
+        rows = np.flatnonzero(self._places.array_of == array)
+        places = self._places.row_of[rows]
+        if not reader.windows == len(scales) == len(rows) > places.max(initial=-1):
+            raise PhysiopipeError(
+                f"{folder} holds {reader.windows} windows and {len(scales)} scales, the index names {len(rows)}:"
+                f" delete {self.folder} and run `snakemake --cores 2` again."
+            )
+        shard, row = np.divmod(places, reader.shard_windows)
+        known = self._of_rows
+        known.shard_of[rows], known.row_of[rows], known.scale[rows] = len(self._shards) + shard, row, scales[places]
+        self._shards += [(reader, number) for number in range(-(-reader.windows // reader.shard_windows))]
+        self._arrays[array] = reader
 
     def _map(self, number: int) -> npt.NDArray[np.int16]:
         if len(self._mapped) >= self._most_shards:
             self._most_shards = _mappable_files(raise_limit=True)
         while len(self._mapped) >= self._most_shards:
             del self._mapped[next(iter(self._mapped))]  # the one mapped first
-        array = int(np.searchsorted(self._shards.first, number, side="right")) - 1
-        mapped = self._array(array)[0].map_shard(number - int(self._shards.first[array]))
+        reader, number_in_array = self._shards[number]
+        mapped = reader.map_shard(number_in_array)
         self._mapped[number] = mapped
         return mapped
 

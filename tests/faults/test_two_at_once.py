@@ -38,7 +38,7 @@ def test_two_shards_of_one_part(undisturbed: Undisturbed, tmp_path: Path) -> Non
         "physiopipe", "filter", *of_batch, "--batch", BATCH, "--recordings", str(stamp), "--output", "filtered.batch"
     )
     study.run("physiopipe", "resample", *of_batch, "--filtered", "filtered.batch", "--output", "resampled.batch")
-    shard = ("physiopipe", "shard", *of_batch, "--batch", BATCH, "--recordings", str(stamp))
+    shard = ("physiopipe", "shard", *of_batch, "--batch", BATCH)
     output = part.relative_to(study.folder) / "part.json"
     assert run_twice_at_once(study, *shard, "--resampled", "resampled.batch", "--output", str(output)) == [0, 0]
     assert contents(part) == expected

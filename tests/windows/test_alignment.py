@@ -67,13 +67,11 @@ def test_a_planted_event_lands_in_the_same_patch_of_both(tmp_path: Path, align: 
         parts.append(tmp_path / "parts" / modality)
         name = PartName("dreamer", modality, "dreamer", "test", True)
         shard_batch(
-            read_batch(path),
             tmp_path / "resampled",
             parts[-1],
             name,
             steps["resample"].rates_hz,
             shard,
-            steps["filter"],
         )
     collect_cohort("dreamer", parts, tmp_path / "windows", {})
     clips = load_clips(tmp_path / "windows", Finetune(last_s=60.0))

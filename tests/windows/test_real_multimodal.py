@@ -52,7 +52,7 @@ def stored(folder: Path, found: dict[str, Recording]) -> WindowStore:
         resample_batch(folder / "filtered", folder / "resampled", steps["resample"])
         parts.append(folder / "parts" / modality)
         name = PartName("dreamer", modality, "real", "test", False)
-        shard_batch(iter([recording]), folder / "resampled", parts[-1], name, (200,), steps["shard"], steps["filter"])
+        shard_batch(folder / "resampled", parts[-1], name, (200,), steps["shard"])
     collect_cohort("dreamer", parts, folder / "windows", {})
     return WindowStore(folder / "windows")
 
