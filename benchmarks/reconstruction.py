@@ -36,7 +36,8 @@ from physiopipe.models.losses import TERMS, combine, part_sums, part_targets
 from physiopipe.models.masking import draw_masks
 from physiopipe.params import Encoder, Params, Pretrain, Run
 from physiopipe.training.arrays import load_batch
-from physiopipe.training.pretrain import PretrainFiles, choose_device
+from physiopipe.training.group import choose_device
+from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.windows.store import WindowStore
 from physiopipe.windows.training import load_windows, pretrain_on_store
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
 from physiopipe.methods.base import F32, ClipData, Setup
 from physiopipe.methods.embedding_cache import SubjectCache
@@ -159,10 +158,3 @@ def ecg_input(clips: ClipData) -> tuple[Tensor, Tensor]:
 
 def _valid(present: npt.NDArray[np.bool_], clips: ClipData) -> Tensor:
     return valid_entries(torch.from_numpy(present), torch.from_numpy(clips.valid_patches), clips.eeg.shape[2])
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device that `run.device` names; auto: an NVIDIA GPU where there is one."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise PhysiopipeError("run.device is cuda, but torch finds no GPU here: set it to auto or cpu.")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

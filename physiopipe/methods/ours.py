@@ -12,12 +12,13 @@ from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import F32, F64, LABELS, ClipData, Method, Setup
-from physiopipe.methods.embeddings import EMBEDDING_SOURCES, Encoders, Modality, choose_device, encoder_inputs
+from physiopipe.methods.embeddings import EMBEDDING_SOURCES, Encoders, Modality, encoder_inputs
 from physiopipe.models.fusion import Fusion, LabelHeads, Output, Scaled, TwoEncoders, pooled
 from physiopipe.params import MethodName
 from physiopipe.training.curve import CurvePoint
 from physiopipe.training.finetune import LabelledWindows, probabilities
 from physiopipe.training.finetune import train as train_model
+from physiopipe.training.group import choose_device
 
 FUSION_SOURCES = ("methods/ours.py", *EMBEDDING_SOURCES, "training/finetune.py")
 
@@ -34,7 +35,7 @@ class Ours(Method):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self._params = setup.params.finetune
-        self._device = choose_device(setup.params.run.device)
+        self._device = choose_device(setup.params.run)
         self._encoders = Encoders(setup, self._device)
         self._curve: list[CurvePoint] = []
         if setup.params.run.threads:
