@@ -86,7 +86,7 @@ def store_challenge(folder: Path, records: int = 12, patches: int = 2) -> Path:
                 beats = 800 * np.exp(-((((seconds + random.uniform()) % 0.9) - 0.4) ** 2) / 0.001)
                 counts = random.normal(0, 50, (count, 2, patches, 200)) + beats.reshape(patches, 200)
                 stored = StoredWindows(
-                    counts=counts.astype(np.int16),
+                    counts={rate: counts.astype(np.int16)},
                     scale=np.full(count, 0.001, np.float32),
                     start_s=np.arange(count) * 2.0,
                     valid_patches=np.full(count, patches, np.int16),
@@ -94,7 +94,7 @@ def store_challenge(folder: Path, records: int = 12, patches: int = 2) -> Path:
                     present=np.ones((count, 2), bool),
                     flags={flag: np.zeros(count, bool) for flag in QUALITY_FLAGS},
                 )
-                writer.add(recording, rate, stored)
+                writer.add(recording, stored)
         writer.finish()
     collect_cohort("challenge", [part], folder / "windows" / "challenge", {})
     return folder / "windows" / "challenge"
