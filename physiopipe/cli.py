@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -21,6 +21,7 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="the parameter file")
 CohortName = Annotated[str, typer.Option("--cohort", help="challenge or dreamer")]
 ModalityName = Annotated[str, typer.Option("--modality", help="ecg or eeg")]
 BatchName = Annotated[str, typer.Option("--batch", help="a batch of data/plan/<cohort>/batches.csv")]
+Name = TypeVar("Name", bound=str)
 DEFAULT = Path("params.yaml")
 
 
@@ -311,6 +312,14 @@ def export(
     print(f"wrote {output}: model.safetensors, pretrained_weights.pth, config.json, README.md")
 
 
+def _known(wanted: str, names: tuple[Name, ...], what: str) -> Name:
+    """The one of `names` that is wanted."""
+    for name in names:
+        if name == wanted:
+            return name
+    raise PhysiopipeError(f"no {what} named {wanted!r}; there are: {', '.join(names)}.")
+
+
 @app.command()
 def finetune(
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `methods` in params.yaml")],
@@ -323,9 +332,7 @@ def finetune(
     from physiopipe.params import METHODS
 
     loaded = _load(params)
-    name = next((known for known in METHODS if known == method), None)
-    if name is None:
-        raise PhysiopipeError(f"no method named {method!r}; there are: {', '.join(METHODS)}.")
+    name = _known(method, METHODS, "method")
     with hold_lock(plan.LOCKS / f"finetune-{method}.lock"):
         run_method(
             name,
@@ -350,9 +357,7 @@ def ablate(
     from physiopipe.params import ABLATIONS
 
     loaded = _load(params)
-    name = next((known for known in ABLATIONS if known == variant), None)
-    if name is None:
-        raise PhysiopipeError(f"no ablation named {variant!r}; there are: {', '.join(ABLATIONS)}.")
+    name = _known(variant, ABLATIONS, "ablation")
     with hold_lock(plan.LOCKS / f"ablate-{variant}.lock"):
         run_ablation(
             name,
@@ -376,9 +381,7 @@ def robustness(
     from physiopipe.params import METHODS
 
     loaded = _load(params)
-    name = next((known for known in METHODS if known == method), None)
-    if name is None:
-        raise PhysiopipeError(f"no method named {method!r}; there are: {', '.join(METHODS)}.")
+    name = _known(method, METHODS, "method")
     with hold_lock(plan.LOCKS / f"robustness-{method}.lock"):
         run_robustness(
             name,
