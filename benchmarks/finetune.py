@@ -72,7 +72,7 @@ def windows_of(scratch: Path, params: Params) -> Path:
         resample_batch(scratch / "filtered", scratch / "resampled", steps["resample"])
         parts.append(scratch / "parts" / modality)
         name = PartName("dreamer", modality, "dreamer", "benchmark", True)
-        shard_batch(read_batch(path), scratch / "resampled", parts[-1], name, (200,), steps["shard"], steps["filter"])
+        shard_batch(scratch / "resampled", parts[-1], name, (200,), steps["shard"])
     collect_cohort("dreamer", parts, scratch / "windows", {})
     return scratch / "windows"
 
