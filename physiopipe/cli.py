@@ -70,7 +70,8 @@ def preset(
 ) -> None:
     """Write a complete parameter file from presets/NAME.yaml."""
     from physiopipe.files import atomic_file
-    from physiopipe.params_file import dump_params, preset_with
+    from physiopipe.params.presets import preset_with
+    from physiopipe.params.writing import dump_params
 
     chosen = preset_with(Path("presets"), name, set_ or [])
     with atomic_file(params) as temporary:
