@@ -23,12 +23,7 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
     from physiopipe.windows.training import pretrain_on_store
 
     loaded, results = load(params), Path("results/pretrain")
-    files = PretrainFiles(
-        ENCODER,
-        results / "loss.csv",
-        results / "metrics.json",
-        results / "reconstructions.npz",
-    )
+    files = PretrainFiles(ENCODER, results / "loss.csv", results / "metrics.json", results / "reconstructions.npz")
     launched = rank_if_launched()
     if launched is None:
         with hold_lock(plan.LOCKS / "pretrain.lock"):
