@@ -26,7 +26,7 @@ from physiopipe.params import Encoder
 Modality = Literal["eeg", "ecg"]
 EMBEDDING_SOURCES = (
     "methods/embeddings.py",
-    "models/cpu_training.py",
+    "models/cpu_kernels.py",
     "models/dropout.py",
     "models/encoder.py",
     "models/fusion.py",
