@@ -1,7 +1,8 @@
 """Fine-tuning at the true cohort's size, and the statistics of the whole table.
 
 1. Ours with frozen encoders of the paper's size (12 layers each, untrained: speed does not depend on weights): every
-   fold of `crossval` and five seeds, from stored windows to predictions, embeddings included, nothing kept before.
+   fold of `crossval` and five seeds, from stored windows to predictions, embeddings included, nothing kept before; in
+   as many processes as `--threads` where there are enough folds for them.
 2. What training the encoders along would cost: floating-point operations of one step, counted, times all steps; the
    rate at which this machine does them, measured; the time that makes, an ESTIMATE.
 3. The bootstrap of a whole table: ten rows of five seeds, 10,000 resamples of the subjects.
@@ -72,18 +73,18 @@ def windows_of(scratch: Path, params: Params) -> Path:
         resample_batch(scratch / "filtered", scratch / "resampled", steps["resample"])
         parts.append(scratch / "parts" / modality)
         name = PartName("dreamer", modality, "dreamer", "benchmark", True)
-        shard_batch(read_batch(path), scratch / "resampled", parts[-1], name, (200,), steps["shard"], steps["filter"])
+        shard_batch(scratch / "resampled", parts[-1], name, (200,), steps["shard"])
     collect_cohort("dreamer", parts, scratch / "windows", {})
     return scratch / "windows"
 
 
 @contextmanager
 def timed():
-    """Wall and CPU seconds of what is done inside."""
+    """Wall and CPU seconds of what is done inside, in this process and those it started."""
     spent = SimpleNamespace(wall_s=0.0, cpu_s=0.0)
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), sum(os.times()[:4])
     yield spent
-    spent.wall_s, spent.cpu_s = time.perf_counter() - wall, time.process_time() - cpu
+    spent.wall_s, spent.cpu_s = time.perf_counter() - wall, sum(os.times()[:4]) - cpu
 
 
 def frozen(scratch: Path, windows: Path, params: Params) -> dict[str, float]:

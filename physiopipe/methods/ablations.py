@@ -98,10 +98,8 @@ def run_ablation(
     elif spec.ecg_encoder == "own":
         encoder = pretrained(spec, changed, params, windows_root / "challenge", encoder_path, state / "pretrain")
     dreamer = windows_root / "dreamer"
-    if spec.leaky:
-        run_leaky(spec.method, changed, dreamer, encoder, out_parquet)
-    else:
-        run_method(spec.method, changed, dreamer, encoder, out_parquet, state / "finetune")
+    run = run_leaky if spec.leaky else run_method
+    run(spec.method, changed, dreamer, encoder, out_parquet, state / "finetune")
     frame, about = read_predictions(out_parquet)
     about |= {"ablation": name, "title": spec.title, "claim": spec.claim, "versus": spec.versus}
     if name in ("eeg_untrained", "both_untrained") and params.finetune.eeg_weights.origin == "none":

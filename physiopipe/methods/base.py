@@ -4,12 +4,13 @@ A new method is one file with one subclass of `Method`, its name in `params.Meth
 This module and the trivial methods import no torch and no scikit-learn.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.params import MethodName, Params
 from physiopipe.training.curve import CurvePoint
 
+Modality = Literal["eeg", "ecg"]
 LABELS = ("valence", "arousal", "dominance")
 HIDDEN_LABEL = -1  # in place of the labels of clips that a method is to predict
 
@@ -63,6 +65,9 @@ class ClipData:
     ecg_present: npt.NDArray[np.bool_]
     valid_patches: npt.NDArray[np.int64]
     clip_of: npt.NDArray[np.int64]
+    _digests: dict[Modality, npt.NDArray[np.bytes_]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -75,7 +80,7 @@ class ClipData:
         """The chosen windows (w,), with the clips that have one among them, in the order they have here."""
         kept = np.zeros(len(self), dtype=bool)
         kept[self.clip_of[chosen]] = True
-        return ClipData(
+        found = ClipData(
             subjects=self.subjects[kept],
             clips=self.clips[kept],
             labels=self.labels[kept],
@@ -86,10 +91,25 @@ class ClipData:
             valid_patches=self.valid_patches[chosen],
             clip_of=(np.cumsum(kept) - 1)[self.clip_of[chosen]],
         )
+        found._digests.update({modality: known[chosen] for modality, known in self._digests.items()})
+        return found
 
     def without_labels(self) -> "ClipData":
         """The same clips with HIDDEN_LABEL everywhere: what a method is given to predict."""
-        return replace(self, labels=np.full_like(self.labels, HIDDEN_LABEL))
+        found = replace(self, labels=np.full_like(self.labels, HIDDEN_LABEL))
+        object.__setattr__(found, "_digests", self._digests)  # the same windows: what one learns of them, both know
+        return found
+
+    def digests(self, modality: Modality) -> npt.NDArray[np.bytes_]:
+        """Digest of each window's samples, channels and valid patches in a modality, (w,).
+
+        Computed when first asked for and handed on to choices among these windows: their arrays must not change then.
+        """
+        if modality not in self._digests:
+            windows, present = getattr(self, modality), getattr(self, f"{modality}_present")
+            rows = (_digest(*row) for row in zip(windows, present, self.valid_patches, strict=True))
+            self._digests[modality] = np.array(list(rows), dtype="S32")
+        return self._digests[modality]
 
     def clip_means(self, values: npt.NDArray[Any]) -> F64:
         """Mean of a window quantity (w, k) over each clip's windows, (n, k); NaN are left out, all NaN stay NaN."""
@@ -99,6 +119,15 @@ class ClipData:
         np.add.at(totals, self.clip_of, np.where(known, values, 0.0))
         np.add.at(counts, self.clip_of, known)
         return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
+
+
+def _digest(*arrays: npt.NDArray[Any]) -> bytes:
+    """Hexadecimal digest of arrays' shapes and contents."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(str(np.shape(array)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest().encode()
 
 
 @dataclass(frozen=True)
@@ -134,6 +163,12 @@ class Method(ABC):
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides the clips."""
         return {}
+
+    def workers(self, cells: int, cores: int) -> int:  # noqa: ARG002
+        """Processes, of one thread each, that so many fits are worth sharing out over; above 1 only where one thread
+        and many give the same bytes.
+        """
+        return 1
 
     @abstractmethod
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:

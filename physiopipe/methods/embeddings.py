@@ -6,7 +6,7 @@ costs only what it changes. Every pooling and every fusion is made from these.
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from physiopipe.files import sha256_file
-from physiopipe.methods.base import F32, ClipData, Setup
+from physiopipe.methods.base import F32, ClipData, Modality, Setup
 from physiopipe.methods.embedding_cache import SubjectCache
 from physiopipe.methods.sources import digest_of_sources, library_versions
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.fusion import in_blocks, patch_embeddings, valid_entries
+from physiopipe.models.fusion import patch_embeddings, valid_entries
 from physiopipe.models.normalisation import normalised
 from physiopipe.models.weights import fetch_weights, load_encoder
 from physiopipe.params import Encoder
+from physiopipe.training.threads import in_threads
 
-Modality = Literal["eeg", "ecg"]
 EMBEDDING_SOURCES = (
     "methods/embeddings.py",
     "models/cpu_kernels.py",
@@ -32,6 +32,7 @@ EMBEDDING_SOURCES = (
     "models/fusion.py",
     "models/normalisation.py",
     "models/weights.py",
+    "training/threads.py",
 )
 EMBEDDING_BLOCK = 32  # windows of a forward pass; more only costs memory
 _UNTRAINED_SEEDS = {"eeg": 1, "ecg": 2}  # fixed: embeddings of an untrained encoder serve every seed and fold
@@ -105,7 +106,7 @@ class Encoders:
             self._caches[modality] = SubjectCache(
                 self._setup.state_folder / "embeddings",
                 recipe,
-                (modality, f"{modality}_present", "valid_patches"),
+                (modality,),
                 lambda clips: self._embed(clips, modality),
             )
         return self._caches[modality]
@@ -121,7 +122,7 @@ class Encoders:
         found = torch.zeros(len(windows), valid.shape[2], self.sizes(modality).width)
         if with_signal.any():
             chosen = (windows[with_signal], valid[with_signal])
-            found[with_signal] = in_blocks(compute, chosen, EMBEDDING_BLOCK, self._device)
+            found[with_signal] = in_threads(compute, chosen, EMBEDDING_BLOCK, self._device)
         embedded: F32 = found.flatten(1).numpy()
         return embedded
 

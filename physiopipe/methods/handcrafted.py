@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from physiopipe.methods.base import F32, F64, ClipData, Method, Setup, prevalence
-from physiopipe.methods.embedding_cache import ALL_SIGNALS, SubjectCache
+from physiopipe.methods.embedding_cache import SubjectCache
 from physiopipe.methods.features import window_features
 from physiopipe.methods.sources import digest_of_sources
 from physiopipe.params import MethodName
@@ -28,7 +28,7 @@ class Handcrafted(Method):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         recipe: dict[str, Any] = {"kind": "handcrafted", "code": digest_of_sources(_FEATURE_SOURCES)}
-        self._cache = SubjectCache(setup.state_folder / "window_features", recipe, ALL_SIGNALS, _features_of)
+        self._cache = SubjectCache(setup.state_folder / "window_features", recipe, ("eeg", "ecg"), _features_of)
 
     def remember(self, clips: ClipData) -> None:
         self._cache.remember(clips)

@@ -1,10 +1,14 @@
 """One method over protocol × seeds × folds; every result is kept under a digest of what determines it."""
 
-import hashlib
+import copy
+import os
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +18,9 @@ from tqdm import tqdm
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_file, sha256_json
 from physiopipe.methods.base import F64, LABELS, ClipData, Method, Setup, method_class
-from physiopipe.methods.clips import ClipChoice, choose_clips, gather_clips
+from physiopipe.methods.clips import choose_clips, gather_clips
 from physiopipe.methods.sources import digest_of_sources, library_versions
+from physiopipe.methods.workers import made_by_processes
 from physiopipe.params import MethodName, Params
 from physiopipe.results.predictions import read_predictions, write_predictions
 from physiopipe.windows.splits import Fold, fewer_training_subjects, subject_split
@@ -49,6 +54,162 @@ class Cell:
         return train, validation, test
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A method fitted for one seed and fold, and the clips that validated it."""
+
+    cell: Cell
+    method: Method
+    validation: ClipData
+
+
+class Tester(Protocol):
+    """Predictions on test clips, a frame for each of the fitted methods, which share them."""
+
+    def __call__(self, params: Params, fitted: Sequence[Fitted], test: ClipData) -> list[pd.DataFrame]: ...
+
+
+def predict_once(params: Params, fitted: Sequence[Fitted], test: ClipData) -> list[pd.DataFrame]:
+    """Predictions of the clips as they are, with thresholds from the validation clips."""
+    return [predicted(each, params.evaluate.protocol, test) for each in fitted]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What makes the cells of a method, in few bytes: every process that makes some has its own `Bench` from it.
+
+    Attributes:
+        windows_folder: the cohort's windows, `data/windows/dreamer`.
+        encoder_path: the pretrained ECG encoder; methods without one ignore it.
+        runs_folder: `<digest>.parquet` and `<digest>.csv` of each seed and fold, reused by later runs.
+        tester: what is predicted once a method is fitted; a function of a module.
+        together: whether cells with the same test subjects are made at once, so that `tester` prepares these once.
+    """
+
+    name: MethodName
+    params: Params
+    windows_folder: Path
+    encoder_path: Path | None
+    runs_folder: Path
+    tester: Tester = predict_once
+    together: bool = False
+
+
+class Bench:
+    """Where a study's cells are made: its method, its clips, read when first needed, and what is kept."""
+
+    def __init__(self, study: Study) -> None:
+        self.study, self.params = study, study.params
+        self.store = WindowStore(study.windows_folder)
+        self.choice = choose_clips(self.store, self.params.finetune)
+        setup = Setup(self.params, study.encoder_path, Path(self.params.run.state_folder))
+        self.method = method_class(study.name)(setup)
+
+    @cached_property
+    def clips(self) -> ClipData:
+        """All clips; what the method computes of windows without their labels is computed, or read, with them."""
+        clips = gather_clips(self.store, self.choice)
+        self.method.remember(clips.without_labels())
+        return clips
+
+    def cells(self, extra: dict[str, Any] | None = None) -> list[Cell]:
+        """Every seed and fold of the protocol; `extra` JSON values enter their digests too."""
+        common = self._inputs() | (extra or {})
+        subjects = sorted(self.choice.clips["subject"].unique())
+        protocol = self.params.evaluate.protocol
+        cells = []
+        for seed in self.params.evaluate.seeds:
+            for number, whole in enumerate(subject_split(subjects, protocol, seed)):
+                fold = fewer_training_subjects(whole, self.params.finetune.train_share, seed)
+                sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
+                digest = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
+                cells.append(Cell(seed, number, fold, digest))
+        return cells
+
+    def make(self, cells: Sequence[Cell]) -> None:
+        """Fit and test cells that share their test subjects, and keep their predictions and training curves."""
+        fitted = []
+        for cell in cells:
+            train, validation, test = cell.sides(self.clips)
+            fitted.append(Fitted(cell, copy.copy(self.method).fit(train, validation, cell.seed), validation))
+        for each, frame in zip(fitted, self.study.tester(self.params, fitted, test), strict=True):
+            about: dict[str, Any] = {"method": self.method.name, "protocol": self.params.evaluate.protocol}
+            about |= {"seed": each.cell.seed, "fold": each.cell.number}
+            points = [about | point._asdict() for point in each.method.curve()]
+            _write_csv(self._kept(each.cell, "csv"), pd.DataFrame(points, columns=list(CURVE_COLUMNS)))
+            write_predictions(self._kept(each.cell, "parquet"), frame, about)  # last: it marks the cell done
+
+    def make_missing(self, cells: Sequence[Cell]) -> None:
+        """Make the cells that are not kept yet, in as many processes as are worth it."""
+        name, plain = self.study.name, not sys.stderr.isatty()
+        missing = [cell for cell in cells if not self._kept(cell, "parquet").exists()]
+        print(f"{name}: {self.method.provenance}", flush=True)  # an untrained encoder is told here as in the table
+        for subject, clip, reason in self.choice.left_out:
+            print(f"{name}: {subject} clip {clip} is left out: {reason}")
+        if not missing:
+            return
+        done = 0
+        with tqdm(total=len(missing), desc=name, unit="fold", disable=None) as bar:
+            for made in self._made(self._shares(missing)):
+                for cell in made:
+                    done += 1
+                    bar.update()
+                    if plain:
+                        print(f"{name}: seed {cell.seed} fold {cell.number} done, {done} of {len(missing)}", flush=True)
+
+    def _made(self, shares: list[list[Cell]]) -> Iterator[list[Cell]]:
+        """Each share of cells once it is made, here or in other processes."""
+        cores = self.params.run.threads or len(os.sched_getaffinity(0))
+        workers = self.method.workers(sum(map(len, shares)), cores)
+        if workers > 1:
+            _ = self.clips  # what all processes need is computed once, and kept where they find it
+            yield from made_by_processes(self.study, shares, min(workers, len(shares)))
+            return
+        for share in shares:
+            self.make(share)
+            yield share
+
+    def _shares(self, cells: list[Cell]) -> list[list[Cell]]:
+        if not self.study.together:
+            return [[cell] for cell in cells]
+        ordered = sorted(cells, key=lambda cell: (cell.fold.test, cell.seed))
+        return [list(group) for _, group in groupby(ordered, key=lambda cell: cell.fold.test)]
+
+    def predictions(self, cells: Sequence[Cell]) -> pd.DataFrame:
+        """What is kept of these cells."""
+        return pd.concat([read_predictions(self._kept(cell, "parquet"))[0] for cell in cells])
+
+    def curves(self, cells: Sequence[Cell]) -> pd.DataFrame:
+        """CURVE_COLUMNS of these cells, one row an epoch and split."""
+        return pd.concat([pd.read_csv(self._kept(cell, "csv"), float_precision="round_trip") for cell in cells])
+
+    def about(self) -> dict[str, Any]:
+        """What a predictions file says of itself."""
+        return self._inputs() | {
+            "cohort": str(self.store.manifest["cohort"]),
+            "simulated": bool(self.store.manifest["simulated"]),
+            "provenance": self.method.provenance,
+            "licence": self.method.licence,
+            "inputs": list(self.method.inputs),
+            "left_out": [list(row) for row in self.choice.left_out],
+        }
+
+    def _inputs(self) -> dict[str, Any]:
+        """What determines a method's results besides seed and fold."""
+        return {
+            "method": self.method.name,
+            "fingerprint": self.method.fingerprint(),
+            "code": digest_of_sources([*HARNESS_SOURCES, *self.method.sources]),
+            "libraries": library_versions(self.method.libraries),
+            "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
+            "last_s": self.params.finetune.last_s,
+            "high_from": self.params.finetune.high_from,
+        }
+
+    def _kept(self, cell: Cell, suffix: str) -> Path:
+        return self.study.runs_folder / f"{cell.digest}.{suffix}"
+
+
 def run_method(
     name: MethodName,
     params: Params,
@@ -61,59 +222,19 @@ def run_method(
     """Fit and predict every seed and fold that is not there yet; write all predictions and training curves.
 
     Args:
-        windows_folder: the cohort's windows, `data/windows/dreamer`.
-        encoder_path: the pretrained ECG encoder; methods without one ignore it.
+        windows_folder, encoder_path, runs_folder: see `Study`.
         out_parquet: written last, see `physiopipe.results.predictions`.
-        runs_folder: `<digest>.parquet` and `<digest>.csv` of each seed and fold, reused by later runs.
         curves_csv: CURVE_COLUMNS, one row an epoch and split; only a header where nothing is trained in epochs.
 
     Raises:
         PhysiopipeError: a subject on two sides of a split, no usable clip, or what the method itself refuses.
     """
-    store = WindowStore(windows_folder)
-    choice = choose_clips(store, params.finetune)
-    method = method_class(name)(Setup(params, encoder_path, Path(params.run.state_folder)))
-    cells = cells_of(method, params, windows_folder, sorted(choice.clips["subject"].unique()))
-    missing = [cell for cell in cells if not _kept(runs_folder, cell, "parquet").exists()]
-    print(f"{name}: {method.provenance}", flush=True)  # an untrained encoder is told here as in the table
-    for subject, clip, reason in choice.left_out:
-        print(f"{name}: {subject} clip {clip} is left out: {reason}")
-    if missing:
-        clips = gather_clips(store, choice)
-        plain = not sys.stderr.isatty()
-        for done, cell in enumerate(tqdm(missing, desc=name, unit="fold", disable=None), start=1):
-            train, validation, test = cell.sides(clips)
-            method.fit(train, validation, cell.seed)
-            frame = predicted(method, cell, params.evaluate.protocol, validation, test)
-            curve = pd.DataFrame(
-                [{**_about(method, cell, params), **point._asdict()} for point in method.curve()],
-                columns=list(CURVE_COLUMNS),
-            )
-            _write_csv(_kept(runs_folder, cell, "csv"), curve)  # the predictions, written last, mark the cell done
-            write_predictions(
-                _kept(runs_folder, cell, "parquet"), frame, _about(method, cell, params)
-            )  # last: it is done
-            if plain:
-                print(f"{name}: seed {cell.seed} fold {cell.number} done, {done} of {len(missing)}", flush=True)
-    predictions = pd.concat([read_predictions(_kept(runs_folder, cell, "parquet"))[0] for cell in cells])
+    bench = Bench(Study(name, params, windows_folder, encoder_path, runs_folder))
+    cells = bench.cells()
+    bench.make_missing(cells)
     if curves_csv is not None:
-        curves = pd.concat(
-            [pd.read_csv(_kept(runs_folder, cell, "csv"), float_precision="round_trip") for cell in cells]
-        )
-        _write_csv(curves_csv, curves)
-    write_predictions(out_parquet, predictions, about_method(method, params, store, choice))
-
-
-def about_method(method: Method, params: Params, store: WindowStore, choice: ClipChoice) -> dict[str, Any]:
-    """What a predictions file says of itself."""
-    return _common_inputs(method, params, store.folder) | {
-        "cohort": str(store.manifest["cohort"]),
-        "simulated": bool(store.manifest["simulated"]),
-        "provenance": method.provenance,
-        "licence": method.licence,
-        "inputs": list(method.inputs),
-        "left_out": [list(row) for row in choice.left_out],
-    }
+        _write_csv(curves_csv, bench.curves(cells))
+    write_predictions(out_parquet, bench.predictions(cells), bench.about())
 
 
 def check_disjoint(train: ClipData, validation: ClipData, test: ClipData) -> None:
@@ -133,10 +254,10 @@ def check_disjoint(train: ClipData, validation: ClipData, test: ClipData) -> Non
                     f"subject {subject} has clips on two sides of a split, {other} and {side}: what is learned of a "
                     "subject would be tested on the same. Give every subject one side."
                 )
-        for window, owner in zip(clips.eeg, clips.subjects[clips.clip_of], strict=True):
-            digest = hashlib.blake2b(np.ascontiguousarray(window[:, 0]).tobytes(), digest_size=16).digest()
+        owners = clips.subjects[clips.clip_of]
+        for digest, owner, present in zip(clips.digests("eeg").tolist(), owners, clips.eeg_present, strict=True):
             known, of = of_window.setdefault(digest, (side, str(owner)))
-            if known != side and window[:, 0].any():
+            if known != side and present.any():
                 raise PhysiopipeError(
                     f"a window of subject {owner} ({side}) has the very samples of one of {of} ({known}): a recording "
                     "is in the cohort under two names. Keep one of them."
@@ -160,46 +281,18 @@ def best_threshold(truth: npt.NDArray[np.int8], probability: F64) -> float:
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def cells_of(
-    method: Method, params: Params, windows_folder: Path, subjects: list[str], extra: dict[str, Any] | None = None
-) -> list[Cell]:
-    """Every seed and fold of the protocol; `extra` JSON values enter the digests besides what determines a method."""
-    common = _common_inputs(method, params, windows_folder) | (extra or {})
-    protocol = params.evaluate.protocol
-    cells = []
-    for seed in params.evaluate.seeds:
-        for number, whole in enumerate(subject_split(subjects, protocol, seed)):
-            fold = fewer_training_subjects(whole, params.finetune.train_share, seed)
-            sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
-            digest = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
-            cells.append(Cell(seed, number, fold, digest))
-    return cells
-
-
-def _common_inputs(method: Method, params: Params, windows_folder: Path) -> dict[str, Any]:
-    """What determines a method's results besides seed and fold."""
-    return {
-        "method": method.name,
-        "fingerprint": method.fingerprint(),
-        "code": digest_of_sources([*HARNESS_SOURCES, *method.sources]),
-        "libraries": library_versions(method.libraries),
-        "windows_sha256": sha256_file(windows_folder / "manifest.json"),
-        "last_s": params.finetune.last_s,
-        "high_from": params.finetune.high_from,
-    }
-
-
-def predicted(method: Method, cell: Cell, protocol: str, validation: ClipData, test: ClipData) -> pd.DataFrame:
+def predicted(fitted: Fitted, protocol: str, test: ClipData) -> pd.DataFrame:
     """Predictions of a fitted method on the test clips, with the thresholds that are best on the validation clips."""
-    thresholds = np.full(len(LABELS), 0.5)
+    thresholds, validation = np.full(len(LABELS), 0.5), fitted.validation
     if len(validation):
-        found = method.predict(validation.without_labels())
+        found = fitted.method.predict(validation.without_labels())
         thresholds = np.array([best_threshold(validation.labels[:, i], found[:, i]) for i in range(len(LABELS))])
-    return predictions_frame(method, cell, protocol, test, thresholds)
+    return predictions_frame(fitted, protocol, test, thresholds)
 
 
-def predictions_frame(method: Method, cell: Cell, protocol: str, test: ClipData, thresholds: F64) -> pd.DataFrame:
+def predictions_frame(fitted: Fitted, protocol: str, test: ClipData, thresholds: F64) -> pd.DataFrame:
     """Predictions on the test clips, a row a clip and label; `thresholds` (label,) stand beside them."""
+    method, cell = fitted.method, fitted.cell
     probability = method.predict(test.without_labels())
     if probability.shape != (len(test), len(LABELS)) or not np.isfinite(probability).all():
         raise PhysiopipeError(
@@ -225,19 +318,6 @@ def predictions_frame(method: Method, cell: Cell, protocol: str, test: ClipData,
         for i, label in enumerate(LABELS)
     ]
     return pd.concat(frames)
-
-
-def _about(method: Method, cell: Cell, params: Params) -> dict[str, Any]:
-    return {
-        "method": method.name,
-        "protocol": params.evaluate.protocol,
-        "seed": cell.seed,
-        "fold": cell.number,
-    }
-
-
-def _kept(runs_folder: Path, cell: Cell, suffix: str) -> Path:
-    return runs_folder / f"{cell.digest}.{suffix}"
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

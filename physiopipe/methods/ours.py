@@ -4,6 +4,7 @@ Other fusions, and one modality alone, are subclasses that change the heads, or 
 """
 
 import copy
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,16 +12,18 @@ import torch
 from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.base import F32, F64, LABELS, ClipData, Method, Setup
-from physiopipe.methods.embeddings import EMBEDDING_SOURCES, Encoders, Modality, encoder_inputs
+from physiopipe.methods.base import F32, F64, LABELS, ClipData, Method, Modality, Setup
+from physiopipe.methods.embeddings import EMBEDDING_SOURCES, Encoders, encoder_inputs
 from physiopipe.models.fusion import Fusion, LabelHeads, Output, Scaled, TwoEncoders, pooled
 from physiopipe.params import MethodName
 from physiopipe.training.curve import CurvePoint
 from physiopipe.training.finetune import LabelledWindows, probabilities
 from physiopipe.training.finetune import train as train_model
 from physiopipe.training.group import choose_device
+from physiopipe.training.threads import one_thread
 
 FUSION_SOURCES = ("methods/ours.py", *EMBEDDING_SOURCES, "training/finetune.py")
+FITS_A_PROCESS = 8  # frozen fits of a few seconds each, which are worth the seconds that another process takes to start
 
 
 class Ours(Method):
@@ -65,21 +68,33 @@ class Ours(Method):
         if self._params.frozen:
             self._encoders.remember(clips, self.modalities)
 
+    def workers(self, cells: int, cores: int) -> int:
+        if self._params.frozen:
+            return min(cores, cells // FITS_A_PROCESS)
+        return min(torch.cuda.device_count(), cells) if self._device.type == "cuda" else 1
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
         windows, held_out = self._labelled(train), self._labelled(validation)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            heads = self._heads(self._widths(train))
-        if self._params.standardise:
-            heads.scale_by(windows.inputs[0] if self._params.frozen else torch.from_numpy(self._embeddings(train)))
-        self._model: torch.nn.Module = heads
-        if not self._params.frozen:
-            self._model = Fusion(copy.deepcopy(self._two_encoders()), heads)
-        self._curve = train_model(self._model, windows, held_out, self._params, seed, self._device)
+        with self._threads():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                heads = self._heads(self._widths(train))
+            if self._params.standardise:
+                heads.scale_by(windows.inputs[0] if self._params.frozen else torch.from_numpy(self._embeddings(train)))
+            self._model: torch.nn.Module = heads
+            if not self._params.frozen:
+                self._model = Fusion(copy.deepcopy(self._two_encoders()), heads)
+            self._curve = train_model(self._model, windows, held_out, self._params, seed, self._device)
         return self
 
     def predict(self, test: ClipData) -> F64:
-        return test.clip_means(probabilities(self._model, self._inputs(test), self._device))
+        inputs = self._inputs(test)
+        with self._threads():
+            return test.clip_means(probabilities(self._model, inputs, self._device))
+
+    def _threads(self) -> AbstractContextManager[int | None]:
+        """One thread for what is small: heads on embeddings are as fast so, and the same bytes in any process."""
+        return one_thread() if self._params.frozen else nullcontext()
 
     def curve(self) -> list[CurvePoint]:
         return self._curve

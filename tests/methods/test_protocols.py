@@ -1,5 +1,6 @@
 """The wall between subjects, what leaks through when it is taken away, and what damaged clips are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def test_one_recording_under_two_names_fails_the_run(make_clips) -> None:
     names = sorted(set(clips.subjects))
     sides = [clips.of_subjects(part) for part in (names[:3], names[3:4], names[4:])]
     check_disjoint(*sides)
+    sides[2] = replace(sides[2], eeg=sides[2].eeg.copy())  # another recording has other digests
     sides[2].eeg[3] = sides[0].eeg[5]
     with pytest.raises(PhysiopipeError, match="in the cohort under two names"):
         check_disjoint(*sides)
@@ -110,7 +112,7 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
     run_method("nearest_neighbours", params, cohort, None, out, tmp_path / "runs")
     honest, about = read_predictions(out)
     assert "LEAKY" not in about["provenance"]
-    run_leaky("nearest_neighbours", params, cohort, None, tmp_path / "leaky.parquet")
+    run_leaky("nearest_neighbours", params, cohort, None, tmp_path / "leaky.parquet", tmp_path / "runs")
     leaky, about = read_predictions(tmp_path / "leaky.parquet")
     assert about["leaky"]
     assert about["provenance"].startswith("LEAKY")
@@ -125,7 +127,7 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
 def test_leaky_ours_predicts_the_same_clips_and_computes_each_embedding_once(make_clips, tmp_path: Path) -> None:
     cohort = store_cohort(tmp_path, own_clips(make_clips))
     params = parameters(tmp_path, epochs=2)
-    run_leaky("ours", params, cohort, None, tmp_path / "leaky.parquet")
+    run_leaky("ours", params, cohort, None, tmp_path / "leaky.parquet", tmp_path / "runs")
     frame, about = read_predictions(tmp_path / "leaky.parquet")
     assert len(list((tmp_path / "state" / "embeddings").iterdir())) == 2 * 10  # by subject and modality, no more
     tested = subject_split([f"s{i:02d}" for i in range(1, 11)], "paper", 0)[0].test
@@ -137,7 +139,8 @@ def test_leaky_ours_predicts_the_same_clips_and_computes_each_embedding_once(mak
 def test_leaky_sides_share_clips_but_no_window(make_clips) -> None:
     clips = make_clips(subjects=5, clips=5, windows=4, patches=1)
     seen = []
-    for _, train, validation, test in leaky_sides(clips, 0):
+    for number in range(5):
+        train, validation, test = leaky_sides(clips, 0, number)
         windows = [{part.eeg[i].tobytes() for i in range(len(part.clip_of))} for part in (train, validation, test)]
         assert sum(map(len, windows)) == len(set().union(*windows)) == 100
         assert set(train.subjects) & set(test.subjects)

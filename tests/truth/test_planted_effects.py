@@ -79,7 +79,7 @@ def predictions(folder: Path, method: MethodName, windows: Path, params: Params)
 def leaky_predictions(folder: Path, method: MethodName, windows: Path, params: Params) -> pd.DataFrame:
     """Predictions with windows shuffled over the split."""
     out = folder / f"leaky_{method}.parquet"
-    run_leaky(method, _kept(folder, params), windows, encoder_of(folder, params), out)
+    run_leaky(method, _kept(folder, params), windows, encoder_of(folder, params), out, folder / "runs")
     return read_predictions(out)[0]
 
 
