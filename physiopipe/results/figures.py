@@ -19,16 +19,17 @@ from physiopipe.results import composition, curves, quality_strips, reconstructi
 from physiopipe.results.evaluate import read_test_set
 from physiopipe.windows.store import WindowStore
 
+DPI = 120
 STYLE = {
     "axes.prop_cycle": cycler(color=curves.COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
-    "figure.dpi": 120,
+    "figure.dpi": DPI,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
     "font.size": 10,
     "legend.frameon": False,
-    "savefig.dpi": 120,
+    "savefig.dpi": DPI,
     "svg.fonttype": "path",
     "svg.hashsalt": "physiopipe",
 }
