@@ -18,7 +18,8 @@ from sklearn.metrics import roc_curve
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.results.composition import by_source, covered_s
-from physiopipe.results.curves import finetuning_loss, roc_on_grid
+from physiopipe.results.curves import finetuning_loss, roc_curves, roc_on_grid
+from physiopipe.results.evaluate import TestSet as Predicted
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.figures import make_figures, read_table
 from physiopipe.results.side_tables import write_side_tables
@@ -70,6 +71,20 @@ def test_roc_goes_through_scikit_learns() -> None:
     drawn = roc_on_grid(one, 1, np.ones((1, 12)))[0]
     alarms, hits, _ = roc_curve(one.truth[:, 1], one.probability[:, 1], drop_intermediate=False)
     assert drawn == pytest.approx(np.interp(np.linspace(0, 1, 101), alarms, hits), abs=1e-12)
+
+
+@pytest.mark.parametrize("methods", [3, 12])
+def test_roc_has_room_for_titles_and_legend(methods: int) -> None:
+    seeds = seed_predictions(make_predictions("ours", (0,), 6, 18, 0.8))
+    names = ["ours", *(f"method_{i}" for i in range(1, methods))]
+    test = Predicted(tuple("abcdef"), 108, dict.fromkeys(names, seeds), {})
+    figure = roc_curves(test, make_params(bootstrap=20).evaluate)
+    figure.canvas.draw()
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    for axes in figure.axes:
+        assert axes.title.get_window_extent().y1 <= figure.bbox.y1
+        assert axes.xaxis.label.get_window_extent().y0 >= legend.get_window_extent().y1
 
 
 def test_composition_counts_records_and_names_missing_sources(study: tuple[Path, Path]) -> None:
