@@ -106,6 +106,7 @@ def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
         with atomic_file(path.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+        figure.set_layout_engine("none")  # it is laid out: doing so again takes as long as drawing
 
 
 def _to_palette(path: Path) -> None:

@@ -20,7 +20,7 @@ _BANNER = "Simulated cohort: planted effects, no recorded person. These numbers 
 _CSS = """
 h4 { font-size: 1.05rem; margin-top: 1rem; }
 table { border-collapse: collapse; font-size: .85rem; margin-bottom: .75rem; }
-th, td { padding: .15rem .5rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+th, td { padding: .15rem .4rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
 thead th { vertical-align: bottom; }
 td { white-space: nowrap; font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }

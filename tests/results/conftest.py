@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,26 +22,40 @@ def write_all(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture
-def study(tmp_path: Path, write_all: Callable[..., Path]) -> tuple[Path, Path]:
-    """A results folder with predictions and curves, and a windows root, below tmp_path."""
-    results = write_all().parent
-    write_side_predictions(results)
-    write_training(results)
-    write_windows(tmp_path / "data" / "windows")
-    return results, tmp_path / "data" / "windows"
-
-
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with tables, figures and the page, made once: tests leave it as it is, or work on copies."""
-    root = tmp_path_factory.mktemp("drawn")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study before its tables, made once: results/ and data/windows/. Tests work on copies."""
+    root = tmp_path_factory.mktemp("made")
     write_predictions_of_all(root / "results" / "predictions")
     write_side_predictions(root / "results")
     write_training(root / "results")
-    write_windows(root / "windows")
-    evaluate(root / "results" / "predictions", make_params(), root / "results")
-    write_side_tables(root / "results", make_params())
+    write_windows(root / "data" / "windows")
+    return root
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A results folder with predictions and curves, and a windows root, below tmp_path."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "results", tmp_path / "data" / "windows"
+
+
+@pytest.fixture(scope="session")
+def with_tables(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of that study with its tables, made once: tests leave it as it is."""
+    results = tmp_path_factory.mktemp("tables") / "results"
+    shutil.copytree(made / "results", results)
+    evaluate(results / "predictions", make_params(), results)
+    write_side_tables(results, make_params())
+    return results
+
+
+@pytest.fixture(scope="session")
+def drawn(made: Path, with_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That study with tables, figures and the page, made once: tests leave it as it is, or work on copies."""
+    root = tmp_path_factory.mktemp("drawn")
+    shutil.copytree(with_tables, root / "results")
+    shutil.copytree(made / "data" / "windows", root / "windows")
     make_figures(root / "results", root / "windows", make_params())
     write_report(root / "results", root / "windows", make_params(), root / "results" / "report.html")
     return root
