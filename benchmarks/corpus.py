@@ -182,6 +182,8 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--scratch", type=Path, help="folder for everything (about 1 MB a record), removed afterwards")
     arguments = parser.parse_args()
+    if arguments.scratch is not None:
+        arguments.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as name:
         rehearse(Path(name), arguments.records, arguments.cores)
 

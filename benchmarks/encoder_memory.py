@@ -17,7 +17,7 @@ import torch
 from encoder import SHAPE, training_step
 from torch import Tensor
 
-from physiopipe.models import cpu_training
+from physiopipe.models import cpu_kernels
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.params import Encoder
 
@@ -71,7 +71,7 @@ def main() -> None:
         return
     weights = sum(p.numel() for p in encoder.parameters())
     on_cpu = saved_bytes(encoder, bf16=False)
-    cpu_training.fits = lambda x: False  # noqa: ARG005 - the operations that a GPU does
+    cpu_kernels.fits = lambda x: False  # noqa: ARG005 - the operations that a GPU does
     plain, half = saved_bytes(encoder, bf16=False), saved_bytes(encoder, bf16=True)
     print(f"kept for the backward pass, MB a window: {on_cpu / 1e6:.1f} on a CPU; as a GPU does it "
           f"{plain / 1e6:.1f} in float32, {half / 1e6:.1f} in bf16 (measured on the CPU)")  # fmt: skip

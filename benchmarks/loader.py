@@ -36,7 +36,7 @@ from records import benchmark_batches, benchmark_tree
 
 from physiopipe.files import write_json
 from physiopipe.params import Params
-from physiopipe.recordings.recording import Recording, Rejected
+from physiopipe.recordings.recording import Rejected, Stack
 from physiopipe.recordings.tree import Batch
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.windows.collect import collect_cohort
@@ -86,13 +86,12 @@ def _prepare(batch: Batch, suffix: str, tree: Path, scratch: Path, part: Path) -
     stamp, filtered, resampled = (scratch / name for name in ("stamp.json", "filtered.batch", "resampled.batch"))
     write_json(stamp, {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
 
-    def renamed() -> Iterator[Recording | Rejected]:
+    def renamed() -> Iterator[Stack | Rejected]:
         for item in read_recordings(stamp, batch, tree):
-            yield (
-                item._replace(record=item.record + suffix)
-                if isinstance(item, Rejected)
-                else replace(item, record=item.record + suffix)
-            )
+            if isinstance(item, Rejected):
+                yield item._replace(record=item.record + suffix)
+            else:
+                yield replace(item, record=tuple(name + suffix for name in item.record))
 
     filter_batch(renamed(), filtered, PARAMS.filter.challenge.ecg)
     resample_batch(filtered, resampled, PARAMS.resample.challenge.ecg)

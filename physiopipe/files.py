@@ -22,10 +22,11 @@ _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
 
-    What killed runs left of the same file is removed too: its writer's lock has died with it.
+    What killed runs left of the same file is removed too: its writer's lock has died with it. A file that is soon
+    read and removed again need not be durable: it never waits for the disk, and a power cut may cut it short.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
@@ -33,8 +34,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     with _names_place(path), _locked_temporary(path) as temporary:
         try:
             yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
+            if durable:
+                _sync(temporary)
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would lock colleagues out of a shared folder
@@ -68,7 +69,8 @@ def _remove_abandoned(temporary: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; on success it takes the place of `path`, else it is removed."""
+    """Yield an empty temporary folder beside `path`; on success it is synced and takes the place of `path`, else it is
+    removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)  # what a killed run left; the caller holds the lock on `path`
@@ -76,11 +78,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         try:
             yield temporary
+            for written in (*temporary.rglob("*"), temporary):
+                _sync(written)
             if path.exists():
                 shutil.rmtree(path)
             temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk: a power cut then leaves them whole."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def full_disk(error: BaseException) -> OSError | None:

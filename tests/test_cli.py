@@ -11,7 +11,8 @@ import scipy.io
 import yaml
 
 from physiopipe.params import load_params
-from physiopipe.params_file import dump_params, preset_with
+from physiopipe.params.presets import preset_with
+from physiopipe.params.writing import dump_params
 
 PRESETS = Path(__file__).parents[1] / "presets"
 PHYSIOPIPE = str(Path(sys.executable).parent / "physiopipe")

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Params, check_params, load_params
-from physiopipe.params_file import dump_params, preset_names, preset_with
+from physiopipe.params.presets import preset_names, preset_with
+from physiopipe.params.writing import dump_params
 
 ROOT = Path(__file__).parents[1]
 PRESETS = ROOT / "presets"

@@ -26,7 +26,7 @@ from physiopipe.training.threads import in_threads
 
 EMBEDDING_SOURCES = (
     "methods/embeddings.py",
-    "models/cpu_training.py",
+    "models/cpu_kernels.py",
     "models/dropout.py",
     "models/encoder.py",
     "models/fusion.py",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from physiopipe.files import sha256_json
 from physiopipe.methods.base import ClipData
-from physiopipe.methods.harness import Bench, Cell, Study
+from physiopipe.methods.cells import Cell
+from physiopipe.methods.harness import Bench, Study
 from physiopipe.methods.sources import digest_of_sources
 from physiopipe.params import MethodName, Params
 from physiopipe.results.predictions import write_predictions

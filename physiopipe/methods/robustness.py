@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from physiopipe.methods.base import LABELS, ClipData
+from physiopipe.methods.cells import Fitted, predictions_frame
 from physiopipe.methods.damage import conditions, damaged
-from physiopipe.methods.harness import Bench, Fitted, Study, predictions_frame
+from physiopipe.methods.harness import Bench, Study
 from physiopipe.methods.sources import digest_of_sources
 from physiopipe.params import MethodName, Params
 from physiopipe.results.predictions import write_predictions

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from physiopipe.errors import PhysiopipeError
 
 if TYPE_CHECKING:
-    from physiopipe.methods.harness import Bench, Cell, Study
+    from physiopipe.methods.cells import Cell
+    from physiopipe.methods.harness import Bench, Study
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1

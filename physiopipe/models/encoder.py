@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.models import cpu_training
+from physiopipe.models import cpu_kernels
 from physiopipe.models.dropout import Dropout
 from physiopipe.params import PATCH_SAMPLES, Encoder
 
@@ -58,8 +58,8 @@ class PatchEmbedding(nn.Module):
         return embedded + position.permute(0, 2, 3, 1)
 
     def _encode_position(self, x: Tensor) -> Tensor:
-        if cpu_training.fits(x):
-            return cpu_training.depthwise(x, *self.positional_encoding.parameters())
+        if cpu_kernels.fits(x):
+            return cpu_kernels.depthwise(x, *self.positional_encoding.parameters())
         position: Tensor = self.positional_encoding(x)
         return position
 
@@ -84,8 +84,8 @@ class SelfAttention(nn.Module):
         heads = projected.view(*x.shape[:3], 3, self.heads, -1)
         heads = heads.permute(3, 0, 2, 4, 1, 5) if over == 1 else heads.permute(3, 0, 1, 4, 2, 5)
         probability = self.dropout if self.training else 0.0
-        if cpu_training.fits(x):
-            attended = cpu_training.attention(heads, bias, probability)
+        if cpu_kernels.fits(x):
+            attended = cpu_kernels.attention(heads, bias, probability)
         else:
             query, key, value = heads.flatten(1, 2)  # fused attention wants four dimensions
             bias = None if bias is None else bias.flatten(0, 1)
@@ -120,9 +120,9 @@ class CrissCrossLayer(nn.Module):
 
     def _feed(self, x: Tensor) -> Tensor:
         first, second = self.linear1, self.linear2
-        if cpu_training.fits(x):
+        if cpu_kernels.fits(x):
             probability = self.dropout.probability if self.training else 0.0
-            return cpu_training.feed_forward(x, first.weight, first.bias, second.weight, second.bias, probability)
+            return cpu_kernels.feed_forward(x, first.weight, first.bias, second.weight, second.bias, probability)
         fed: Tensor = second(self.dropout(functional.gelu(first(x))))
         return fed
 

@@ -1,9 +1,9 @@
 """One file that holds a batch of recordings on their way between rules.
 
-The arrays of the recordings one after another (signals float32 or int16, quality blocks float32, little endian), a JSON
-text that describes them, and a trailer: the text's length and CRC-32C, and a mark. A recording's own CRC-32C stands in
-the text. Nothing in it depends on when or where it was written, so equal recordings are equal bytes. Recordings are
-written and read one at a time: memory stays at one.
+The arrays of stacks of recordings one after another (signals float32 or int16, quality blocks float32, little endian),
+a JSON text that describes them, and a trailer: the text's length and CRC-32C, and a mark. A stack's own CRC-32C stands
+in the text. Nothing in it depends on when or where it was written, so equal stacks are equal bytes. They are written
+and read one at a time: memory stays at one.
 """
 
 import json
@@ -21,11 +21,12 @@ import numpy as np
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
-from physiopipe.recordings.recording import Recording, Rejected
+from physiopipe.recordings.recording import OF_EACH, Rejected, Stack
 
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
-_MARK = b"PPBATCH3"
-_KINDS = {"float32": "<f4", "int16": "<i2"}
+_MARK = b"PPBATCH4"
+SUFFIX = ".batch"
+_KINDS = {np.dtype(np.float32): "<f4", np.dtype(np.int16): "<i2"}
 _ARRAYS = ("signal", "blocks")
 _DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
 
@@ -35,45 +36,44 @@ class BatchWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._recordings: list[dict[str, Any]] = []
+        self._stacks: list[dict[str, Any]] = []
         self._rejected: list[list[str]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_file(self._path))
+            temporary = stack.enter_context(atomic_file(self._path, durable=False))
             self._file = stack.enter_context(temporary.open("wb"))
             self._stack = stack.pop_all()
         return self
 
-    def add(self, recording: Recording) -> None:
-        """Append a recording; the same record may come several times, at different rates."""
-        if recording.signal.ndim != 2:
-            raise ValueError(f"expected a signal (channel, time), got shape {recording.signal.shape}")
+    def add(self, item: Stack | Rejected) -> None:
+        """Append recordings (the same records may come several times, at different rates), or note a rejected one."""
+        if isinstance(item, Rejected):
+            self._rejected.append([item.record, item.reason])
+            return
+        if item.signal.ndim != 3:
+            raise ValueError(f"expected a signal (recording, channel, time), got shape {item.signal.shape}")
         checksum, arrays = 0, []
         for name in _ARRAYS:
-            values = getattr(recording, name)
+            values = getattr(item, name)
             if values is None:
                 continue
-            kind = _KINDS.get(values.dtype.name)
+            kind = _KINDS.get(values.dtype)
             if kind is None:
                 raise ValueError(f"expected {name} as float32 or int16, got {values.dtype}")
             data = np.ascontiguousarray(values, dtype=kind).reshape(-1).view(np.uint8)
             self._file.write(data.data)
             checksum = google_crc32c.extend(checksum, data)
             arrays.append([name, kind, values.shape])
-        about = {name: value for name, value in vars(recording).items() if name not in _ARRAYS}
-        self._recordings.append({"arrays": arrays, "crc32c": checksum, "about": about})
-
-    def reject(self, record: str, reason: str) -> None:
-        """Note a record that is not in the batch, and why."""
-        self._rejected.append([record, reason])
+        about = {name: value for name, value in vars(item).items() if name not in _ARRAYS}
+        self._stacks.append({"arrays": arrays, "crc32c": checksum, "about": about})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         if kind is None:
             try:
-                content = {"recordings": self._recordings, "rejected": self._rejected}
+                content = {"stacks": self._stacks, "rejected": self._rejected}
                 text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
                 self._file.write(text + _TRAILER.pack(len(text), _checksum(text), _MARK))
             except BaseException as fault:
@@ -82,8 +82,8 @@ class BatchWriter:
         return self._stack.__exit__(kind, error, trace)
 
 
-def read_batch(path: Path) -> Iterator[Recording | Rejected]:
-    """Yield the rejected records of a batch, then its recordings in the order written, with arrays of their own.
+def read_batch(path: Path) -> Iterator[Stack | Rejected]:
+    """Yield the rejected records of a batch, then its stacks in the order written, with arrays of their own.
 
     Raises:
         PhysiopipeError: no such file, or its bytes are not those that were written.
@@ -93,29 +93,30 @@ def read_batch(path: Path) -> Iterator[Recording | Rejected]:
         for record, reason in content["rejected"]:
             yield Rejected(record, reason)
         file.seek(0)
-        for entry in content["recordings"]:
+        for entry in content["stacks"]:
             try:
-                recording = _read_recording(file, entry)
+                stack = _read_stack(file, entry)
             except _DAMAGE as error:
                 raise _damaged(path, error) from None
-            yield recording
+            yield stack
 
 
-def _read_recording(file: BufferedReader, entry: dict[str, Any]) -> Recording:
+def _read_stack(file: BufferedReader, entry: dict[str, Any]) -> Stack:
     checksum = 0
-    known: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in entry["about"].items()
-    }
+    known: dict[str, Any] = dict(entry["about"])
+    known["channels"] = tuple(known["channels"])
+    for name in OF_EACH:
+        known[name] = tuple(tuple(value) if isinstance(value, list) else value for value in known[name])
     for name, kind, shape in entry["arrays"]:
         values = np.empty(shape, dtype=kind)
         data = values.reshape(-1).view(np.uint8)
         if file.readinto(data.data) != values.nbytes:
-            raise EOFError("it ends within a recording")
+            raise EOFError("it ends within a stack")
         checksum = google_crc32c.extend(checksum, data)
         known[name] = values
     if checksum != entry["crc32c"]:
-        raise ValueError("a recording does not match its checksum")
-    return Recording(**known)
+        raise ValueError("a stack does not match its checksum")
+    return Stack(**known)
 
 
 def _open(path: Path) -> BufferedReader:
@@ -137,7 +138,7 @@ def _content(file: BufferedReader, path: Path) -> dict[str, Any]:
         if _checksum(text) != checksum:
             raise ValueError("its description does not match its checksum")
         content: dict[str, Any] = json.loads(text.decode("utf-8", "surrogatepass"))
-        arrays = sum(_bytes_of(entry) for entry in content["recordings"])
+        arrays = sum(_bytes_of(entry) for entry in content["stacks"])
         if arrays != end - length:
             raise ValueError(f"its arrays take {end - length} bytes, expected {arrays}")
     except _DAMAGE as error:
@@ -159,4 +160,10 @@ def _checksum(data: bytes) -> int:
 
 
 def _damaged(path: Path, error: Exception) -> PhysiopipeError:
-    return PhysiopipeError(f"{path} is not a whole batch of recordings ({error}): delete it and run again.")
+    if path.suffix == SUFFIX:  # ours; as it is no use to anybody, the next run had better make it again
+        path.unlink(missing_ok=True)
+        return PhysiopipeError(
+            f"{path} was not a whole batch of recordings ({error}), as a power cut may leave one. "
+            "It is removed: run again."
+        )
+    return PhysiopipeError(f"{path} is not a batch of recordings ({error}): expected a file *{SUFFIX}.")

@@ -41,7 +41,7 @@ def as_mne(recording: Recording) -> "mne.io.RawArray":
         )
     eeg = recording.unit == "uV"
     info = mne.create_info(list(recording.channels), recording.rate_hz, "eeg" if eeg else "ecg", verbose="error")
-    raw = mne.io.RawArray(recording.signal * recording.step * _TO_VOLT[recording.unit], info, verbose="error")
+    raw = mne.io.RawArray(recording.signal * _TO_VOLT[recording.unit], info, verbose="error")
     if eeg:
         raw.set_montage(_montage(), verbose="error")
     return raw

@@ -1,5 +1,6 @@
-"""One recording: a signal with everything that is known of it."""
+"""A recording, with everything that is known of it, and stacks of recordings that are worked on as one array."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -8,13 +9,16 @@ import numpy.typing as npt
 
 Unit = Literal["mV", "uV", "unspecified"]
 
+OF_EACH = ("record", "subject", "clip", "ratings", "missing", "derived", "flags")  # what differs within a stack
+STACK_SAMPLES = 1 << 19  # 2 MiB of float32: larger stacks leave the processor's caches
+
 
 @dataclass(frozen=True)
 class Recording:
     """A continuous recording of one modality.
 
     Attributes:
-        signal: (channel, time): float32 in `unit`; once resampled perhaps int16, in multiples of `step`.
+        signal: float32 (channel, time), in `unit`.
         rate_hz: samples a second.
         channels: a name for each row of `signal`.
         unit: mV, uV, or unspecified (then it is only ever z-scored). Never guessed.
@@ -25,13 +29,10 @@ class Recording:
         ratings: valence, arousal, dominance (1..5) of the clip, empty where there are none.
         missing: channels that the recording does not have; their rows are zero.
         derived: channels computed from others (III, aVR, aVL, aVF from I and II).
-        step: one unit of an int16 signal, in `unit`; 1 for float32.
         flags: findings about the whole record at reading (sorted names), carried to each of its windows.
-        blocks, block_s: what `physiopipe.signals.quality.measure_blocks` found in the signal as it was recorded, and
-            the length of a block, s; None before it was measured.
     """
 
-    signal: npt.NDArray[Any]
+    signal: npt.NDArray[np.float32]
     rate_hz: float
     channels: tuple[str, ...]
     unit: Unit
@@ -42,10 +43,7 @@ class Recording:
     ratings: dict[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
-    step: float = 1.0
     flags: tuple[str, ...] = ()
-    blocks: npt.NDArray[np.float32] | None = None
-    block_s: float = 0.0
 
 
 class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, never a fault of the program
@@ -61,3 +59,76 @@ class Rejected(NamedTuple):
 
     record: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Recordings of one source that are alike in rate, channels, unit and length; n of them.
+
+    One call on a stack costs hardly more Python than one on a recording, and most published recordings last 10 s.
+
+    Attributes:
+        signal: (n, channel, time): float32 in `unit`; once resampled perhaps int16, in multiples of `step`.
+        rate_hz, channels, unit, source: as in Recording, of all.
+        record, subject, clip, ratings, missing, derived, flags: as in Recording, n of each.
+        step: one unit of an int16 signal, in `unit`; 1 for float32.
+        blocks, block_s: what `physiopipe.signals.quality.measure_blocks` found in the signals as they were recorded,
+            and the length of a block, s; None before it was measured.
+    """
+
+    signal: npt.NDArray[Any]
+    rate_hz: float
+    channels: tuple[str, ...]
+    unit: Unit
+    source: str
+    record: tuple[str, ...]
+    subject: tuple[str, ...]
+    clip: tuple[int, ...]
+    ratings: tuple[dict[str, float], ...]
+    missing: tuple[tuple[str, ...], ...]
+    derived: tuple[tuple[str, ...], ...]
+    flags: tuple[tuple[str, ...], ...]
+    step: float = 1.0
+    blocks: npt.NDArray[np.float32] | None = None
+    block_s: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.record)
+
+    @property
+    def seconds(self) -> float:
+        """Length of each recording."""
+        return float(self.signal.shape[2] / self.rate_hz)
+
+
+def stacked(recordings: Iterable[Recording | Rejected]) -> Iterator[Stack | Rejected]:
+    """Join neighbours that are alike, in order, to stacks of at most STACK_SAMPLES samples (or of one recording)."""
+    alike: list[Recording] = []
+    for item in recordings:
+        fits = (
+            isinstance(item, Recording)
+            and alike
+            and _form(item) == _form(alike[0])
+            and (len(alike) + 1) * item.signal.size <= STACK_SAMPLES
+        )
+        if alike and not fits:
+            yield stack_of(alike)
+            alike = []
+        if isinstance(item, Rejected):
+            yield item
+        else:
+            alike.append(item)
+    if alike:
+        yield stack_of(alike)
+
+
+def stack_of(recordings: list[Recording]) -> Stack:
+    """One stack of recordings that are alike."""
+    first = recordings[0]
+    signal = first.signal[None] if len(recordings) == 1 else np.stack([each.signal for each in recordings])
+    of_each: Any = {name: tuple(getattr(each, name) for each in recordings) for name in OF_EACH}
+    return Stack(signal, first.rate_hz, first.channels, first.unit, first.source, **of_each)
+
+
+def _form(recording: Recording) -> tuple[Any, ...]:
+    return recording.signal.shape, recording.rate_hz, recording.channels, recording.unit, recording.source

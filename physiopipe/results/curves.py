@@ -93,13 +93,15 @@ def finetuning_loss(curves: pd.DataFrame) -> Figure:
 
 def roc_curves(test: TestSet, settings: Evaluate) -> Figure:
     """ROC of pooled clips, vertical means over seeds; the band is the interval of the paper's method."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
     weights = np.concatenate([
         np.ones((1, len(test.subjects))),
         resample_subjects(len(test.subjects), min(settings.bootstrap, _BAND_RESAMPLES), settings.resampling_seed),
     ])  # fmt: skip
     tails = (50 * (1 - settings.confidence), 50 * (1 + settings.confidence))
     shown = {name: seeds for name, seeds in test.methods.items() if any(np.ptp(one.probability) > 0 for one in seeds)}
+    columns = min(len(shown) + 1, 5)
+    legend_rows = -(-(len(shown) + 1) // columns)
+    figure = Figure(figsize=(10, 3.8 + 0.25 * legend_rows), layout="constrained")
     panels = figure.subplots(1, len(LABELS), sharey=True)
     for position, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
@@ -115,7 +117,7 @@ def roc_curves(test: TestSet, settings: Evaluate) -> Figure:
                                   label=f"{title_of(name)}, {settings.confidence:.0%} interval")  # fmt: skip
         axes.set(title=label.capitalize(), xlabel="1 − specificity", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     panels[0].set_ylabel("sensitivity")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(shown) + 1, 5))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
 
 

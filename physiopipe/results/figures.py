@@ -19,16 +19,17 @@ from physiopipe.results import composition, curves, quality_strips, reconstructi
 from physiopipe.results.evaluate import read_test_set
 from physiopipe.windows.store import WindowStore
 
+DPI = 120
 STYLE = {
     "axes.prop_cycle": cycler(color=curves.COLOURS),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
-    "figure.dpi": 120,
+    "figure.dpi": DPI,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
     "font.size": 10,
     "legend.frameon": False,
-    "savefig.dpi": 120,
+    "savefig.dpi": DPI,
     "svg.fonttype": "path",
     "svg.hashsalt": "physiopipe",
 }
@@ -105,6 +106,7 @@ def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
         with atomic_file(path.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+        figure.set_layout_engine("none")  # it is laid out: doing so again takes as long as drawing
 
 
 def _to_palette(path: Path) -> None:

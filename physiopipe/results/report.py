@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import mne
-import yaml
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_file
@@ -21,26 +20,47 @@ _BANNER = "Simulated cohort: planted effects, no recorded person. These numbers 
 _CSS = """
 h4 { font-size: 1.05rem; margin-top: 1rem; }
 table { border-collapse: collapse; font-size: .85rem; margin-bottom: .75rem; }
-th, td { padding: .15rem .5rem; border-bottom: 1px solid #ddd; text-align: right; }
+th, td { padding: .15rem .4rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
+thead th { vertical-align: bottom; }
 td { white-space: nowrap; font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+thead tr + tr th:first-child { position: static; text-align: right; }  /* its column is not the table's first */
+tbody th { font-weight: normal; white-space: nowrap; }
 table.words td, table.words th { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 6rem; }
+table.words td:first-child { white-space: nowrap; min-width: 0; }
 table.table1 thead th { text-align: center; }
-.wide { overflow-x: auto; max-width: 100%; }
+/* Scrolls sideways; a shadow at an edge says that there is more */
+.wide { overflow-x: auto; max-width: 100%; background:
+  linear-gradient(to right, #fff 40%, transparent) left / 2rem 100% local no-repeat,
+  linear-gradient(to left, #fff 40%, transparent) right / 2rem 100% local no-repeat,
+  linear-gradient(to right, #0003, transparent) left / .6rem 100% scroll no-repeat,
+  linear-gradient(to left, #0003, transparent) right / .6rem 100% scroll no-repeat; }
 .simulated { background: #ffe9a8; color: #3d2e00; border: 2px solid #b98900; padding: .5rem .75rem; font-weight: 600; }
+figure { margin: 0 0 .75rem; }
+figure img { display: block; margin: auto; width: 100%; max-width: var(--drawn); height: auto; }
+figcaption { text-align: center; font-size: .875rem; color: #555; }
 pre { max-width: 100%; overflow-x: auto; }
 code { overflow-wrap: anywhere; }
-img { max-width: 100%; height: auto; }
-.badge, #filter-by-tags-dropdown-menu { display: none; }
+.navbar-brand img, .badge, #filter-by-tags-dropdown-menu { display: none !important; }
+footer .navbar { position: static; }
 @media (max-width: 800px) {
-  #toc { display: none; }
-  #content { width: 100%; margin-left: 0; padding: 0 .25rem; }
-  .accordion-body { padding: .5rem .25rem; overflow-x: auto; }
-  .accordion-body code { overflow-wrap: anywhere; }
-img { max-width: none; min-width: 36rem; }
+  .navbar-brand .fs-3 { font-size: 1.1rem !important; margin: 0 !important; }
+  #toc { position: static !important; width: 100%; height: auto !important; padding-bottom: 0 !important; }
+  #toc h5 { display: none; }
+  #toc-navbar { flex-direction: row !important; }
+  #toc-navbar a { width: auto; padding: .5rem .6rem; }
+  #content { width: 100%; margin: 0 !important; padding: 0 .25rem; }
+  .accordion-body { padding: .5rem .25rem; }
+  table:not(.words) tbody th, table:not(.words) td:first-child { white-space: normal; min-width: 6.5rem; }
+  table.words td:nth-child(2):not(:last-child) { min-width: 13rem; }
+  figure img { min-width: calc(.72 * var(--drawn)); }
 }
 """
 _VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'  # without it a phone shows 980 px
+_ALONE = (  # a browser refuses whatever is not in the page itself
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; font-src data:; '
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+)
 
 
 def write_report(results_folder: Path, windows_root: Path, params: Params, out: Path) -> None:
@@ -86,15 +106,9 @@ def write_report(results_folder: Path, windows_root: Path, params: Params, out: 
             _add_figure(report, "Data", title, results_folder / "figures" / f"{name}.png", quality_page.CAPTION)
         add("Data", f"Rejected: {cohort}", report_parts.rejected(windows_root / cohort / "rejected.csv"))
     add("Data", "Clips left out", report_parts.left_out(results_folder / "predictions", params))
-    report.add_code(
-        yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, width=100), "Parameters", language="yaml"
-    )
-    add("How", "Versions", report_parts.versions())
-    add(
-        "How",
-        "How to cite, and licences",
-        report_parts.citations(params),
-    )
+    add("Parameters", "Parameters in force", report_parts.parameters(params))
+    add("Versions and citation", "Versions", report_parts.versions())
+    add("Versions and citation", "How to cite, and licences", report_parts.citations(params))
     _save(report, out)
 
 
@@ -116,6 +130,14 @@ _FIGURES = (
 )  # fmt: skip
 
 
+_MENDED = (
+    # What is resized before it has loaded has no parts to measure yet
+    ("window.onresize = () => {", "window.onresize = () => {\n  if (document.readyState !== 'complete') return;"),
+    # MNE's menu of tags is hidden, and its key T, which hides the whole page, is out of place without it
+    ("  enableGlobalKeyHandler();\n  propagateScrollSpyURL();", "  propagateScrollSpyURL();"),
+)
+
+
 def _save(report: Any, out: Path) -> None:
     with atomic_file(out) as temporary:
         page = temporary.with_suffix(".html")  # mne.Report chooses the format by the suffix
@@ -124,7 +146,9 @@ def _save(report: Any, out: Path) -> None:
             text = page.read_text(encoding="utf-8")
         finally:
             page.unlink(missing_ok=True)
-        text = text.replace("<head>", f"<head>\n  {_VIEWPORT}", 1)
+        text = text.replace("<head>", f"<head>\n  {_VIEWPORT}\n  {_ALONE}", 1)
+        for theirs, ours in _MENDED:
+            text = text.replace(theirs, ours)
         text = re.sub(r"Created on [-\d: ]+ via", "Made with", text)  # a date would make equal results differ
         temporary.write_text(text, encoding="utf-8")
 
@@ -141,6 +165,6 @@ def _adder(report: Any, params: Params) -> Callable[[str, str, str], None]:
 
 def _add_figure(report: Any, section: str, title: str, path: Path, caption: str) -> None:
     if path.exists():
-        report.add_image(path, title, caption=caption, section=section)
+        report.add_html(report_parts.figure(path, title, caption), title, section=section)
     elif path.stem != "finetuning_loss":  # absent where no method is trained in epochs
         raise PhysiopipeError(f"{path} is missing: draw the figures first (`physiopipe report` does both).")

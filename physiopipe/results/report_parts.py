@@ -1,5 +1,6 @@
 """The parts of the report that are words and tables, each as a piece of HTML."""
 
+import base64
 import html
 import platform
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from physiopipe.files import read_json
 from physiopipe.params import Params
@@ -15,9 +17,10 @@ from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.results.composition import by_source, clip_table
 from physiopipe.results.contrasts import caption, notes_of, shown
 from physiopipe.results.evaluate import read_test_set
-from physiopipe.results.figures import read_table
+from physiopipe.results.figures import DPI, read_table
 from physiopipe.results.table1 import title_of
 
+_CSS_DPI = 96  # what a browser calls an inch
 SHOWN_REJECTS = 300  # a page for reading; all of them are in rejected.csv
 _LIBRARIES = (
     "physiopipe", "torch", "numpy", "scipy", "pandas", "scikit-learn", "zarr", "mne", "wfdb", "matplotlib", "pyarrow",
@@ -181,6 +184,13 @@ def citations(params: Params) -> str:
     return words + as_table(pd.DataFrame([*_CITATIONS, *sources], columns=["What", "Cite", "Licence"]), "words")
 
 
+def parameters(params: Params) -> str:
+    """All of params.yaml, folded."""
+    text = yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, width=100)
+    code = f'<pre><code class="language-yaml">{html.escape(text)}</code></pre>'
+    return f"<details><summary>All of params.yaml, {len(text.splitlines())} lines</summary>{code}</details>"
+
+
 def versions() -> str:
     found = [("Python", platform.python_version())]
     for name in _LIBRARIES:
@@ -194,3 +204,13 @@ def versions() -> str:
 def as_table(frame: pd.DataFrame, kind: str = "numbers") -> str:
     body = frame.to_html(index=False, border=0, classes=kind, justify="left", na_rep="–", float_format="{:.2f}".format)
     return f'<div class="wide">{body}</div>'
+
+
+def figure(path: Path, title: str, caption: str) -> str:
+    """A PNG inside the page, no larger than it was drawn; a narrow screen scrolls it before it gets too small."""
+    content = path.read_bytes()
+    width_px = int.from_bytes(content[16:20], "big")  # of the header chunk, which is the first
+    data = base64.b64encode(content).decode("ascii")
+    image = f'<img alt="{html.escape(title)}" style="--drawn: {width_px * _CSS_DPI / DPI:.0f}px" '
+    image += f'src="data:image/png;base64,{data}">'
+    return f'<figure><div class="wide">{image}</div><figcaption>{html.escape(caption)}</figcaption></figure>'

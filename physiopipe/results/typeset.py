@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from physiopipe.results.coverage import coverage_note
 from physiopipe.results.metrics import LABELS
 from physiopipe.results.statistics import MEAN
 from physiopipe.results.table1 import NOTE_SEPARATOR, PRINTED_METRICS
@@ -26,10 +27,9 @@ _ALWAYS_HIGH = (
     "F1 hardly do."
 )
 _INTERVALS = (
-    "Intervals: bootstrap over subjects, seeds averaged inside each resample. They do not cover new film clips, and "
-    "where a simulation had no effect at all such intervals held 50 in only 70 to 93 % of runs. p: labels permuted "
-    "within subject, one-sided, of the mean of the three labels."
+    "Intervals: bootstrap over subjects, seeds averaged inside each resample. They do not cover new film clips."
 )
+_P_VALUES = "p: labels permuted within subject, one-sided, of the mean of the three labels."
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,11 @@ def typeset(frame: pd.DataFrame, confidence: float) -> Typeset:
             _headline_block(f"{name}: mean of the AUCs within subjects [{confidence:.0%} interval]", measured, notes),
             _balanced_block(f"{name}: balanced accuracy (at .5, tuned on validation), macro-F1", measured, notes),
         ]
-    return Typeset(_caption(measured, simulated), tuple(blocks), (*notes, _ALWAYS_HIGH, _INTERVALS))
+    intervals = [_INTERVALS]
+    if len(measured):
+        intervals.append(coverage_note(str(measured["protocol"].iloc[0]), int(measured["subjects"].iloc[0])))
+    intervals.append(_P_VALUES)
+    return Typeset(_caption(measured, simulated), tuple(blocks), (*notes, _ALWAYS_HIGH, " ".join(intervals)))
 
 
 def _is_simulated(frame: pd.DataFrame) -> bool:

@@ -27,8 +27,8 @@ class Flags(NamedTuple):
     """Findings about windows.
 
     Attributes:
-        flat_leads: bool (window, channel), present leads that are flat throughout the window.
-        flags: name in `FLAGS` → bool (window,).
+        flat_leads: bool (…, window, channel), present leads that are flat throughout the window.
+        flags: name in `FLAGS` → bool (…, window).
     """
 
     flat_leads: Bools
@@ -39,8 +39,9 @@ class Blocks(NamedTuple):
     """What is measured of a recording, over blocks of about 0.5 s; a rest shorter than a block is not judged.
 
     Attributes:
-        values: float32 (6, channel, block): highest and lowest value about the lead's offset (its median), mean power
-            about it, share of samples at either extreme of the whole recording, power of the mains, power under 0.5 Hz.
+        values: float32 (…, 6, channel, block): highest and lowest value about the lead's offset (its median), mean
+            power about it, share of samples at either extreme of the whole recording, power of the mains, power under
+            0.5 Hz.
         block_s: length of a block, s.
     """
 
@@ -49,15 +50,15 @@ class Blocks(NamedTuple):
 
 
 def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, mains_hz: float | None) -> Blocks:
-    """Measure a recording, whatever windows are cut from it later.
+    """Measure a recording, or several of one length, whatever windows are cut from it later.
 
     Args:
-        raw: float (channel, time), not filtered, in the stored unit.
+        raw: float (…, channel, time), not filtered, in the stored unit.
         raw_rate_hz: samples a second.
         mains_hz: mains frequency; None, or half the rate and above: no mains power is found.
     """
-    signal = np.asarray(raw, dtype=np.float32)
-    channels, samples = signal.shape
+    *leads, samples = raw.shape
+    signal = np.asarray(raw, dtype=np.float32).reshape(-1, samples)
     if samples == 0:
         raise ValueError("a recording without samples has no quality")
     fine = max(1, round(raw_rate_hz / _FINE_HZ))
@@ -67,8 +68,8 @@ def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, mains_hz: 
     middle = thinned.shape[1] // 2
     offset = np.partition(thinned, middle, axis=1)[:, middle : middle + 1]
     centred = signal[:, : count * size] - offset
-    blocks = centred.reshape(channels, count, size)
-    values = np.empty((6, channels, count), dtype=np.float32)
+    blocks = centred.reshape(-1, count, size)
+    values = np.empty((6, len(signal), count), dtype=np.float32)
     highest = blocks.max(axis=2, out=values[0])
     lowest = blocks.min(axis=2, out=values[1])
     np.divide(np.einsum("cbs,cbs->cb", blocks, blocks), size, out=values[2])
@@ -77,31 +78,32 @@ def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, mains_hz: 
     values[3] /= size
     values[4] = _mains_power(blocks, raw_rate_hz, mains_hz)
     values[5] = _wander_power(centred, count, fine, raw_rate_hz)
-    return Blocks(values, size / raw_rate_hz)
+    return Blocks(np.moveaxis(values.reshape(6, *leads, count), 0, -3), size / raw_rate_hz)
 
 
 class RecordQuality:
-    """Flags of any windows of one recording.
+    """Flags of any windows of a recording, or of several of one length.
 
     A window is judged by the blocks that lie inside it (for a shorter window, the one it starts in). A flag is raised
     when any present lead that is not flat is above the limit; shares are of the power about the recording's offset.
 
     Args:
         blocks: see `measure_blocks`.
-        missing: bool (channel,), rows that were not recorded.
+        missing: bool (…, channel), rows that were not recorded.
         limits: see `params.Quality`.
     """
 
     def __init__(self, blocks: Blocks, *, missing: Bools, limits: Quality) -> None:
-        values, self._block_s = blocks
+        self._block_s = blocks.block_s
         self._present = ~np.asarray(missing, dtype=np.bool_)
         self._limits = limits
-        _, channels, count = values.shape
+        values = np.moveaxis(blocks.values, -3, 0)
+        *leads, count = values.shape[1:]
         # One column more at the end, which is never inside a window: reduceat takes no index past the last.
-        self._extremes = np.zeros((2, channels, count + 1), dtype=np.float32)
-        self._extremes[:, :, :count] = values[:2]
-        self._sums = np.zeros((4, channels, count + 1))
-        np.cumsum(values[2:], axis=2, out=self._sums[:, :, 1:], dtype=np.float64)
+        self._extremes = np.zeros((2, *leads, count + 1), dtype=np.float32)
+        self._extremes[..., :count] = values[:2]
+        self._sums = np.zeros((4, *leads, count + 1))
+        np.cumsum(values[2:], axis=-1, out=self._sums[..., 1:], dtype=np.float64)
 
     def flags(self, start_s: npt.NDArray[np.floating], window_s: npt.ArrayLike) -> Flags:
         """Findings about the windows of `window_s` seconds (one length, or one each) that begin at `start_s`.
@@ -109,7 +111,7 @@ class RecordQuality:
         A window may reach past the recording's end.
         """
         start = np.asarray(start_s, dtype=np.float64)
-        count = self._sums.shape[2] - 1
+        count = self._sums.shape[-1] - 1
         slack = 1e-3  # of a block: start and block may differ by rounding
         # reduceat over first, end, first, end, …: every other result is a window's, the others are between windows.
         edges = np.empty(2 * start.size, dtype=np.int64)
@@ -118,13 +120,13 @@ class RecordQuality:
         end[:] = np.minimum(
             np.maximum(np.floor((start + np.asarray(window_s)) / self._block_s + slack), first + 1), count
         )
-        highest = np.maximum.reduceat(self._extremes[0], edges, axis=1)[:, ::2]
-        lowest = np.minimum.reduceat(self._extremes[1], edges, axis=1)[:, ::2]
+        highest = np.maximum.reduceat(self._extremes[0], edges, axis=-1)[..., ::2]
+        lowest = np.minimum.reduceat(self._extremes[1], edges, axis=-1)[..., ::2]
         limits = self._limits
-        present = self._present[:, None]
+        present = self._present[..., None]
         flat = present & (highest - lowest < limits.flat_peak_to_peak)
         alive = present & ~flat
-        power, clipped, mains, wander = self._sums[:, :, end] - self._sums[:, :, first]
+        power, clipped, mains, wander = self._sums[..., end] - self._sums[..., first]
         found = {
             "flat": flat,
             "missing": np.broadcast_to(~present, flat.shape),
@@ -133,7 +135,7 @@ class RecordQuality:
             "wander": alive & (wander > limits.wander_share * power),
             "mains": alive & (mains > limits.mains_share * power),
         }
-        return Flags(flat.T, {name: np.logical_or.reduce(found[name], axis=0) for name in FLAGS})
+        return Flags(flat.swapaxes(-1, -2), {name: np.logical_or.reduce(found[name], axis=-2) for name in FLAGS})
 
 
 def _count_of(blocks: F32, reached: F32, extreme: F32) -> F32:

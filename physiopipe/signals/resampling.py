@@ -47,27 +47,20 @@ def resample_to_rates(signal: npt.NDArray[np.floating], rate_hz: float, rates_hz
     """`resample` to each rate, sharing one forward transform; rate → float32 (…, time)."""
     rows = rows_of(signal)
     ratios = {to_hz: _ratio(rate_hz, to_hz) for to_hz in rates_hz}
-    lengths = {to_hz: round(rows.shape[1] * ratio) for to_hz, ratio in ratios.items()}
-    found: dict[float, list[F32]] = {to_hz: [] for to_hz in rates_hz}
+    found = {to_hz: np.empty((len(rows), round(rows.shape[1] * ratio)), np.float32) for to_hz, ratio in ratios.items()}
     for to_hz in [to_hz for to_hz, ratio in ratios.items() if ratio == 1]:
-        found[to_hz].append(rows.copy())  # nothing to compute at the signal's own rate
+        found[to_hz][:] = rows  # nothing to compute at the signal's own rate
         del ratios[to_hz]
     if rows.size and ratios:
         pad = max(round(_PAD_S * rate_hz), 1)
         padded = extension(rows.shape[1], pad, lcm(*(ratio.denominator for ratio in ratios.values())))
+        row = 0
         for offset, spectrum in spectra(rows, padded, pad):
             for to_hz, ratio in ratios.items():
-                block = _at_rate(spectrum, padded, ratio, lengths[to_hz])
-                block += offset
-                found[to_hz].append(block)
-    shape = signal.shape[:-1]
-    return {to_hz: _joined(found.pop(to_hz), length).reshape(*shape, length) for to_hz, length in lengths.items()}
-
-
-def _joined(blocks: list[F32], samples: int) -> F32:
-    if len(blocks) == 1:
-        return blocks[0]
-    return np.concatenate([np.empty((0, samples), np.float32), *blocks])
+                cropped = found[to_hz][row : row + len(offset)]
+                np.add(_at_rate(spectrum, padded, ratio, cropped.shape[1]), offset, out=cropped)
+            row += len(offset)
+    return {to_hz: resampled.reshape(*signal.shape[:-1], resampled.shape[1]) for to_hz, resampled in found.items()}
 
 
 @lru_cache(maxsize=256)

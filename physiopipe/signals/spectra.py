@@ -17,7 +17,7 @@ from physiopipe.errors import PhysiopipeError
 
 F32 = npt.NDArray[np.float32]
 
-_BLOCK_SAMPLES = 1 << 18  # of one FFT call: 1 MiB of float32
+_BLOCK_SAMPLES = 1 << 17  # of one FFT call: 512 KiB of float32
 _LEAST_ROWS = 4  # the FFT works on four rows at a time: one by one they take three times as long
 
 

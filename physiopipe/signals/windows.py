@@ -19,10 +19,10 @@ _FLAT_SHARE = 1e-6
 
 
 class Windows(NamedTuple):
-    """Windows of one recording at one rate, in order of time.
+    """Windows of a recording, or of several of one length, at one rate, in order of time.
 
     Attributes:
-        samples: (window, channel, patch, 200), of the signal's type; what the recording does not fill is 0.
+        samples: (…, window, channel, patch, 200), of the signal's type; what the recording does not fill is 0.
         start: int64 (window,), index of the window's first sample in the recording at this rate.
         valid_patches: int16 (window,), the patches that are wholly recorded; they come first.
     """
@@ -48,13 +48,13 @@ def cut_windows(
     valid patches always lead; with `align="end"` it starts at sample 0.
 
     Args:
-        signal: float32 or int16 (channel, time).
+        signal: float32 or int16 (…, channel, time).
         patches: patches of 200 samples in a window.
         min_fill: share of a window.
         max_windows: at most so many, spread evenly over the recording; None: all.
         align: `start` or `end`.
     """
-    channels, samples = signal.shape
+    *recordings, channels, samples = signal.shape
     size = patches * PATCH_SAMPLES
     whole, rest = divmod(samples, size)
     first = 0 if align == "start" else rest
@@ -69,11 +69,11 @@ def cut_windows(
         # The middles of max_windows equal stretches.
         chosen = ((2 * np.arange(max_windows) + 1) * start.size) // (2 * max_windows)
         start, filled = start[chosen], filled[chosen]
-    cut = np.zeros((start.size, channels, size), dtype=signal.dtype)
+    cut = np.zeros((*recordings, start.size, channels, size), dtype=signal.dtype)
     for window, (begin, length) in enumerate(zip(start.tolist(), filled.tolist(), strict=True)):
-        cut[window, :, :length] = signal[:, begin : begin + length]
+        cut[..., window, :, :length] = signal[..., begin : begin + length]
     valid = np.array([_valid_patches(length) for length in filled.tolist()], dtype=np.int16)
-    return Windows(cut.reshape(start.size, channels, patches, PATCH_SAMPLES), start, valid)
+    return Windows(cut.reshape(*recordings, start.size, channels, patches, PATCH_SAMPLES), start, valid)
 
 
 def _valid_patches(samples: int) -> int:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from physiopipe.models.baselines import BASELINES, LIMB_IDENTITIES, LIMB_LEADS, predict_limb_identities
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.losses import combine, named_terms, part_sums, part_targets
+from physiopipe.models.losses import PARTS, combine, named_terms, part_sums, part_targets
 from physiopipe.models.masking import Masks, draw_masks, valid_patch_mask
 from physiopipe.models.normalisation import LeadScaling, lead_scaling
 from physiopipe.params import Pretrain
 from physiopipe.training.arrays import WindowArrays, load_batch
+from physiopipe.training.group import Group
 
 HELD_OUT_STEP = -1  # keys the masks of evaluation: the same ones at every epoch, none of training's
 
@@ -52,7 +53,7 @@ def encoder_parts(
     device: torch.device,
     stop: Callable[[], bool] = lambda: False,
 ) -> WindowParts | None:
-    """`window_parts` of the encoder in evaluation mode; its mode is put back."""
+    """`window_parts` of the encoder in evaluation mode and float32; its mode is put back."""
     training = encoder.training
     encoder.eval()
     try:
@@ -61,14 +62,36 @@ def encoder_parts(
         encoder.train(training)
 
 
-def baseline_names(windows: WindowArrays) -> tuple[str, ...]:
-    """Reconstructions without learning that these windows allow: BASELINES, and the identities of the limb leads."""
-    has_limbs = windows.leads[: len(LIMB_LEADS)] == LIMB_LEADS
-    return (*BASELINES, LIMB_IDENTITIES) if has_limbs else tuple(BASELINES)
+def shared_encoder_parts(
+    encoder: CrissCrossEncoder,
+    windows: WindowArrays,
+    params: Pretrain,
+    group: Group,
+    stop: Callable[[], bool] = lambda: False,
+) -> WindowParts | None:
+    """`encoder_parts` of all windows, in every process of the group; each computes its share of the batches."""
+    count, size = len(windows), params.batch_size
+    own = np.arange(count)[np.arange(count) // size % group.size == group.rank]
+    sums, counts = np.zeros((2, len(PARTS), count))
+    if len(own):
+        share = windows if group.size == 1 else windows.part(own)
+        found = encoder_parts(encoder, share, params, group.device, stop)
+        if found is None:
+            return None
+        sums[:, own], counts[:, own] = found
+    both = group.sum(torch.from_numpy(np.stack((sums, counts))).to(group.device))
+    whole: npt.NDArray[np.float64] = both.cpu().numpy()
+    return whole[0], whole[1]
 
 
-def baseline_parts(name: str, windows: WindowArrays, params: Pretrain) -> WindowParts:
-    """`window_parts` of a reconstruction without learning, on the same masks, by its name in `baseline_names`."""
+def baselines(windows: WindowArrays, params: Pretrain) -> dict[str, Any]:
+    """`nested` of each reconstruction without learning, on the same masks; limb identities where the leads allow."""
+    names = [*BASELINES, LIMB_IDENTITIES] if windows.leads[: len(LIMB_LEADS)] == LIMB_LEADS else list(BASELINES)
+    return {name: nested(_baseline_parts(name, windows, params), windows, params) for name in names}
+
+
+def _baseline_parts(name: str, windows: WindowArrays, params: Pretrain) -> WindowParts:
+    """`window_parts` of a reconstruction without learning."""
 
     def identities(x: Tensor, masks: Masks, rows: Rows) -> Tensor:
         return predict_limb_identities(x, masks, _scaling(windows, rows, params))

@@ -5,7 +5,6 @@ weights come from the seed; order, masks and dropout are functions of (seed, ste
 """
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,33 +18,24 @@ import numpy.typing as npt
 import torch
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import atomic_file, sha256_json, write_json
-from physiopipe.models.losses import PARTS, TERMS, combine, named_terms
+from physiopipe.files import sha256_json, write_json
+from physiopipe.models.losses import PARTS, combine
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Pretrain, Run
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.checkpoint import Checkpoint, Progress
-from physiopipe.training.evaluation import (
-    WindowParts,
-    baseline_names,
-    baseline_parts,
-    by_group,
-    encoder_parts,
-    nested,
-)
+from physiopipe.training.evaluation import WindowParts, baselines, by_group, nested, shared_encoder_parts
 from physiopipe.training.examples import write_examples
 from physiopipe.training.feed import Feed
 from physiopipe.training.group import Group, join_group, processes_here
 from physiopipe.training.interruption import Interruption, watch_signals
 from physiopipe.training.live_log import LiveLog
+from physiopipe.training.loss_log import LossLog
 from physiopipe.training.progress import ProgressReport
+from physiopipe.training.schedule import BatchOrder, Order, learning_rate
 from physiopipe.training.step import Done, Stepper, check_finite
 
-LOSS_COLUMNS = ("epoch", "step", "split", "rate_hz", "source", "term", "value")
-ROWS_PER_EPOCH = 10  # rows of training loss; each is over all windows since the last
 _UNCHECKED_ON_GPU = 16  # steps that a GPU may be ahead of what has been looked at
-
-Order = Callable[[int], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -95,15 +85,6 @@ def pretrain(
         return training.finish(provenance)
 
 
-def learning_rate(step: int, total: int, params: Pretrain) -> float:
-    """Rate of a step (from 0): linear warm-up, then a cosine to final_learning_rate."""
-    if step < params.warmup_steps:
-        return params.learning_rate * (step + 1) / params.warmup_steps
-    share = (step - params.warmup_steps) / max(1, total - params.warmup_steps)
-    low, high = params.final_learning_rate, params.learning_rate
-    return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
-
-
 class _Training:
     """One run: model, optimiser, data and where it is."""
 
@@ -120,7 +101,7 @@ class _Training:
     ) -> None:
         self.train, self.held_out = train, held_out
         self.params, self.files, self.group, self.device = params, files, group, group.device
-        self.order = _BatchOrder(order, params.batch_size)
+        self.order = BatchOrder(order, params.batch_size)
         self.steps_per_epoch = self.order.steps_per_epoch
         self.total = params.epochs * self.steps_per_epoch
         self.stepper = Stepper(params, run, group)
@@ -152,6 +133,7 @@ class _Training:
             LiveLog(self.log_folder, self.progress.step, self.progress.losses) as self.live_log,
             Feed(self.train, self._rows, self.total, self.params.normalisation, self.device) as feed,
         ):
+            self.loss_log = LossLog(self.progress, self.live_log, self.params.objective, self.steps_per_epoch)
             while True:
                 due = self.progress.step % self.steps_per_epoch == 0
                 if due and self.progress.evaluated == self.progress.step // self.steps_per_epoch:
@@ -175,19 +157,15 @@ class _Training:
         if not self.group.first:
             self.group.wait()
             return {}
-        baselines = {
-            name: nested(baseline_parts(name, self.held_out, self.params), self.held_out, self.params)
-            for name in baseline_names(self.held_out)
-        }
         metrics = {
             "held_out": nested(parts, self.held_out, self.params),
-            "baselines": baselines,
+            "baselines": baselines(self.held_out, self.params),
             "train_windows": len(self.train),
             "held_out_windows": len(self.held_out),
             "steps": self.total,
             "parameters": sum(p.numel() for p in self.encoder.parameters()),
         }
-        write_loss_csv(self.files.loss, self.progress.losses)
+        self.loss_log.write(self.files.loss)
         write_json(self.files.metrics, metrics)
         write_examples(self.files.examples, self.encoder, self.held_out, self.params, self.device)
         save_encoder(self.files.encoder, self.encoder, self._metadata(provenance))
@@ -216,24 +194,12 @@ class _Training:
         totals = torch.stack([done.totals for done in self.unchecked]).cpu()
         for done, of_step in zip(self.unchecked, totals, strict=True):
             check_finite(done, of_step, self.group)
-            parts = of_step[: 2 * len(PARTS)].tolist()
-            self.progress.pending = [a + b for a, b in zip(self.progress.pending, parts, strict=True)]
-            self._log_training(done.step)
+            self.loss_log.step(done.step, of_step[: 2 * len(PARTS)].tolist())
         self.stopping = bool(totals[:, 2 * len(PARTS)].any()) or (self.group.size == 1 and bool(interruption.signal))
         windows = sum(len(self.order.rows(done.step)) for done in self.unchecked)
         self.unchecked = []
         sums, counts = totals[-1, : 2 * len(PARTS)].chunk(2)
         return windows, float(combine(sums, counts, self.params.objective)[0])
-
-    def _log_training(self, step: int) -> None:
-        """A row of the loss log, ROWS_PER_EPOCH times an epoch."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        every = max(1, self.steps_per_epoch // ROWS_PER_EPOCH)
-        if (index + 1) % every and index + 1 != self.steps_per_epoch:
-            return
-        sums, counts = torch.tensor(self.progress.pending, dtype=torch.float64).chunk(2)
-        self._log(epoch + 1, step + 1, "train", "", "", named_terms(combine(sums, counts, self.params.objective)))
-        self.progress.pending = Progress().pending
 
     def _evaluate(self, interruption: Interruption) -> None:
         parts = self._held_out_parts(lambda: self.group.size == 1 and interruption.signal is not None)
@@ -241,35 +207,18 @@ class _Training:
             self.stopping = True  # done again when training goes on
             return
         for rate, source, terms in by_group(parts, self.held_out, self.params):
-            self._log(self.progress.evaluated, self.progress.step, "held_out", rate, source, terms)
+            self.loss_log.row(self.progress.evaluated, self.progress.step, "held_out", rate, source, terms)
         self.progress.evaluated += 1
         if self.group.first:
-            write_loss_csv(self.files.loss, self.progress.losses)
+            self.loss_log.write(self.files.loss)
 
     def _held_out_parts(self, stop: Callable[[], bool] = lambda: False) -> WindowParts | None:
-        """`encoder_parts` of all held-out windows, in float32; each process takes its share of the batches."""
-        count, size = len(self.held_out), self.params.batch_size
-        own = np.arange(count)[np.arange(count) // size % self.group.size == self.group.rank]
-        sums, counts = np.zeros((2, len(PARTS), count))
-        if len(own):
-            windows = self.held_out if self.group.size == 1 else self.held_out.part(own)
-            with self._uncompiled():
-                found = encoder_parts(self.encoder, windows, self.params, self.device, stop)
-            if found is None:
-                return None
-            sums[:, own], counts[:, own] = found
-        both = self.group.sum(torch.from_numpy(np.stack((sums, counts))).to(self.device))
-        whole: npt.NDArray[np.float64] = both.cpu().numpy()
-        return whole[0], whole[1]
+        with self._uncompiled():
+            return shared_encoder_parts(self.encoder, self.held_out, self.params, self.group, stop)
 
     def _uncompiled(self) -> AbstractContextManager[Any]:
         """For batches of another size, and evaluation: not worth compiling the layers again."""
         return torch.compiler.set_stance("force_eager") if self.stepper.compiled else nullcontext()
-
-    def _log(self, epoch: int, step: int, split: str, rate: str, source: str, terms: Mapping[str, float]) -> None:
-        for term in TERMS:
-            self.progress.losses.append([epoch, step, split, rate, source, term, f"{terms[term]:.7g}"])
-            self.live_log.row(self.progress.losses[-1])
 
     def _log_live(self, report: ProgressReport) -> None:
         step = self.progress.step
@@ -307,31 +256,6 @@ class _Training:
             "steps": str(self.total),
             "train_windows": str(len(self.train)),
         }
-
-
-def write_loss_csv(path: Path, rows: list[list[Any]]) -> None:
-    """Write the loss log, LOSS_COLUMNS; an empty rate_hz or source means all of them."""
-    lines = [",".join(map(str, row)) for row in ([list(LOSS_COLUMNS), *rows])]
-    with atomic_file(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-class _BatchOrder:
-    """Rows of each step's batch; an epoch's order is computed once."""
-
-    def __init__(self, order: Order, batch_size: int) -> None:
-        self._order, self._batch_size = order, batch_size
-        self._epochs = {0: order(0)}
-        self.steps_per_epoch = -(-len(self._epochs[0]) // batch_size)
-
-    def rows(self, step: int) -> npt.NDArray[np.int64]:
-        """Rows of step (from 0), of all processes."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        rows = self._epochs.get(epoch)
-        if rows is None:  # a thread may read ahead into the next epoch: two are kept
-            rows = self._order(epoch)
-            self._epochs = {known: kept for known, kept in self._epochs.items() if known >= epoch - 1} | {epoch: rows}
-        return rows[index * self._batch_size : (index + 1) * self._batch_size]
 
 
 @contextmanager

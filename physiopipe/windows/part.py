@@ -8,6 +8,7 @@
 import csv
 import hashlib
 import importlib.metadata
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 
 from physiopipe.files import write_json
 from physiopipe.params import PATCH_SAMPLES
-from physiopipe.recordings.recording import Recording
+from physiopipe.recordings.recording import Stack
 from physiopipe.windows.shards import ShardedWriter, write_group, write_vector
 
 QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
@@ -65,15 +66,15 @@ class PartName:
 
 @dataclass(frozen=True)
 class StoredWindows:
-    """Windows of one recording, as they are stored; n windows at all rates together, C channels, P patches.
+    """Windows of a stack of n recordings, as they are stored; w of each at all rates together, C channels, P patches.
 
     Attributes:
-        counts: rate in Hz → int16 (its windows, C, P, 200); the other arrays follow this order, rate after rate.
-        scale: float32 (n,), one unit of `counts` in the recording's unit.
-        start_s: (n,) start of each window from the recording's start;  valid_patches: (n,).
-        saturated: (n,) samples held at the ends of int16.
-        present: bool (n, C), channels that are there and not flat.
-        flags: bool (n,) for each of QUALITY_FLAGS.
+        counts: rate in Hz → int16 (n, its windows, C, P, 200); the other arrays follow this order, rate after rate.
+        scale: float32 (n, w), one unit of `counts` in the recording's unit.
+        start_s: (w,) start of each window from the recording's start;  valid_patches: (w,).
+        saturated: (n, w) samples held at the ends of int16.
+        present: bool (n, w, C), channels that are there and not flat.
+        flags: bool (n, w) for each of QUALITY_FLAGS.
     """
 
     counts: dict[int, npt.NDArray[np.int16]]
@@ -85,14 +86,17 @@ class StoredWindows:
     flags: dict[str, npt.NDArray[np.bool_]]
 
     def __post_init__(self) -> None:
-        count = sum(map(len, self.counts.values()))
-        channels, patches = next(iter(self.counts.values())).shape[1:3]
-        lengths = {name: len(getattr(self, name)) for name in ("scale", "start_s", "valid_patches", "saturated")}
-        lengths |= {name: len(values) for name, values in self.flags.items()}
-        if set(lengths.values()) != {count} or self.present.shape != (count, channels):
-            raise ValueError(f"{count} windows of {channels} channels, but {lengths}, present {self.present.shape}")
-        if set(self.flags) != set(QUALITY_FLAGS):
-            raise ValueError(f"flags {sorted(self.flags)}, expected {sorted(QUALITY_FLAGS)}")
+        recordings, _, channels, patches, _ = next(iter(self.counts.values())).shape
+        count = sum(counts.shape[1] for counts in self.counts.values())
+        of_each, of_all = (recordings, count), (count,)
+        expected = {"scale": of_each, "start_s": of_all, "valid_patches": of_all, "saturated": of_each}
+        found = {name: getattr(self, name).shape for name in expected} | {
+            name: values.shape for name, values in self.flags.items()
+        }
+        expected |= dict.fromkeys(QUALITY_FLAGS, of_each) | {"present": (*of_each, channels)}
+        found["present"] = self.present.shape
+        if found != expected:
+            raise ValueError(f"{count} windows of {recordings} recordings: expected {expected}, found {found}")
         if count and not 0 < self.scale.min() <= self.scale.max() < np.inf:
             raise ValueError("a scale is not a positive number")
         if count and not 0 <= self.valid_patches.min() <= self.valid_patches.max() <= patches:
@@ -109,54 +113,61 @@ class PartWriter:
         self._patches = patches
         self._arrays: dict[int, ShardedWriter] = {}
         self._scales: dict[int, list[npt.NDArray[np.float32]]] = {rate: [] for rate in rates_hz}
-        self._rows: list[tuple[int, dict[str, Any], dict[str, npt.NDArray[Any]]]] = []  # windows, what they share, each
+        self._windows_of: list[int] = []  # of each recording
+        self._of_recordings: list[dict[str, Sequence[Any]]] = []  # a stack each: columns of its recordings
+        self._of_windows: list[dict[str, npt.NDArray[Any]]] = []  # and of their windows
         self._rejected: list[tuple[str, str]] = []
         self._records: set[str] = set()
         self._kind: tuple[tuple[str, ...], str] | None = None
 
-    def add(self, recording: Recording, stored: StoredWindows) -> None:
-        """Append the windows of one recording."""
+    def add(self, stack: Stack, stored: StoredWindows) -> None:
+        """Append the windows of a stack of recordings."""
+        channels = stack.channels
         if self._kind is None:
-            self._kind = (recording.channels, recording.unit)
+            self._kind = (channels, stack.unit)
             for rate in self._rates_hz:
-                shape = (len(recording.channels), self._patches, PATCH_SAMPLES)
+                shape = (len(channels), self._patches, PATCH_SAMPLES)
                 self._arrays[rate] = ShardedWriter(self._array(rate) / "windows", shape)
-        if (recording.channels, recording.unit) != self._kind:
-            raise ValueError(f"{recording.record}: {recording.channels} in {recording.unit}, others {self._kind}")
-        self._records.add(recording.record)
-        windows_at = [len(counts) for counts in stored.counts.values()]
+        if (channels, stack.unit) != self._kind:
+            raise ValueError(f"{stack.record[0]}: {channels} in {stack.unit}, others {self._kind}")
+        self._records.update(stack.record)
+        recordings = len(stack)
+        windows_at = [counts.shape[1] for counts in stored.counts.values()]
         rows, first = [], 0
         for (rate_hz, counts), count in zip(stored.counts.items(), windows_at, strict=True):
             row = self._arrays[rate_hz].windows
-            rows.append(np.arange(row, row + count))
-            self._arrays[rate_hz].append(counts)
-            self._scales[rate_hz].append(stored.scale[first : first + count])
+            rows.append(np.arange(row, row + recordings * count).reshape(recordings, count))
+            self._arrays[rate_hz].append(counts.reshape(-1, *counts.shape[2:]))
+            self._scales[rate_hz].append(stored.scale[:, first : first + count].ravel())
             first += count
-        bits = 1 << np.arange(len(recording.channels))
-        derived = sum(int(bits[recording.channels.index(name)]) for name in recording.derived)
-        same = {
-            "cohort": self._name.cohort,
-            "modality": self._name.modality,
-            "source": recording.source,
-            "record": recording.record,
-            "subject": recording.subject,
-            "clip": recording.clip,
-            "derived_mask": derived,
-            "record_flags": " ".join(recording.flags),
-            "part": self._name.batch,
-            **{rating: recording.ratings.get(rating, float("nan")) for rating in RATINGS},
-        }
-        each = {
+        bit_of = {name: 1 << number for number, name in enumerate(channels)}
+        self._windows_of += [first] * recordings
+        self._of_recordings.append(
+            {
+                "source": [stack.source] * recordings,
+                "record": stack.record,
+                "subject": stack.subject,
+                "clip": stack.clip,
+                "derived_mask": [sum(bit_of[name] for name in derived) for derived in stack.derived],
+                "record_flags": [" ".join(flags) for flags in stack.flags],
+                **{rating: [ratings.get(rating, math.nan) for ratings in stack.ratings] for rating in RATINGS},
+            }
+        )
+        of_one = {
             "rate_hz": np.repeat(list(stored.counts), windows_at),
             "start_s": stored.start_s,
             "valid_patches": stored.valid_patches,
-            "channel_mask": stored.present @ bits,
-            "saturated": stored.saturated,
             "record_windows": np.repeat(windows_at, windows_at),
-            "row": np.concatenate(rows),
-            **{flag: stored.flags[flag] for flag in QUALITY_FLAGS},
         }
-        self._rows.append((first, same, each))
+        self._of_windows.append(
+            {name: np.tile(values, recordings) for name, values in of_one.items()}
+            | {
+                "channel_mask": (stored.present @ np.array(list(bit_of.values()))).ravel(),
+                "saturated": stored.saturated.ravel(),
+                "row": np.concatenate(rows, axis=1).ravel(),
+                **{flag: stored.flags[flag].ravel() for flag in QUALITY_FLAGS},
+            }
+        )
 
     def reject(self, record: str, reason: str) -> None:
         """Note a record that gave no window, and why."""
@@ -209,13 +220,16 @@ class PartWriter:
 
     def _column(self, field: pa.Field) -> pa.Array:
         """A column of the index, of all windows added."""
-        if self._rows and field.name in self._rows[0][2]:
-            values = np.concatenate([each[field.name] for _, _, each in self._rows])
+        if self._of_windows and field.name in self._of_windows[0]:
+            values = np.concatenate([of_stack[field.name] for of_stack in self._of_windows])
             return pa.array(values.astype(field.type.to_pandas_dtype()), type=field.type)
-        shared = [same[field.name] for _, same, _ in self._rows]
+        of_all = {"cohort": self._name.cohort, "modality": self._name.modality, "part": self._name.batch}
+        if field.name in of_all:
+            shared = [of_all[field.name]] * len(self._windows_of)
+        else:
+            shared = [value for of_stack in self._of_recordings for value in of_stack[field.name]]
         places = {value: place for place, value in enumerate(dict.fromkeys(shared))}
-        counts = [count for count, _, _ in self._rows]
-        codes = np.repeat(np.array([places[value] for value in shared], dtype=np.int32), counts)
+        codes = np.repeat(np.array([places[value] for value in shared], dtype=np.int32), self._windows_of)
         if pa.types.is_dictionary(field.type):
             return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(places), type=pa.string()))
         return pa.array(list(places), type=field.type).take(pa.array(codes))

@@ -1,9 +1,9 @@
 """One batch of recordings through unpack, filter and resample: files in, files out (`shard` follows).
 
-Each step reads the file of the step before, one recording at a time, so memory does not grow with the batch.
+Each step reads the file of the step before, one stack of recordings at a time, so memory does not grow with the batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import DreamerData, Filter, Resample
-from physiopipe.recordings.batchfile import BatchWriter, read_batch
+from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
 from physiopipe.recordings.download import read_download
-from physiopipe.recordings.recording import Recording, Rejected, RejectedRecord
+from physiopipe.recordings.recording import OF_EACH, Recording, Rejected, RejectedRecord, Stack, stacked
 from physiopipe.recordings.tree import Batch
 from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
@@ -30,15 +30,13 @@ def unpack_dreamer(path: Path, data: DreamerData, eeg: Path, ecg: Path) -> None:
 
     with BatchWriter(eeg) as eeg_writer, BatchWriter(ecg) as ecg_writer:
         writers = {"eeg": eeg_writer, "ecg": ecg_writer}
-        for item in tqdm(read_dreamer(path, data, data.origin == "simulated"), desc="unpack", unit="", disable=None):
-            writer = writers[item.record.rpartition("_")[2]]
-            if isinstance(item, Rejected):
-                writer.reject(*item)
-            else:
-                writer.add(item)
+        read = tqdm(read_dreamer(path, data, data.origin == "simulated"), desc="unpack", unit="", disable=None)
+        for item in stacked(read):
+            record = item.record if isinstance(item, Rejected) else item.record[0]  # of one source, so of one modality
+            writers[record.rpartition("_")[2]].add(item)
 
 
-def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterator[Recording | Rejected]:
+def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterator[Stack | Rejected]:
     """Recordings of a batch as they were recorded, in published order, ECG leads in clinical order.
 
     Args:
@@ -46,10 +44,14 @@ def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterato
         batch: the batch's plan.
         raw_folder: where downloaded files are kept.
     """
-    if recordings.suffix == ".batch":
+    if recordings.suffix == SUFFIX:
         yield from read_batch(recordings)
-        return
-    missing = dict(read_download(recordings, raw_folder).rejected)
+    else:
+        missing = dict(read_download(recordings, raw_folder).rejected)
+        yield from stacked(_read_raw(batch, raw_folder, missing))
+
+
+def _read_raw(batch: Batch, raw_folder: Path, missing: dict[str, str]) -> Iterator[Recording | Rejected]:
     for record in batch.records:
         if record in missing:
             yield Rejected(record, missing[record])
@@ -77,32 +79,51 @@ def _in_clinical_order(recording: Recording) -> Recording:
     )
 
 
-def filter_batch(recordings: Iterator[Recording | Rejected], output: Path, params: Filter) -> None:
+def filter_batch(recordings: Iterable[Stack | Rejected], output: Path, params: Filter) -> None:
     """Band-pass and notch every recording at its own rate; one that cannot be filtered is rejected with its reason.
 
     What the quality flags rest on is measured here too, on the recording as it was read.
     """
-    with BatchWriter(output) as writer:
-        for item in tqdm(recordings, desc="filter", unit="", disable=None):
-            if isinstance(item, Rejected):
-                writer.reject(*item)
-                continue
-            mains_hz = params.notch_of(item.source)
-            try:
-                filtered = bandpass_notch(
-                    item.signal,
-                    item.rate_hz,
-                    highpass_hz=params.highpass_hz,
-                    lowpass_hz=params.lowpass_hz,
-                    order=params.order,
-                    notch_hz=mains_hz,
-                    notch_quality=params.notch_quality,
-                )
-            except PhysiopipeError as error:
-                writer.reject(item.record, str(error))
-                continue
-            blocks, block_s = measure_blocks(item.signal, item.rate_hz, mains_hz)
-            writer.add(replace(item, signal=filtered, blocks=blocks, block_s=block_s))
+    with BatchWriter(output) as writer, tqdm(desc="filter", unit="", disable=None) as progress:
+        for item in recordings:
+            for done in _filtered(item, params):
+                writer.add(done)
+            progress.update(_count(item))
+
+
+def _filtered(item: Stack | Rejected, params: Filter) -> Iterator[Stack | Rejected]:
+    if isinstance(item, Rejected):
+        yield item
+        return
+    mains_hz = params.notch_of(item.source)
+    try:
+        filtered = bandpass_notch(
+            item.signal,
+            item.rate_hz,
+            highpass_hz=params.highpass_hz,
+            lowpass_hz=params.lowpass_hz,
+            order=params.order,
+            notch_hz=mains_hz,
+            notch_quality=params.notch_quality,
+        )
+    except PhysiopipeError as error:
+        if len(item) == 1:
+            yield Rejected(item.record[0], str(error))
+        else:  # which one it is, and the others
+            for number in range(len(item)):
+                yield from _filtered(_one_of(item, number), params)
+        return
+    blocks, block_s = measure_blocks(item.signal, item.rate_hz, mains_hz)
+    yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
+
+
+def _one_of(stack: Stack, number: int) -> Stack:
+    of_each = {name: getattr(stack, name)[number : number + 1] for name in OF_EACH}
+    return replace(stack, signal=stack.signal[number : number + 1], **of_each)
+
+
+def _count(item: Stack | Rejected) -> int:
+    return 1 if isinstance(item, Rejected) else len(item)
 
 
 def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
@@ -110,15 +131,16 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
 
     What exceeds the range of int16 stays float32, so that `shard` can count it.
     """
-    with BatchWriter(output) as writer:
-        for item in tqdm(read_batch(filtered), desc="resample", unit="", disable=None):
+    with BatchWriter(output) as writer, tqdm(desc="resample", unit="", disable=None) as progress:
+        for item in read_batch(filtered):
             if isinstance(item, Rejected):
-                writer.reject(*item)
+                writer.add(item)
                 continue
             for rate, signal in resample_to_rates(item.signal, item.rate_hz, params.rates_hz).items():
-                stored, step = signal, 1.0
+                resampled = replace(item, signal=signal, rate_hz=rate)
                 if item.unit == "mV":
-                    counts, _, saturated = quantise(signal[None], MILLIVOLT_STEP)
+                    counts, _, saturated = quantise(signal, MILLIVOLT_STEP)
                     if not saturated.any():
-                        stored, step = counts[0], MILLIVOLT_STEP
-                writer.add(replace(item, signal=stored, step=step, rate_hz=rate))
+                        resampled = replace(resampled, signal=counts, step=MILLIVOLT_STEP)
+                writer.add(resampled)
+            progress.update(len(item))

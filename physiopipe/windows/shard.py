@@ -10,7 +10,7 @@ from tqdm import tqdm
 from physiopipe.files import atomic_folder
 from physiopipe.params import PATCH_SAMPLES, Shard
 from physiopipe.recordings.batchfile import read_batch
-from physiopipe.recordings.recording import Recording, Rejected
+from physiopipe.recordings.recording import Rejected, Stack
 from physiopipe.signals.quality import Blocks, RecordQuality
 from physiopipe.signals.windows import MILLIVOLT_STEP, Quantised, Windows, cut_windows, quantise
 from physiopipe.windows.part import PartName, PartWriter, StoredWindows
@@ -18,9 +18,9 @@ from physiopipe.windows.part import PartName, PartWriter, StoredWindows
 
 def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[int, ...], params: Shard) -> None:
     """Cut a resampled batch into windows and store them as a part."""
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary, tqdm(desc="shard", unit="", disable=None) as progress:
         writer = PartWriter(temporary, name, rates_hz, params.patches)
-        for record, group in tqdm(groupby(read_batch(resampled), _record), desc="shard", unit="", disable=None):
+        for _, group in groupby(read_batch(resampled), _records):
             rates = []
             for item in group:
                 if isinstance(item, Rejected):
@@ -29,24 +29,24 @@ def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[i
                     rates.append(item)
             if not rates:
                 continue
-            cuts = [_cut(recording, params) for recording in rates]
-            if not sum(len(cut.start) for cut in cuts):
-                seconds = rates[0].signal.shape[1] / rates[0].rate_hz
-                writer.reject(
-                    record, f"{seconds:.1f} s long: at no rate does it fill {params.min_fill:.0%} of a window"
-                )
-                continue
-            writer.add(rates[0], _stored(rates, cuts, params))
+            cuts = [_cut(stack, params) for stack in rates]
+            if sum(len(cut.start) for cut in cuts):
+                writer.add(rates[0], _stored(rates, cuts, params))
+            else:
+                reason = f"{rates[0].seconds:.1f} s long: at no rate does it fill {params.min_fill:.0%} of a window"
+                for record in rates[0].record:
+                    writer.reject(record, reason)
+            progress.update(len(rates[0]))
         writer.finish()
 
 
-def _record(item: Recording | Rejected) -> str:
+def _records(item: Stack | Rejected) -> str | tuple[str, ...]:
     return item.record
 
 
-def _cut(recording: Recording, params: Shard) -> Windows:
+def _cut(stack: Stack, params: Shard) -> Windows:
     return cut_windows(
-        recording.signal,
+        stack.signal,
         patches=params.patches,
         min_fill=params.min_fill,
         max_windows=params.max_windows_per_record,
@@ -54,30 +54,30 @@ def _cut(recording: Recording, params: Shard) -> Windows:
     )
 
 
-def _stored(rates: list[Recording], cuts: list[Windows], params: Shard) -> StoredWindows:
-    """Flag and quantise the windows of one recording, at every rate."""
-    recording = rates[0]
-    assert recording.blocks is not None, "measured by filter_batch"
-    missing = np.isin(recording.channels, recording.missing)
-    quality = RecordQuality(Blocks(recording.blocks, recording.block_s), missing=missing, limits=params.quality)
+def _stored(rates: list[Stack], cuts: list[Windows], params: Shard) -> StoredWindows:
+    """Flag and quantise the windows of a stack of recordings, at every rate."""
+    stack = rates[0]
+    assert stack.blocks is not None, "measured by filter_batch"
+    missing = np.array([np.isin(stack.channels, missing) for missing in stack.missing])
+    quality = RecordQuality(Blocks(stack.blocks, stack.block_s), missing=missing, limits=params.quality)
     # Asked for once: the windows of all rates together cost little more than those of one
     windows_at = [len(cut.start) for cut in cuts]
     rate_hz = np.repeat([rate.rate_hz for rate in rates], windows_at)
     start_s = np.concatenate([cut.start for cut in cuts]) / rate_hz
     flat_leads, flags = quality.flags(start_s, params.patches * PATCH_SAMPLES / rate_hz)
-    present = ~flat_leads & ~missing
+    present = ~flat_leads & ~missing[:, None]
     quantised, first = [], 0
     for rate, cut in zip(rates, cuts, strict=True):
-        absent = ~present[first : first + len(cut.start)]
+        absent = ~present[:, first : first + len(cut.start)]
         first += len(cut.start)
         if absent.any():
             cut.samples[absent] = 0
         quantised.append(_quantised(rate, cut))
     counts, scales, saturations = zip(*quantised, strict=True)
-    scale, saturated = np.concatenate(scales), np.concatenate(saturations)
+    scale, saturated = np.concatenate(scales, axis=1), np.concatenate(saturations, axis=1)
     # What is stored is judged, not the raw signal: an offset or a slow drift is gone, a wrong gain is not. A saturated
     # window is beyond any limit that fits into its int16.
-    peak = np.concatenate([_peak(of_rate) for of_rate in counts]) * scale
+    peak = np.concatenate([_peak(of_rate) for of_rate in counts], axis=1) * scale
     return StoredWindows(
         counts={int(rate.rate_hz): of_rate for rate, of_rate in zip(rates, counts, strict=True)},
         scale=scale,
@@ -89,15 +89,18 @@ def _stored(rates: list[Recording], cuts: list[Windows], params: Shard) -> Store
     )
 
 
-def _quantised(recording: Recording, cut: Windows) -> Quantised:
-    if recording.signal.dtype != np.int16:
-        return quantise(cut.samples, MILLIVOLT_STEP if recording.unit == "mV" else None)
-    count = len(cut.start)
-    return Quantised(cut.samples, np.full(count, recording.step, np.float32), np.zeros(count, np.int64))
+def _quantised(stack: Stack, cut: Windows) -> Quantised:
+    """Windows (recording, window, channel, patch, sample) as counts; scale and saturated are (recording, window)."""
+    of_window = cut.samples.shape[:2]
+    if stack.signal.dtype == np.int16:
+        return Quantised(cut.samples, np.full(of_window, stack.step, np.float32), np.zeros(of_window, np.int64))
+    windows = cut.samples.reshape(-1, *cut.samples.shape[2:])
+    counts, scale, saturated = quantise(windows, MILLIVOLT_STEP if stack.unit == "mV" else None)
+    return Quantised(counts.reshape(cut.samples.shape), scale.reshape(of_window), saturated.reshape(of_window))
 
 
 def _peak(counts: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
     """Largest magnitude in each window."""
-    axes = (1, 2, 3)
+    axes = (-3, -2, -1)
     lowest = counts.min(axis=axes, initial=0).astype(np.int32)  # -32768 has no positive twin among int16
     return np.asarray(np.maximum(counts.max(axis=axes, initial=0), -lowest), dtype=np.int32)

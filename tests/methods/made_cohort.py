@@ -6,7 +6,7 @@ import numpy as np
 
 from physiopipe.files import atomic_folder
 from physiopipe.methods.base import LABELS, ClipData
-from physiopipe.recordings.recording import Recording
+from physiopipe.recordings.recording import Recording, stack_of
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
 
@@ -56,15 +56,15 @@ def store_cohort(
                     dict(zip(LABELS, ratings[row].tolist(), strict=True)),
                 )
                 stored = StoredWindows(
-                    counts={200: np.round(windows[mine] / scale[:, None, None, None]).astype(np.int16)},
-                    scale=scale.astype(np.float32),
+                    counts={200: np.round(windows[mine] / scale[:, None, None, None]).astype(np.int16)[None]},
+                    scale=scale.astype(np.float32)[None],
                     start_s=5.0 + WINDOW_S * np.arange(len(mine)) + (ecg_delay_s if modality == "ecg" else 0.0),
                     valid_patches=clips.valid_patches[mine].astype(np.int16),
-                    saturated=np.zeros(len(mine), np.int64),
-                    present=present[mine],
-                    flags={flag: np.zeros(len(mine), bool) for flag in QUALITY_FLAGS},
+                    saturated=np.zeros((1, len(mine)), np.int64),
+                    present=present[mine][None],
+                    flags={flag: np.zeros((1, len(mine)), bool) for flag in QUALITY_FLAGS},
                 )
-                writer.add(recording, stored)
+                writer.add(stack_of([recording]), stored)
             writer.finish()
         parts.append(part)
     collect_cohort("dreamer", parts, folder / "windows", {})
@@ -86,15 +86,15 @@ def store_challenge(folder: Path, records: int = 12, patches: int = 2) -> Path:
                 beats = 800 * np.exp(-((((seconds + random.uniform()) % 0.9) - 0.4) ** 2) / 0.001)
                 counts = random.normal(0, 50, (count, 2, patches, 200)) + beats.reshape(patches, 200)
                 stored = StoredWindows(
-                    counts={rate: counts.astype(np.int16)},
-                    scale=np.full(count, 0.001, np.float32),
+                    counts={rate: counts.astype(np.int16)[None]},
+                    scale=np.full((1, count), 0.001, np.float32),
                     start_s=np.arange(count) * 2.0,
                     valid_patches=np.full(count, patches, np.int16),
-                    saturated=np.zeros(count, np.int64),
-                    present=np.ones((count, 2), bool),
-                    flags={flag: np.zeros(count, bool) for flag in QUALITY_FLAGS},
+                    saturated=np.zeros((1, count), np.int64),
+                    present=np.ones((1, count, 2), bool),
+                    flags={flag: np.zeros((1, count), bool) for flag in QUALITY_FLAGS},
                 )
-                writer.add(recording, stored)
+                writer.add(stack_of([recording]), stored)
         writer.finish()
     collect_cohort("challenge", [part], folder / "windows" / "challenge", {})
     return folder / "windows" / "challenge"

@@ -10,9 +10,10 @@ from made_cohort import store_cohort
 
 from physiopipe.methods import harness
 from physiopipe.methods.base import HIDDEN_LABEL, METHOD_CLASSES, ClipData
+from physiopipe.methods.cells import best_threshold
 from physiopipe.methods.chance import Chance
 from physiopipe.methods.clip_prior import ClipPrior
-from physiopipe.methods.harness import best_threshold, run_method
+from physiopipe.methods.harness import run_method
 from physiopipe.params import Params, check_params
 from physiopipe.results.predictions import read_predictions
 

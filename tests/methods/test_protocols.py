@@ -13,8 +13,9 @@ from test_ours import parameters
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods import harness
 from physiopipe.methods.base import ClipData, Setup, method_class
+from physiopipe.methods.cells import check_disjoint
 from physiopipe.methods.damage import Condition, conditions, damaged
-from physiopipe.methods.harness import check_disjoint, run_method
+from physiopipe.methods.harness import run_method
 from physiopipe.methods.leaky import leaky_sides, run_leaky
 from physiopipe.methods.robustness import run_robustness
 from physiopipe.params import Params

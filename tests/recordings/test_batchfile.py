@@ -1,6 +1,6 @@
 """Batches between rules: what goes in comes out, in equal bytes, whole or not at all."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.batchfile import BatchWriter, read_batch
-from physiopipe.recordings.recording import Recording, Rejected
+from physiopipe.recordings.recording import OF_EACH, Recording, Rejected, Stack, stack_of, stacked
 
 RNG = np.random.default_rng(3)
 
@@ -22,17 +22,22 @@ def recording(record: str = "E00001", samples: int = 500, **more: object) -> Rec
     return Recording(signal=signal, record=record, **{**known, **more})  # type: ignore[arg-type]
 
 
-def write(path: Path, recordings: list[Recording], rejects: tuple[tuple[str, str], ...] = ()) -> Path:
+def write(path: Path, items: list[Recording | Stack], rejects: tuple[tuple[str, str], ...] = ()) -> Path:
     with BatchWriter(path) as writer:
-        for item in recordings:
-            writer.add(item)
+        for item in items:
+            writer.add(as_stack(item))
         for row in rejects:
-            writer.reject(*row)
+            writer.add(Rejected(*row))
     return path
 
 
-def check_equal(found: Recording, expected: Recording) -> None:
-    for name in (field.name for field in fields(Recording)):
+def as_stack(item: Recording | Stack) -> Stack:
+    return stack_of([item]) if isinstance(item, Recording) else item
+
+
+def check_equal(found: Stack, expected: Stack | Recording) -> None:
+    expected = as_stack(expected)
+    for name in (field.name for field in fields(Stack)):
         if isinstance(getattr(expected, name), np.ndarray):
             assert getattr(found, name).dtype == np.float32
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -40,10 +45,39 @@ def check_equal(found: Recording, expected: Recording) -> None:
             assert getattr(found, name) == getattr(expected, name)
 
 
+def test_neighbours_that_are_alike_are_stacked_and_the_order_stays() -> None:
+    alike = [recording(name, missing=("II",) if name == "b" else ()) for name in "abc"]
+    others = [recording("d", samples=499), recording("e", rate_hz=257.0), recording("f", source="ptb")]
+    items = [*alike, Rejected("x", "why"), recording("y"), *others]
+    found = list(stacked(items))
+    assert [getattr(item, "record", None) for item in found] == [("a", "b", "c"), "x", ("y",), ("d",), ("e",), ("f",)]
+    stack = found[0]
+    assert isinstance(stack, Stack)
+    assert (len(stack), stack.missing) == (3, ((), ("II",), ()))
+    for number, one in enumerate(alike):
+        np.testing.assert_array_equal(stack.signal[number], one.signal)
+        assert all(getattr(stack, name)[number] == getattr(one, name) for name in OF_EACH)
+
+
+def test_stacks_stay_small_however_many_recordings_are_alike() -> None:
+    many = [recording(str(number), samples=60_000) for number in range(7)]
+    assert [len(stack) for stack in stacked(many)] == [2, 2, 2, 1]
+    assert [len(stack) for stack in stacked([recording("long", samples=400_000)] * 2)] == [1, 1]
+
+
+def test_a_stack_survives(tmp_path: Path) -> None:
+    (made,) = stacked([recording(name, ratings={"valence": 1.0}, flags=("amplitude",)) for name in "abc"])
+    assert isinstance(made, Stack)
+    made = replace(made, blocks=RNG.random((3, 6, 3, 4), np.float32), block_s=0.5)
+    (found,) = read_batch(write(tmp_path / "batch.batch", [made]))
+    assert isinstance(found, Stack)
+    check_equal(found, made)
+
+
 def test_what_goes_in_comes_out_in_order(tmp_path: Path) -> None:
     clip = recording(
         "s01_c02_eeg", unit="uV", subject="s01", clip=2, source="dreamer", ratings={"valence": 3.0, "arousal": 1.0},
-        missing=("II",), derived=("V1",), flags=("amplitude",), blocks=RNG.random((6, 3, 4), np.float32), block_s=0.5,
+        missing=("II",), derived=("V1",), flags=("amplitude",),
     )  # fmt: skip
     items = [recording("b"), recording("a", samples=1, rate_hz=257.0), recording("b", rate_hz=100.0), clip]
     rejects = (("c", "NaN: 3 samples"), ("d", "Länge, „falsch“\nzwei Zeilen"))
@@ -51,13 +85,13 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path) -> None:
     found = list(read_batch(path))
     assert found[:2] == [Rejected(*row) for row in rejects]
     for one, other in zip(found[2:], items, strict=True):
-        assert isinstance(one, Recording)
+        assert isinstance(one, Stack)
         check_equal(one, other)
 
 
 def test_int16_signals_keep_their_type_and_step(tmp_path: Path) -> None:
-    counts = RNG.integers(-32768, 32767, (3, 50), dtype=np.int16)
-    made = Recording(counts, 100.0, ("I", "II", "V1"), "mV", "georgia", "E1", "E1", step=0.001)
+    counts = RNG.integers(-32768, 32767, (1, 3, 50), dtype=np.int16)
+    made = replace(stack_of([recording()]), signal=counts, step=0.001)
     (found,) = read_batch(write(tmp_path / "batch.batch", [made]))
     assert found.signal.dtype == np.int16
     assert found.step == 0.001
@@ -97,13 +131,13 @@ def test_a_signal_that_is_a_view_is_written_as_it_looks(tmp_path: Path) -> None:
     base = np.arange(24, dtype=np.float32).reshape(8, 3)
     made = Recording(base.T[:, ::2], 1.0, ("a", "b", "c"), "mV", "x", "r", "r")
     (found,) = read_batch(write(tmp_path / "batch.batch", [made]))
-    np.testing.assert_array_equal(found.signal, base.T[:, ::2])
+    np.testing.assert_array_equal(found.signal, base.T[None, :, ::2])
 
 
-@pytest.mark.parametrize("signal", [np.zeros((2, 3)), np.zeros(3, np.float32), np.zeros((2, 3), np.int32)])
+@pytest.mark.parametrize("signal", [np.zeros((1, 2, 3)), np.zeros((2, 3), np.float32), np.zeros((1, 2, 3), np.int32)])
 def test_anything_but_float32_or_int16_channel_time_is_refused(tmp_path: Path, signal: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected"), BatchWriter(tmp_path / "batch.batch") as writer:
-        writer.add(Recording(signal, 1.0, ("a",), "mV", "x", "r", "r"))
+        writer.add(replace(stack_of([recording()]), signal=signal))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -111,7 +145,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
     path = write(tmp_path / "batch.batch", [recording("old")])
     before = path.read_bytes()
     with pytest.raises(RuntimeError, match="midway"), BatchWriter(path) as writer:  # noqa: PT012 - both are needed
-        writer.add(recording("new"))
+        writer.add(stack_of([recording("new")]))
         raise RuntimeError("midway")
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["batch.batch"]
@@ -119,7 +153,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
 
 def test_metadata_that_is_no_json_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError), BatchWriter(tmp_path / "batch.batch") as writer:
-        writer.add(recording(ratings={"valence": np.float32(3)}))
+        writer.add(stack_of([recording(ratings={"valence": np.float32(3)})]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +169,8 @@ def test_any_cut_or_flipped_byte_is_a_plain_error_or_changes_nothing(tmp_path: P
         try:
             found = list(read_batch(path))
         except PhysiopipeError as error:
-            assert "delete it and run again" in str(error)  # noqa: PT017 - either outcome is right
+            assert "It is removed: run again" in str(error)  # noqa: PT017 - either outcome is right
+            assert not path.exists()
             errors += 1
         else:
             for one, other in zip(found, items, strict=True):
@@ -147,5 +182,6 @@ def test_a_missing_file_or_another_format_is_a_plain_error(tmp_path: Path) -> No
     with pytest.raises(PhysiopipeError, match=r"none\.batch is missing"):
         list(read_batch(tmp_path / "none.batch"))
     np.savez(tmp_path / "other.batch.npz", x=np.zeros(3))
-    with pytest.raises(PhysiopipeError, match="not a whole batch"):
+    with pytest.raises(PhysiopipeError, match="not a batch of recordings"):
         list(read_batch(tmp_path / "other.batch.npz"))
+    assert (tmp_path / "other.batch.npz").exists()

@@ -1,9 +1,15 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_predictions import write_predictions_of_all, write_side_predictions
+from made_up_predictions import make_params, write_predictions_of_all, write_side_predictions
 from made_up_study import write_training, write_windows
+
+from physiopipe.results.evaluate import evaluate
+from physiopipe.results.figures import make_figures
+from physiopipe.results.report import write_report
+from physiopipe.results.side_tables import write_side_tables
 
 
 @pytest.fixture
@@ -16,11 +22,46 @@ def write_all(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study before its tables, made once: results/ and data/windows/. Tests work on copies."""
+    root = tmp_path_factory.mktemp("made")
+    write_predictions_of_all(root / "results" / "predictions")
+    write_side_predictions(root / "results")
+    write_training(root / "results")
+    write_windows(root / "data" / "windows")
+    return root
+
+
 @pytest.fixture
-def study(tmp_path: Path, write_all: Callable[..., Path]) -> tuple[Path, Path]:
+def study(made: Path, tmp_path: Path) -> tuple[Path, Path]:
     """A results folder with predictions and curves, and a windows root, below tmp_path."""
-    results = write_all().parent
-    write_side_predictions(results)
-    write_training(results)
-    write_windows(tmp_path / "data" / "windows")
-    return results, tmp_path / "data" / "windows"
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "results", tmp_path / "data" / "windows"
+
+
+@pytest.fixture(scope="session")
+def with_tables(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of that study with its tables, made once: tests leave it as it is."""
+    results = tmp_path_factory.mktemp("tables") / "results"
+    shutil.copytree(made / "results", results)
+    evaluate(results / "predictions", make_params(), results)
+    write_side_tables(results, make_params())
+    return results
+
+
+@pytest.fixture(scope="session")
+def drawn(made: Path, with_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That study with tables, figures and the page, made once: tests leave it as it is, or work on copies."""
+    root = tmp_path_factory.mktemp("drawn")
+    shutil.copytree(with_tables, root / "results")
+    shutil.copytree(made / "data" / "windows", root / "windows")
+    make_figures(root / "results", root / "windows", make_params())
+    write_report(root / "results", root / "windows", make_params(), root / "results" / "report.html")
+    return root
+
+
+@pytest.fixture(scope="session")
+def report(drawn: Path) -> Path:
+    """The page of the study that is made once."""
+    return drawn / "results" / "report.html"

@@ -1,3 +1,4 @@
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from sklearn.metrics import roc_curve
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.results.composition import by_source, covered_s
-from physiopipe.results.curves import finetuning_loss, roc_on_grid
+from physiopipe.results.curves import finetuning_loss, roc_curves, roc_on_grid
+from physiopipe.results.evaluate import TestSet as Predicted
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.figures import make_figures, read_table
 from physiopipe.results.side_tables import write_side_tables
@@ -30,16 +32,13 @@ NAMES = {
 }  # fmt: skip
 
 
-def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(study: tuple[Path, Path]) -> None:
-    results, windows = study
-    params = make_params()
-    evaluate(results / "predictions", params, results)
-    write_side_tables(results, params)
-    make_figures(results, windows, params)
-    first = {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
+def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
+    first = {path.name: path.read_bytes() for path in (drawn / "results" / "figures").iterdir()}
     assert set(first) == {f"{name}.{suffix}" for name in NAMES for suffix in ("png", "svg")}
+    results = tmp_path / "results"
+    shutil.copytree(drawn / "results", results, ignore=shutil.ignore_patterns("figures"))
     with mpl.rc_context({"font.size": 30}):  # a reader's own settings change nothing
-        make_figures(results, windows, params)
+        make_figures(results, drawn / "windows", make_params())
     assert first == {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
     for name, content in first.items():
         if name.endswith(".svg"):
@@ -51,9 +50,12 @@ def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(study: tuple[Pa
 
 
 @pytest.mark.filterwarnings("error")
-def test_two_test_subjects_of_few_clips_are_enough(study: tuple[Path, Path]) -> None:
+def test_two_test_subjects_of_few_clips_are_enough(study: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Resamples of one class alone, labels without a low clip: nothing is drawn from them, nothing fails."""
     results, windows = study
+    # These do not depend on predictions
+    monkeypatch.setattr("physiopipe.results.quality_strips.quality_plots", lambda *_: {})
+    monkeypatch.setattr("physiopipe.results.reconstructions.read_reconstructions", lambda *_: [])
     write_predictions_of_all(results / "predictions", (0,), subjects=2, clips=4)
     write_side_predictions(results, (0,), subjects=2, clips=4)
     params = make_params(seeds=[0])
@@ -69,6 +71,20 @@ def test_roc_goes_through_scikit_learns() -> None:
     drawn = roc_on_grid(one, 1, np.ones((1, 12)))[0]
     alarms, hits, _ = roc_curve(one.truth[:, 1], one.probability[:, 1], drop_intermediate=False)
     assert drawn == pytest.approx(np.interp(np.linspace(0, 1, 101), alarms, hits), abs=1e-12)
+
+
+@pytest.mark.parametrize("methods", [3, 12])
+def test_roc_has_room_for_titles_and_legend(methods: int) -> None:
+    seeds = seed_predictions(make_predictions("ours", (0,), 6, 18, 0.8))
+    names = ["ours", *(f"method_{i}" for i in range(1, methods))]
+    test = Predicted(tuple("abcdef"), 108, dict.fromkeys(names, seeds), {})
+    figure = roc_curves(test, make_params(bootstrap=20).evaluate)
+    figure.canvas.draw()
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    for axes in figure.axes:
+        assert axes.title.get_window_extent().y1 <= figure.bbox.y1
+        assert axes.xaxis.label.get_window_extent().y0 >= legend.get_window_extent().y1
 
 
 def test_composition_counts_records_and_names_missing_sources(study: tuple[Path, Path]) -> None:

@@ -32,9 +32,8 @@ def subject_auc(frame: pd.DataFrame) -> float:
 
 
 @pytest.fixture
-def results(study: tuple[Path, Path]) -> Path:
-    write_side_tables(study[0], make_params())
-    return study[0]
+def results(with_tables: Path) -> Path:
+    return with_tables
 
 
 def test_fusions_are_compared_with_concatenation(results: Path) -> None:

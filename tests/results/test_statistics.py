@@ -45,7 +45,7 @@ def naive(frame: pd.DataFrame, drawn: list[str]) -> dict[str, float]:
 def test_bootstrap_agrees_with_a_naive_loop() -> None:
     frame = make_predictions("ours", (0, 1), subjects=7, clips=18, shift=0.8)
     frame = frame[~((frame["seed"] == 1) & (frame["subject"] == "s07"))]  # seeds need not test the same subjects
-    weights = resample_subjects(7, 40, seed=3)
+    weights = resample_subjects(7, 20, seed=3)
     names = [f"s{i + 1:02d}" for i in range(7)]
     loop = pd.DataFrame([naive(frame, list(np.repeat(names, row.astype(int)))) for row in weights])
     point = naive(frame, names)
@@ -74,16 +74,17 @@ def test_permutation_p_is_that_of_shuffled_labels() -> None:
     subject = np.repeat([0, 1], 4)
     one = SeedPredictions(subject, np.arange(8), truth, probability, np.full((8, 3), 0.5))
 
-    def statistic(order: list[int]) -> float:
-        shuffled = truth[order]
-        return float(np.mean([roc_auc_score(shuffled[subject == s, 0], probability[subject == s, 0]) for s in (0, 1)]))
+    def statistic(high: tuple[bool, ...]) -> float:
+        shuffled = np.array(high)
+        return float(np.mean([roc_auc_score(shuffled[subject == s], probability[subject == s, 0]) for s in (0, 1)]))
 
-    orders = [
-        [*first, *(4 + i for i in second)]
-        for first, second in itertools.product(itertools.permutations(range(4)), repeat=2)
+    own = tuple(truth[:, 0])
+    arrangements = [  # each as likely as any other: as many permutations lead to each
+        [*first, *second]
+        for first, second in itertools.product(*(set(itertools.permutations(own[at : at + 4])) for at in (0, 4)))
     ]
-    values = np.array([statistic(order) for order in orders])
-    exact = (values >= statistic(list(range(8))) - 1e-9).mean()
+    values = np.array([statistic(tuple(each)) for each in arrangements])
+    exact = (values >= statistic(own) - 1e-9).mean()
     found = permutation_p_values([[one]], permutations=20_000, seed=1)[0]["valence"]
     assert found == pytest.approx(exact, abs=0.015)
 
@@ -145,10 +146,10 @@ def test_holm_on_a_worked_example() -> None:
 
 
 def test_ten_thousand_resamples_of_a_whole_table_are_quick() -> None:
-    """Eight rows of five seeds on the true cohort; the limit leaves room for a machine shared with others."""
+    """Two rows of five seeds on the true cohort; the limit leaves room for a machine shared with others."""
     seeds = seed_predictions(make_predictions("ours", (0, 1, 2, 3, 4), 23, 18, 0.8))
     started = time.process_time()
     weights = resample_subjects(23, 10_000, 0)
-    for _ in range(8):
+    for _ in range(2):
         estimate(seeds, weights, 0.95)
-    assert time.process_time() - started < 30
+    assert time.process_time() - started < 7.5  # a table of eight: 30 s

@@ -1,11 +1,8 @@
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_predictions import make_params
 
-from physiopipe.results.evaluate import evaluate
 from physiopipe.results.table1 import reported
 
 # What the paper underlines, by row and column.
@@ -18,9 +15,8 @@ COLUMNS = [f"{label}_{metric}" for label in ("valence", "arousal", "dominance") 
 
 
 @pytest.fixture
-def out(write_all: Callable[..., Path], tmp_path: Path) -> Path:
-    evaluate(write_all(), make_params(), tmp_path / "out")
-    return tmp_path / "out"
+def out(with_tables: Path) -> Path:
+    return with_tables
 
 
 def test_reported_rows_are_the_papers() -> None:

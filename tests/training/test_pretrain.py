@@ -25,7 +25,8 @@ from physiopipe.signals.leads import CLINICAL_LEADS
 from physiopipe.training.arrays import WindowArrays, load_batch
 from physiopipe.training.evaluation import HELD_OUT_STEP, encoder_parts, nested
 from physiopipe.training.examples import example_rows
-from physiopipe.training.pretrain import LOSS_COLUMNS, learning_rate
+from physiopipe.training.loss_log import LOSS_COLUMNS
+from physiopipe.training.schedule import learning_rate
 
 SCRIPT = Path(__file__).with_name("small_pretraining.py")
 

@@ -20,7 +20,7 @@ from physiopipe.methods.leaky import run_leaky
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import METHODS, MethodName, Params, SimulateDreamer
-from physiopipe.params_file import preset_with
+from physiopipe.params.presets import preset_with
 from physiopipe.recordings.batchfile import read_batch
 from physiopipe.recordings.recording import Rejected
 from physiopipe.recordings.simulate_dreamer import attainable_auc, simulate_dreamer

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from physiopipe.files import atomic_folder
-from physiopipe.recordings.recording import Recording, Unit
+from physiopipe.recordings.recording import Recording, Unit, stack_of
 from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
 
 CHANNELS = ("I", "II", "III")
@@ -51,15 +51,15 @@ def write_part(
             )
             for rate in rates_hz:
                 writer.add(
-                    recording,
+                    stack_of([recording]),
                     StoredWindows(
-                        counts={rate: counts_of(batch, number, rate, count, patches)},
-                        scale=np.full(count, 0.001, np.float32) * (number + 1),
+                        counts={rate: counts_of(batch, number, rate, count, patches)[None]},
+                        scale=np.full((1, count), 0.001, np.float32) * (number + 1),
                         start_s=np.arange(count) * 2.0,
                         valid_patches=np.full(count, patches, np.int16),
-                        saturated=np.zeros(count, np.int64),
-                        present=np.tile([True, True, number % 2 == 0], (count, 1)),
-                        flags={flag: np.full(count, flag == "wander") for flag in QUALITY_FLAGS},
+                        saturated=np.zeros((1, count), np.int64),
+                        present=np.tile([True, True, number % 2 == 0], (1, count, 1)),
+                        flags={flag: np.full((1, count), flag == "wander") for flag in QUALITY_FLAGS},
                     ),
                 )
         writer.finish()

@@ -178,20 +178,20 @@ def test_windows_of_two_modalities_are_not_gathered_together(tmp_path: Path) -> 
 
 def test_rows_that_do_not_fit_their_windows_are_refused() -> None:
     good: dict[str, object] = {
-        "counts": {rate: np.zeros((1, 3, PATCHES, 200), np.int16) for rate in (100, 200)},
-        "scale": np.ones(2, np.float32),
+        "counts": {rate: np.zeros((1, 1, 3, PATCHES, 200), np.int16) for rate in (100, 200)},
+        "scale": np.ones((1, 2), np.float32),
         "start_s": np.zeros(2),
         "valid_patches": np.full(2, PATCHES, np.int16),
-        "saturated": np.zeros(2, np.int64),
-        "present": np.ones((2, 3), bool),
-        "flags": {flag: np.zeros(2, bool) for flag in QUALITY_FLAGS},
+        "saturated": np.zeros((1, 2), np.int64),
+        "present": np.ones((1, 2, 3), bool),
+        "flags": {flag: np.zeros((1, 2), bool) for flag in QUALITY_FLAGS},
     }
     StoredWindows(**good)  # type: ignore[arg-type]
     for name, value in {
-        "scale": np.zeros(2, np.float32),
+        "scale": np.zeros((1, 2), np.float32),
         "start_s": np.zeros(3),
         "valid_patches": np.full(2, PATCHES + 1, np.int16),
-        "present": np.ones((2, 4), bool),
+        "present": np.ones((1, 2, 4), bool),
         "flags": {},
     }.items():
         with pytest.raises(ValueError, match=r"flags|scale|windows|valid_patches"):

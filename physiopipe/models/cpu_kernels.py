@@ -1,8 +1,9 @@
-"""Attention and feed-forward with their gradients written out: what a training step on a CPU spends its time in.
+"""Attention, feed-forward and positional convolution of the encoder on a CPU, with their gradients written out.
 
-Half of such a step is matrix products at the core's own rate; these functions cut the other half. Against the same
-written with torch's autograd: no pass over a tensor for a mask or a scale, fewer copies, and a softmax that runs along
-the vector unit (torch's takes 20 ns an element in rows as short as these). The numbers are the same up to rounding.
+Training and embedding both take them. Half of a training step is matrix products at the core's own rate; these
+functions cut the other half. Against the same written with torch's autograd: no pass over a tensor for a mask or a
+scale, fewer copies, and a softmax that runs along the vector unit (torch's takes 20 ns an element in rows as short as
+these). The numbers are the same up to rounding.
 """
 
 from typing import Any

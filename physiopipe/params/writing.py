@@ -1,13 +1,11 @@
-"""params.yaml as text: complete, commented from the models' descriptions, and the JSON schema beside it."""
+"""params.yaml as text: complete, commented from the models' descriptions."""
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.params import Params, check_params, load_params
+from physiopipe.params.whole import Params
 
 
 def dump_params(params: Params) -> str:
@@ -43,30 +41,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
-def preset_names(folder: Path) -> list[str]:
-    """Names of the presets in a folder."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
-
-
-def preset_with(folder: Path, name: str, assignments: list[str]) -> Params:
-    """A preset with `key.path=value` assignments applied (values in YAML), checked as a whole."""
-    if name not in preset_names(folder):
-        raise PhysiopipeError(f"no preset named {name!r} in {folder}; there are: {', '.join(preset_names(folder))}.")
-    content = load_params(folder / f"{name}.yaml").model_dump(mode="json")
-    for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator or not key:
-            raise PhysiopipeError(f"--set {assignment!r}: expected key.path=value, as in pretrain.epochs=2.")
-        *parents, last = key.split(".")
-        place: Any = content
-        for step in parents:
-            place = place.setdefault(step, {})
-            if not isinstance(place, dict):
-                raise PhysiopipeError(f"--set {assignment!r}: {step!r} holds a value, not a section.")
-        try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise PhysiopipeError(f"--set {assignment!r}: the value is not YAML: {error}") from None
-    return check_params(content, f"preset {name}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from physiopipe.models import cpu_training
+from physiopipe.models import cpu_kernels
 from physiopipe.models.dropout import Dropout, draw_dropped
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.params import Encoder
@@ -42,7 +42,7 @@ def equal_gradients(ours: Tensor, reference: Tensor, inputs: list[Tensor]) -> No
 def test_feed_forward(dropout: float) -> None:
     x, w1, b1, w2, b2 = made(3, 7, 20), made(90, 20, seed=1), made(90, seed=2), made(20, 90, seed=3), made(20, seed=4)
     torch.manual_seed(5)
-    ours = cpu_training.feed_forward(x, w1, b1, w2, b2, dropout)
+    ours = cpu_kernels.feed_forward(x, w1, b1, w2, b2, dropout)
     torch.manual_seed(5)
     hidden = functional.gelu(functional.linear(x, w1, b1)) * kept((3, 7, 90), dropout)
     equal_gradients(ours, functional.linear(hidden, w2, b2), [x, w1, b1, w2, b2])
@@ -57,7 +57,7 @@ def test_attention(dropout: float, with_bias: bool) -> None:
         bias = torch.zeros(2, 5, 1, 1, 6)
         bias[0, :, ..., 4:] = -torch.inf
     torch.manual_seed(5)
-    ours = cpu_training.attention(projected, bias, dropout)
+    ours = cpu_kernels.attention(projected, bias, dropout)
     torch.manual_seed(5)
     query, key, value = projected
     scores = query @ key.transpose(-1, -2) / 5
@@ -67,7 +67,7 @@ def test_attention(dropout: float, with_bias: bool) -> None:
 
 def test_attention_of_huge_scores() -> None:
     projected = (made(3, 1, 1, 1, 6, 25) * 100).detach()
-    found = cpu_training.attention(projected, None, 0.0)
+    found = cpu_kernels.attention(projected, None, 0.0)
     torch.testing.assert_close(found, functional.scaled_dot_product_attention(*projected), rtol=1e-4, atol=1e-3)
 
 
@@ -77,10 +77,10 @@ def test_depthwise(kernel: tuple[int, int], grid: tuple[int, int]) -> None:
     x, weight, bias = made(3, 8, *grid), made(8, 1, *kernel, seed=1), made(8, seed=2)
     padding = (kernel[0] // 2, kernel[1] // 2)
     reference = functional.conv2d(x, weight, bias, padding=padding, groups=8)
-    equal_gradients(cpu_training.depthwise(x, weight, bias), reference, [x, weight, bias])
+    equal_gradients(cpu_kernels.depthwise(x, weight, bias), reference, [x, weight, bias])
     strided = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # as the encoder's
     equal_gradients(
-        cpu_training.depthwise(strided, weight, bias),
+        cpu_kernels.depthwise(strided, weight, bias),
         functional.conv2d(strided, weight, bias, padding=padding, groups=8),
         [x, weight, bias],
     )
@@ -93,10 +93,10 @@ def test_whole_encoder_equals_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> 
     valid = torch.ones(2, 5, 4, dtype=torch.bool)
     valid[0, :, 3] = valid[1, 2] = False
     trained = [p for p in encoder.parameters() if p.requires_grad]
-    assert cpu_training.fits(x)
+    assert cpu_kernels.fits(x)
     ours = encoder(x, mask, valid)
     gradients = torch.autograd.grad(ours.square().mean(), trained)
-    monkeypatch.setattr(cpu_training, "fits", lambda x: False)  # noqa: ARG005
+    monkeypatch.setattr(cpu_kernels, "fits", lambda x: False)  # noqa: ARG005
     plain = encoder(x, mask, valid)
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
     for found, expected in zip(gradients, torch.autograd.grad(plain.square().mean(), trained), strict=True):

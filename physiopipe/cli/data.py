@@ -1,0 +1,189 @@
+"""Verbs from recordings to windows, each one rule's job; and `inputs`, which notes what the study reads."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from physiopipe.cli.options import DEFAULT, BatchName, CohortName, ModalityName, ParamsFile, load
+from physiopipe.errors import PhysiopipeError
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
+    """Write a simulated cohort in the layout of the published one."""
+    from physiopipe.files import hold_lock
+    from physiopipe.plan import LOCKS, simulated_file
+
+    loaded = load(params)
+    last = simulated_file(cohort)
+    with hold_lock(LOCKS / f"simulate-{cohort}.lock"):
+        if last.exists():  # Snakemake removes it before a run, so another run has just written it
+            print(f"{last} is already there; delete it to simulate anew")
+        elif cohort == "challenge":
+            from physiopipe.recordings.simulate_challenge import simulate_challenge
+
+            simulate_challenge(last.parent, loaded.simulate.challenge)
+        else:
+            from physiopipe.recordings.simulate_dreamer import simulate_dreamer
+
+            simulate_dreamer(last, loaded.simulate.dreamer)
+    print(f"simulated cohort: {last.parent}")
+
+
+@verbs.command()
+def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
+    """Learn the batches of a cohort and write data/plan/<cohort>."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.recordings.tree import write_plan
+
+    loaded = load(params)
+    with hold_lock(plan.LOCKS / f"discover-{cohort}.lock"):
+        batches = plan.discover_batches(loaded, cohort)
+        write_plan(plan.plan_folder(cohort), batches)
+    for batch in batches:
+        print(f"{batch.name}: {len(batch.records) or 'one file of'} recordings")
+
+
+@verbs.command()
+def download(batch: BatchName, params: ParamsFile = DEFAULT) -> None:
+    """Bring the files of one batch of the Challenge here, each checked against its published checksum."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.recordings.download import download_batch, expected_amounts
+    from physiopipe.recordings.tree import open_tree, planned_sizes
+
+    loaded = load(params)
+    planned = plan.planned_batch("challenge", batch)
+    stamp = plan.recordings_file(loaded, "challenge", "ecg", planned)
+    with hold_lock(plan.LOCKS / f"download-{batch}.lock"):
+        tree = open_tree(plan.source_location(loaded, "challenge"), loaded.run)
+        rejects = download_batch(
+            tree,
+            planned,
+            plan.raw_folder(loaded),
+            stamp,
+            plan.LOCKS / "connections",
+            loaded.run,
+            expected_amounts(planned_sizes(plan.plan_folder("challenge"))),
+        )
+    print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
+
+
+@verbs.command()
+def unpack(
+    eeg: Annotated[Path, typer.Option()], ecg: Annotated[Path, typer.Option()], params: ParamsFile = DEFAULT
+) -> None:
+    """Read DREAMER.mat once, into one file of recordings for each modality."""
+    from physiopipe import plan
+    from physiopipe.windows.prepare import unpack_dreamer
+
+    loaded = load(params)
+    unpack_dreamer(Path(plan.source_location(loaded, "dreamer")), loaded.data.dreamer, eeg, ecg)
+
+
+@verbs.command("filter")
+def filter_(
+    cohort: CohortName,
+    modality: ModalityName,
+    batch: BatchName,
+    recordings: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Put leads in order, band-pass and notch one batch at the recordings' own rates."""
+    from physiopipe import plan
+    from physiopipe.memory import keep_freed_memory
+    from physiopipe.windows.prepare import filter_batch, read_recordings
+
+    loaded = load(params)
+    planned = plan.planned_batch(cohort, batch)
+    raw = read_recordings(recordings, planned, plan.raw_folder(loaded))
+    keep_freed_memory()
+    filter_batch(raw, output, plan.section(loaded, cohort, modality, "filter"))
+
+
+@verbs.command()
+def resample(
+    cohort: CohortName,
+    modality: ModalityName,
+    filtered: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Bring one filtered batch to every rate."""
+    from physiopipe import plan
+    from physiopipe.memory import keep_freed_memory
+    from physiopipe.windows.prepare import resample_batch
+
+    keep_freed_memory()
+    resample_batch(filtered, output, plan.section(load(params), cohort, modality, "resample"))
+
+
+@verbs.command()
+def shard(
+    cohort: CohortName,
+    modality: ModalityName,
+    batch: BatchName,
+    resampled: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Cut one resampled batch into windows and store them as a finished part (OUTPUT is its part.json)."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.memory import keep_freed_memory
+    from physiopipe.windows.part import PartName
+    from physiopipe.windows.shard import shard_batch
+
+    loaded = load(params)
+    planned = plan.planned_batch(cohort, batch)
+    digest = plan.part_digest(loaded, cohort, modality, planned)
+    if digest != output.parent.name:
+        raise PhysiopipeError(
+            f"{params} or data/plan/{cohort} changed since this run was planned: they now name part {digest}, this job "
+            f"is to write {output.parent.name}. Nothing was written; run again."
+        )
+    simulated = getattr(loaded.data, cohort).origin == "simulated"
+    with hold_lock(plan.LOCKS / f"shard-{cohort}-{modality}-{batch}.lock"):
+        if output.exists():  # Snakemake removes it before a run, so another run has just finished this part
+            print(f"{output} is already there: nothing to do")
+            return
+        keep_freed_memory()
+        shard_batch(
+            resampled,
+            output.parent,
+            PartName(cohort, modality, batch, digest, simulated),
+            plan.section(loaded, cohort, modality, "resample").rates_hz,
+            plan.section(loaded, cohort, modality, "shard"),
+        )
+
+
+@verbs.command()
+def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
+    """Link the finished parts of a cohort into data/windows/<cohort>."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.windows.collect import collect_cohort
+
+    loaded = load(params)
+    parts = [part.folder for part in plan.planned_parts(loaded, cohort)]
+    target = plan.DATA / "windows" / cohort
+    with hold_lock(plan.LOCKS / f"collect-{cohort}.lock"):
+        manifest = collect_cohort(cohort, parts, target, plan.cohort_parameters(loaded, cohort))
+    print(
+        f"{target}: {manifest['windows']} windows of {manifest['records']} recordings, {manifest['rejected']} rejected"
+    )
+
+
+@verbs.command()
+def inputs(params: ParamsFile = DEFAULT) -> None:
+    """Write the sha256 of every local file that the study reads into data/inputs."""
+    from physiopipe import plan
+    from physiopipe.files import write_json
+
+    for name, content in plan.local_inputs(load(params)).items():
+        write_json(plan.DATA / "inputs" / f"{name}.json", content)

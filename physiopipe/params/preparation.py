@@ -1,0 +1,108 @@
+"""`filter`, `resample` and `shard`: what is done to a recording until it is stored windows."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from physiopipe.params.section import PATCH_SAMPLES, Count, Positive, Section, Share
+
+
+class Filter(Section):
+    """Zero-phase band-pass and notch, applied before resampling."""
+
+    highpass_hz: Positive = Field(description="-3 dB corner of one pass of the Butterworth high-pass, Hz")
+    lowpass_hz: Positive = Field(description="-3 dB corner of one pass of the Butterworth low-pass, Hz")
+    order: Count = Field(3, description="order of the Butterworth; forward and backward filtering doubles it")
+    notch_hz: dict[str, Positive] = Field(description="mains frequency to remove by source, Hz; `default` for others")
+    notch_quality: Positive = Field(30.0, description="quality factor of the notch: its frequency over its width")
+
+    @model_validator(mode="after")
+    def _corners_in_order(self) -> "Filter":
+        if self.highpass_hz >= self.lowpass_hz:
+            raise ValueError(f"highpass_hz {self.highpass_hz:g} is not below lowpass_hz {self.lowpass_hz:g}")
+        return self
+
+    def notch_of(self, source: str) -> float | None:
+        """Mains frequency of a source in Hz, or None where none is named."""
+        return self.notch_hz.get(source, self.notch_hz.get("default"))
+
+
+_ECG_NOTCH: dict[str, float] = {"default": 50.0, "georgia": 60.0}
+
+
+class FilterChallenge(Section):
+    ecg: Filter = Filter(highpass_hz=0.5, lowpass_hz=40.0, notch_hz=_ECG_NOTCH)
+
+
+class FilterDreamer(Section):
+    eeg: Filter = Filter(highpass_hz=0.3, lowpass_hz=60.0, notch_hz={"default": 50.0})
+    ecg: Filter = Filter(highpass_hz=0.5, lowpass_hz=40.0, notch_hz={"default": 50.0})
+
+
+class FilterSection(Section):
+    challenge: FilterChallenge = FilterChallenge()
+    dreamer: FilterDreamer = FilterDreamer()
+
+
+class Resample(Section):
+    rates_hz: tuple[Count, ...] = Field(min_length=1, description="rates that every recording is resampled to, Hz")
+
+
+class ResampleChallenge(Section):
+    ecg: Resample = Resample(rates_hz=(100, 200, 500, 1000))
+
+
+class ResampleDreamer(Section):
+    eeg: Resample = Resample(rates_hz=(200,))
+    ecg: Resample = Resample(rates_hz=(200,))
+
+
+class ResampleSection(Section):
+    challenge: ResampleChallenge = ResampleChallenge()
+    dreamer: ResampleDreamer = ResampleDreamer()
+
+
+class Quality(Section):
+    """Limits behind the quality flags of a window; a flag marks, it never drops."""
+
+    flat_peak_to_peak: Positive = Field(0.01, description="a lead whose range stays under this is flat, stored unit")
+    amplitude_limit: Positive = Field(10.0, description="an absolute value above this is flagged, stored unit")
+    clipping_share: Share = Field(0.02, description="share of samples at a lead's extremes: clipping")
+    wander_share: Share = Field(0.8, description="share of raw power under 0.5 Hz: baseline wander")
+    mains_share: Share = Field(0.2, description="share of raw power within 1 Hz of the mains: noise")
+
+
+class Shard(Section):
+    """Cutting into windows of patches, and their storage."""
+
+    patches: Count = Field(10, description=f"patches of {PATCH_SAMPLES} samples in a window")
+    min_fill: float = Field(0.4, gt=0, le=1, description="a shorter rest of a record than this share is left out")
+    max_windows_per_record: Count | None = Field(
+        30, description="windows of one record and rate, spread over the record; null: all"
+    )
+    align: Literal["start", "end"] = Field("start", description="cut from the recording's start, or back from its end")
+    quality: Quality = Quality()
+
+
+class ShardChallenge(Section):
+    ecg: Shard = Shard()
+
+
+class ShardDreamer(Section):
+    eeg: Shard = Shard(
+        align="end",
+        max_windows_per_record=None,
+        min_fill=1.0,
+        quality=Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0),
+    )
+    ecg: Shard = Shard(
+        align="end",
+        max_windows_per_record=None,
+        min_fill=1.0,
+        quality=Quality(flat_peak_to_peak=1.0, amplitude_limit=30000.0),
+    )
+
+
+class ShardSection(Section):
+    challenge: ShardChallenge = ShardChallenge()
+    dreamer: ShardDreamer = ShardDreamer()

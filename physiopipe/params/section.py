@@ -1,0 +1,17 @@
+"""What every section of params.yaml is made from."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PATCH_SAMPLES = 200  # one patch of CBraMod; its convolutions and spectrum are made for this length
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys are refused, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,71 @@
+"""How far the intervals of the tables can be trusted: their true coverage without any effect, as it was measured.
+
+The numbers are those of coverage.csv, which `benchmarks/coverage.py --write` writes; nothing else repeats them.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from physiopipe.results.metrics import LABELS
+from physiopipe.results.statistics import MEAN
+
+COVERAGE = Path(__file__).with_name("coverage.csv")
+COLUMNS = (
+    "protocol", "subjects", "clips", "case", "quantity", "cohorts", "coverage", "standard_error", "mean_value",
+)  # fmt: skip
+CASES = ("own", "clip", "prior")
+QUANTITIES = {  # the metric and the labels whose intervals are asked
+    "per-subject AUC, mean of labels": ("subject_auc", (MEAN,)),
+    "per-subject AUC, a label": ("subject_auc", LABELS),
+    "pooled AUC, a label": ("auc", LABELS),
+}
+P_QUANTITY = "p of .05 or more, mean of labels"  # of the per-subject AUC; nominally 95 % of cohorts
+_CASES_ARE = {
+    "own": "subjects alone differ",
+    "clip": "a clip moves all subjects' scores alike",
+    "prior": "the training subjects' share alone",
+}
+
+
+def coverage_note(protocol: str, subjects: int) -> str:
+    """A sentence or two on what 95 % intervals over this many test subjects cover when there is nothing to find.
+
+    Of the cohorts that were simulated, that of the protocol with the number of test subjects nearest to `subjects`.
+    """
+    frame = pd.read_csv(COVERAGE)
+    of_protocol = frame[frame["protocol"] == protocol]
+    nearest = min(of_protocol["subjects"].unique(), key=lambda number: abs(number - subjects))
+    mine = of_protocol[of_protocol["subjects"] == nearest]
+    share = mine.set_index(["case", "quantity"])["coverage"]
+    mean, label, pooled = QUANTITIES
+    own, clip = (
+        [f"{100 * share[case, quantity]:.0f} %" for quantity in (mean, label, pooled)] for case in ("own", "clip")
+    )
+    alarms = [f"{100 * (1 - share[case, P_QUANTITY]):.0f} %" for case in ("own", "clip")]
+    permuted = mine.loc[mine["quantity"] == P_QUANTITY, "cohorts"].iloc[0]
+    return (
+        f"True coverage without any effect: in {mine['cohorts'].iloc[0]:,} simulations ({nearest} test subjects "
+        f"of {mine['clips'].iloc[0]} clips) 95 % intervals held 50 in {own[0]} (per-subject AUC, mean of "
+        f"the labels; of one label {own[1]}, pooled AUC {own[2]}); where a clip moves the scores of all subjects "
+        f"alike, in {clip[0]} ({clip[1]}, {clip[2]}), so that an interval without 50 is no proof of an effect. p was "
+        f"under .05 in {alarms[0]} and, with such clips, {alarms[1]} of {permuted:,} simulations "
+        "(benchmarks/coverage.py)."
+    )
+
+
+def as_markdown(frame: pd.DataFrame) -> str:
+    """The measured coverage as a table, a row each size and case."""
+    lines = [
+        "| test subjects × clips | scores: | " + " | ".join(QUANTITIES) + " |",
+        "| --- | --- |" + " ---: |" * len(QUANTITIES),
+    ]
+    for key, rows in frame.groupby(["protocol", "subjects", "clips", "case"], sort=False):
+        protocol, subjects, clips, case = key
+        found = rows.set_index("quantity").to_dict()
+        cells = [
+            f"{100 * found['coverage'][name]:.1f} % (mean value {found['mean_value'][name]:.3f})" for name in QUANTITIES
+        ]
+        cells.append(f"{100 * found['coverage'][P_QUANTITY]:.1f} %")
+        lines.append(f"| {subjects} × {clips}, {protocol} | {_CASES_ARE[str(case)]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
