@@ -13,7 +13,7 @@ class Run(Section):
     connections: Annotated[int, Field(ge=1, le=8)] = Field(8, description="connections to a server, all jobs together")
     timeout_s: Positive = Field(60.0, description="a server that is silent for this long is tried again")
     retries: int = Field(5, ge=0, description="tries after the first, with growing waits")
-    threads: int = Field(0, ge=0, description="threads of torch; 0: one per core")
+    threads: int = Field(0, ge=0, description="threads of torch, most processes for folds; 0: one per core")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where training runs")
     devices: Count | Literal["auto"] = Field(
         "auto", description="processes of pretraining, one a device; auto: all GPUs of this machine, or one CPU process"
