@@ -56,7 +56,7 @@ class Study:
         """Finished parts by path, with the time they were written (ns)."""
         return {
             str(path.relative_to(self.folder)): path.stat().st_mtime_ns
-            for path in sorted(self.folder.glob("data/parts/*/*/*/part.json"))
+            for path in sorted(self.folder.glob("data/parts/*/*/[!.]*/part.json"))
         }
 
 
