@@ -10,7 +10,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ _MARK = b"PPBATCH4"
 SUFFIX = ".batch"
 _KINDS = {np.dtype(np.float32): "<f4", np.dtype(np.int16): "<i2"}
 _ARRAYS = ("signal", "blocks")
-_DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, struct.error)
+_DAMAGE = (ValueError, KeyError, TypeError, EOFError, struct.error)
 
 
 class BatchWriter:
@@ -89,15 +89,14 @@ def read_batch(path: Path) -> Iterator[Stack | Rejected]:
         PhysiopipeError: no such file, or its bytes are not those that were written.
     """
     with _open(path) as file:
-        content = _content(file, path)
+        with _plain_errors(path):
+            content = _content(file)
         for record, reason in content["rejected"]:
             yield Rejected(record, reason)
         file.seek(0)
         for entry in content["stacks"]:
-            try:
+            with _plain_errors(path):
                 stack = _read_stack(file, entry)
-            except _DAMAGE as error:
-                raise _damaged(path, error) from None
             yield stack
 
 
@@ -126,23 +125,33 @@ def _open(path: Path) -> BufferedReader:
         raise PhysiopipeError(f"{path} is missing: run the step that writes it first (snakemake does).") from None
 
 
-def _content(file: BufferedReader, path: Path) -> dict[str, Any]:
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Say what is wrong with the bytes of `path`, or that they could not be had."""
     try:
-        file.seek(-_TRAILER.size, 2)
-        end = file.tell()
-        length, checksum, mark = _TRAILER.unpack(file.read(_TRAILER.size))
-        if mark != _MARK or length > end:
-            raise ValueError(f"it ends with {mark!r}, expected {_MARK!r}")
-        file.seek(end - length)
-        text = file.read(length)
-        if _checksum(text) != checksum:
-            raise ValueError("its description does not match its checksum")
-        content: dict[str, Any] = json.loads(text.decode("utf-8", "surrogatepass"))
-        arrays = sum(_bytes_of(entry) for entry in content["stacks"])
-        if arrays != end - length:
-            raise ValueError(f"its arrays take {end - length} bytes, expected {arrays}")
+        yield
     except _DAMAGE as error:
         raise _damaged(path, error) from None
+    except OSError as error:  # tells of the disk and not of the file, which stays
+        raise PhysiopipeError(f"{path} cannot be read ({error}): look at the disk, then run again.") from None
+
+
+def _content(file: BufferedReader) -> dict[str, Any]:
+    end = file.seek(0, 2) - _TRAILER.size
+    if end < 0:
+        raise ValueError(f"it ends after {end + _TRAILER.size} bytes")
+    file.seek(end)
+    length, checksum, mark = _TRAILER.unpack(file.read(_TRAILER.size))
+    if mark != _MARK or length > end:
+        raise ValueError(f"it ends with {mark!r}, expected {_MARK!r}")
+    file.seek(end - length)
+    text = file.read(length)
+    if _checksum(text) != checksum:
+        raise ValueError("its description does not match its checksum")
+    content: dict[str, Any] = json.loads(text.decode("utf-8", "surrogatepass"))
+    arrays = sum(_bytes_of(entry) for entry in content["stacks"])
+    if arrays != end - length:
+        raise ValueError(f"its arrays take {end - length} bytes, expected {arrays}")
     return content
 
 

@@ -1,5 +1,6 @@
 """Batches between rules: what goes in comes out, in equal bytes, whole or not at all."""
 
+import errno
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -176,6 +177,19 @@ def test_any_cut_or_flipped_byte_is_a_plain_error_or_changes_nothing(tmp_path: P
             for one, other in zip(found, items, strict=True):
                 check_equal(one, other)
     assert errors == len(damaged)
+
+
+def test_a_disk_that_cannot_be_read_costs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "batch.batch", [recording()])
+
+    def broken(*_: object) -> Stack:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("physiopipe.recordings.batchfile._read_stack", broken)
+        with pytest.raises(PhysiopipeError, match=r"cannot be read .*Input/output error"):
+            list(read_batch(path))
+    assert len(list(read_batch(path))) == 1
 
 
 def test_a_missing_file_or_another_format_is_a_plain_error(tmp_path: Path) -> None:
