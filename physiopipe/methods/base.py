@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from physiopipe.params import MethodName, Params
 from physiopipe.training.curve import CurvePoint
 
 Modality = Literal["eeg", "ecg"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 LABELS = ("valence", "arousal", "dominance")
 HIDDEN_LABEL = -1  # in place of the labels of clips that a method is to predict
 

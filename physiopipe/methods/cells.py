@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.base import F64, LABELS, ClipData, Method
+from physiopipe.methods.base import F64, LABELS, MODALITIES, ClipData, Method
 from physiopipe.windows.splits import Fold
 
 
@@ -46,7 +46,6 @@ def check_disjoint(train: ClipData, validation: ClipData, test: ClipData) -> Non
     """
     sides = {"training": train, "validation": validation, "test": test}
     of_subject: dict[str, str] = {}
-    of_window: dict[bytes, tuple[str, str]] = {}
     for side, clips in sides.items():
         for subject in np.unique(clips.subjects):
             other = of_subject.setdefault(str(subject), side)
@@ -55,14 +54,17 @@ def check_disjoint(train: ClipData, validation: ClipData, test: ClipData) -> Non
                     f"subject {subject} has clips on two sides of a split, {other} and {side}: what is learned of a "
                     "subject would be tested on the same. Give every subject one side."
                 )
-        owners = clips.subjects[clips.clip_of]
-        for digest, owner, present in zip(clips.digests("eeg").tolist(), owners, clips.eeg_present, strict=True):
-            known, of = of_window.setdefault(digest, (side, str(owner)))
-            if known != side and present.any():
-                raise PhysiopipeError(
-                    f"a window of subject {owner} ({side}) has the very samples of one of {of} ({known}): a recording "
-                    "is in the cohort under two names. Keep one of them."
-                )
+    for modality in MODALITIES:
+        of_window: dict[bytes, tuple[str, str]] = {}
+        for side, clips in sides.items():
+            owners, present = clips.subjects[clips.clip_of], getattr(clips, f"{modality}_present").any(axis=1)
+            for digest, owner in zip(clips.digests(modality)[present].tolist(), owners[present], strict=True):
+                known, of = of_window.setdefault(digest, (side, str(owner)))
+                if known != side:
+                    raise PhysiopipeError(
+                        f"a window of subject {owner} ({side}) has the very {modality.upper()} samples of one of {of} "
+                        f"({known}): a recording is in the cohort under two names. Keep one of them."
+                    )
 
 
 def best_threshold(truth: npt.NDArray[np.int8], probability: F64) -> float:

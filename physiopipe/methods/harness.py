@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from physiopipe.files import atomic_file, sha256_file, sha256_json
-from physiopipe.methods.base import ClipData, Setup, method_class
+from physiopipe.methods.base import MODALITIES, ClipData, Setup, method_class
 from physiopipe.methods.cells import Cell, Fitted, predicted
 from physiopipe.methods.clips import choose_clips, gather_clips
 from physiopipe.methods.sources import digest_of_sources, library_versions
@@ -81,6 +81,8 @@ class Bench:
     def clips(self) -> ClipData:
         """All clips; what the method computes of windows without their labels is computed, or read, with them."""
         clips = gather_clips(self.store, self.choice)
+        for modality in MODALITIES:
+            clips.digests(modality)  # hashed once: the sides of every fold compare them
         self.method.remember(clips.without_labels())
         return clips
 

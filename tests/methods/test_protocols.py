@@ -43,14 +43,16 @@ def test_a_subject_on_two_sides_fails_the_run(make_clips, tmp_path: Path, monkey
         Fold(fold.train, fold.validation, (*fold.test, fold.train[0]))
 
 
-def test_one_recording_under_two_names_fails_the_run(make_clips) -> None:
+@pytest.mark.parametrize("modality", ["eeg", "ecg"])
+def test_one_recording_under_two_names_fails_the_run(make_clips, modality: str) -> None:
     clips = make_clips(subjects=6, clips=3, windows=2)
     names = sorted(set(clips.subjects))
     sides = [clips.of_subjects(part) for part in (names[:3], names[3:4], names[4:])]
     check_disjoint(*sides)
-    sides[2] = replace(sides[2], eeg=sides[2].eeg.copy())  # another recording has other digests
-    sides[2].eeg[3] = sides[0].eeg[5]
-    with pytest.raises(PhysiopipeError, match="in the cohort under two names"):
+    windows = getattr(sides[2], modality).copy()
+    windows[3] = getattr(sides[0], modality)[5]
+    sides[2] = replace(sides[2], **{modality: windows})  # another recording has other digests
+    with pytest.raises(PhysiopipeError, match=f"very {modality.upper()} samples .* under two names"):
         check_disjoint(*sides)
 
 
