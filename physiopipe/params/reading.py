@@ -10,11 +10,14 @@ from pydantic import BaseModel, ValidationError
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params.whole import Params
 
+# As yaml.safe_load, by libyaml where PyYAML has it: every job of the workflow starts with this
+_SAFE_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def load_params(path: Path) -> Params:
     """Read and check params.yaml; every fault is named with its key, and unknown keys with the nearest known one."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _SAFE_LOADER)
     except FileNotFoundError:
         raise PhysiopipeError(f"{path} is missing: write one with `physiopipe preset demo`.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

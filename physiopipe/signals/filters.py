@@ -10,10 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.signals.spectra import F32, extension, rows_of, spectra
+from physiopipe.signals.spectra import F32, extension, rows_at, rows_of, spectra
 
 F64 = npt.NDArray[np.float64]
 
@@ -54,7 +53,7 @@ def bandpass_notch(
         row = 0
         for _, spectrum in spectra(rows, padded, pad):
             spectrum *= gain
-            whole = fft.irfft(spectrum, n=padded.length, axis=-1, overwrite_x=True)
+            whole = rows_at(spectrum, padded.length)
             filtered[row : row + len(whole)] = whole[:, padded.before : padded.before + rows.shape[1]]
             row += len(whole)
     return filtered.reshape(signal.shape)

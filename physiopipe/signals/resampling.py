@@ -9,14 +9,13 @@ there. Here only what lies up to 4 % above folds back; nothing further up return
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import inf, lcm
+from math import inf, lcm, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.signals.spectra import F32, Extension, extension, rows_of, spectra
+from physiopipe.signals.spectra import C64, F32, Extension, check_finite, extension, rows_at, rows_of, spectra
 
 _PAD_S = 1.0  # the roll-off's own ringing is over within ten periods of the lower rate
 _LARGEST_DENOMINATOR = 100
@@ -51,6 +50,8 @@ def resample_to_rates(signal: npt.NDArray[np.floating], rate_hz: float, rates_hz
     for to_hz in [to_hz for to_hz, ratio in ratios.items() if ratio == 1]:
         found[to_hz][:] = rows  # nothing to compute at the signal's own rate
         del ratios[to_hz]
+    if not ratios:
+        check_finite(rows)
     if rows.size and ratios:
         pad = max(round(_PAD_S * rate_hz), 1)
         padded = extension(rows.shape[1], pad, lcm(*(ratio.denominator for ratio in ratios.values())))
@@ -77,18 +78,17 @@ def _fraction(rate_hz: float) -> Fraction:
     return Fraction(rate_hz).limit_denominator(_LARGEST_DENOMINATOR)
 
 
-def _at_rate(spectrum: npt.NDArray[np.complex64], padded: Extension, ratio: Fraction, samples: int) -> F32:
+def _at_rate(spectrum: C64, padded: Extension, ratio: Fraction, samples: int) -> F32:
     """Rows at `ratio` times their rate, cropped of their extension; the spectrum is left as it is."""
     # Both are multiples of the denominator
     length = padded.length // ratio.denominator * ratio.numerator
     first = padded.before // ratio.denominator * ratio.numerator
     if ratio != 1:
         spectrum = _cut_or_filled(spectrum, padded.length, length)
-    whole: F32 = fft.irfft(spectrum, n=length, axis=-1)
-    return whole[:, first : first + samples]
+    return rows_at(spectrum, length)[:, first : first + samples]
 
 
-def _cut_or_filled(spectrum: npt.NDArray[np.complex64], length: int, to_length: int) -> npt.NDArray[np.complex64]:
+def _cut_or_filled(spectrum: C64, length: int, to_length: int) -> C64:
     """Spectrum of an rfft of `length` as one of `to_length`, rolled off towards the lower Nyquist frequency."""
     roll_off = _roll_off(length, to_length)
     bins = to_length // 2 + 1
@@ -110,7 +110,7 @@ def _roll_off(length: int, to_length: int) -> F32:
     nyquist = min(length, to_length) / 2
     last = int(nyquist * _FOLDED_SHARE) if to_length < length else int(nyquist)
     bins = np.arange(min(last, length // 2) + 1)
-    gain = np.interp(bins / nyquist, *_kaiser_response()) * (to_length / length)
+    gain = np.interp(bins / nyquist, *_kaiser_response()) * sqrt(to_length / length)
     if to_length < length and to_length % 2 == 0:
         gain[to_length // 2] *= 2  # both halves of what is at the new Nyquist frequency fall on one bin
     response: F32 = gain.astype(np.float32)
