@@ -112,7 +112,6 @@ def main() -> None:
         scratch = Path(name)
         originals, found, what = original_records(scratch)
         what = what.partition(";")[0]  # without INCART's stand-in
-        what = what.partition(";")[0]
         sample = [batch for batch in found if batch.source != INCART]  # its records are made up in length
         tree = scratch / "copies"
         make_tree(tree, originals, sample, {b.source: len(b.records) * arguments.copies for b in sample})
