@@ -1,4 +1,5 @@
-# make demo: from nothing to Table 1.  make test: the tests.  Both install what they need into .venv.
+# make demo: from nothing to Table 1.  make test: the quick tests.  Both install what they need into .venv.
+# make test-slow: what CI runs besides.  make test-all: everything, for hours.
 PYTHON   ?= python3
 PIP_ARGS ?=
 BIN      := .venv/bin
@@ -6,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Training and evaluation choose their own threads; many small numpy jobs side by side should not
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo test test-slow test-all lint install clean
 
 install: .venv/installed
 
@@ -22,7 +23,10 @@ demo: install
 	@echo "Table 1:  results/table1.md        The whole story:  results/report.html"
 
 test: install
-	pytest -m "not slow"
+	pytest -m "not (slow or workflow or exhaustive)"
+
+test-slow: install
+	pytest -m "(slow or workflow) and not exhaustive"
 
 test-all: install
 	pytest

@@ -8,17 +8,16 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from records import benchmark_batches, benchmark_tree
+from records import benchmark_batches, benchmark_tree, some_of
 
 from physiopipe.files import sha256_file
 from physiopipe.params import ChallengeData
 from physiopipe.recordings.recording import RejectedRecord
 from physiopipe.recordings.sources import SOURCE_INFO
-from physiopipe.recordings.tree import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Batch
+from physiopipe.recordings.tree import Batch, batches_of_source
 from physiopipe.recordings.wfdb import read_challenge_record
 
 FOLDER_RECORDS = 1000
@@ -45,20 +44,19 @@ def original_records(scratch: Path) -> tuple[Path, list[Batch], str]:
 
 def _readable(batch: Batch, tree: Path) -> Batch:
     """A batch without records that are bad (simulated ones, on purpose), which the plain way cannot read."""
-    good = []
-    for record in batch.records:
+    good = set()
+    for record, header in batch.headers.items():
         try:
-            read_challenge_record(tree / batch.folder / f"{record}.hea", batch.source)
+            read_challenge_record(tree / header, batch.source)
         except RejectedRecord:
             continue
-        good.append(record)
-    return replace(batch, records=tuple(good))
+        good.add(record)
+    return some_of(batch, good)
 
 
 def _incart_length(home: Path, batches: list[Batch]) -> Batch:
     """A record of INCART's rate and length, of a real record's samples: the processing's cost is that of a real one."""
-    batch = batches[0]
-    real = home / batch.folder / batch.records[0]
+    real = home / next(iter(batches[0].headers.values()))
     lines = real.with_suffix(".hea").read_text().splitlines()
     samples = np.fromfile(real.with_suffix(".mat"), "<i2", offset=24).reshape(-1, 12)
     samples = np.resize(samples, (INCART_SAMPLES, 12))
@@ -74,7 +72,8 @@ def _incart_length(home: Path, batches: list[Batch]) -> Batch:
         signals.append(" ".join(fields))
     text = [f"I0001 12 257 {INCART_SAMPLES}", *signals, *lines[13:]]
     (folder / "I0001.hea").write_text("\n".join(text) + "\n")
-    return replace(batch, name=f"{INCART}.g1", source=INCART, folder=f"training/{INCART}/g1", records=("I0001",))
+    (made,) = batches_of_source(INCART, {f"training/{INCART}/g1": ["I0001"]}, {})
+    return made
 
 
 def published_mix(records: int, sources: list[str]) -> dict[str, int]:
@@ -93,7 +92,7 @@ def make_tree(target: Path, originals: Path, batches: list[Batch], mix: dict[str
     sums: dict[str, str] = {}
     folders: list[str] = []
     for batch in batches:
-        sources = [originals / batch.folder / record for record in batch.records]
+        sources = [(originals / header).with_suffix("") for header in batch.headers.values()]
         texts = [path.with_suffix(".hea").read_text(encoding="utf-8") for path in sources]
         digests = [sha256_file(path.with_suffix(".mat")) for path in sources]
         for first in range(0, mix[batch.source], FOLDER_RECORDS):
@@ -127,19 +126,16 @@ def _renamed(header: str, old: str, new: str) -> str:
 
 def batches_of(mix: dict[str, int]) -> Counter[str]:
     """Batches of each source of a mix."""
-    found: Counter[str] = Counter()
-    for source, count in mix.items():
-        whole, rest = divmod(count, FOLDER_RECORDS)
-        found[source] = whole * _shares(source, FOLDER_RECORDS) + _shares(source, rest)
-    return found
+    return Counter({source: len(_batches(source, count)) for source, count in mix.items()})
 
 
 def largest_batch(source: str, count: int) -> int:
     """Records of the largest batch of a source that has `count` of them."""
-    folder = min(count, FOLDER_RECORDS)
-    return -(-folder // _shares(source, folder))
+    return max(len(batch.records) for batch in _batches(source, count))
 
 
-def _shares(source: str, folder_records: int) -> int:
-    most = min(MAX_BATCH_RECORDS, MAX_BATCH_BYTES // SOURCE_INFO[source].bytes_per_record)
-    return -(-folder_records // most)
+def _batches(source: str, count: int) -> list[Batch]:
+    folders: dict[str, list[str]] = {}
+    for number in range(count):
+        folders.setdefault(f"training/{source}/g{number // FOLDER_RECORDS + 1}", []).append(str(number))
+    return batches_of_source(source, folders, {})

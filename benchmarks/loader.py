@@ -32,7 +32,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np
 import numpy.typing as npt
-from records import benchmark_batches, benchmark_tree
+from records import benchmark_batches, benchmark_tree, some_of
 
 from physiopipe.files import write_json
 from physiopipe.params import Params
@@ -66,7 +66,7 @@ def build_store(tree: Path, scratch: Path, windows: int, part_records: int) -> W
     It holds every record of the tree, under new names as often as that takes.
     """
     batches = [
-        replace(batch, records=batch.records[first : first + part_records])
+        some_of(batch, batch.records[first : first + part_records])
         for batch in benchmark_batches(tree)
         for first in range(0, len(batch.records), part_records)
     ]

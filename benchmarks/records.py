@@ -1,6 +1,7 @@
 """The records that benchmarks run on: the real sample that PHYSIOPIPE_SAMPLE_DIR names, else simulated ones."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from physiopipe.params import ChallengeData, Run, SimulateChallenge
@@ -21,3 +22,8 @@ def benchmark_tree(scratch: Path) -> tuple[Path, str]:
 def benchmark_batches(tree: Path) -> list[Batch]:
     """Every batch of a tree."""
     return plan_batches(open_tree(str(tree), Run()), ChallengeData(allow_missing_sources=True))
+
+
+def some_of(batch: Batch, records: Collection[str]) -> Batch:
+    """A batch of some of a batch's records."""
+    return Batch(batch.name, batch.source, tuple(file for file in batch.files if Path(file[0]).stem in records))

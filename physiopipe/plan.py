@@ -100,7 +100,7 @@ def discover_batches(params: Params, cohort: str) -> list[Batch]:
     if cohort == "challenge":
         return plan_batches(open_tree(location, params.run), params.data.challenge)
     path = Path(location)
-    return [Batch(cohort, cohort, "", ((path.name, sha256_file(require_dreamer(path))),), ())]
+    return [Batch(cohort, cohort, ((path.name, sha256_file(require_dreamer(path))),))]
 
 
 def require_dreamer(path: Path) -> Path:

@@ -1,8 +1,8 @@
 """The batches of a published Challenge tree: which records lie in which folder, and the checksum of every file.
 
-A batch is one published folder (about 1,000 records), or a share of one whose records are long. The plan of a cohort is
-kept as `batches.csv` and a `<batch>.csv` of paths and checksums for each, so that whatever comes later needs no network
-to know its inputs.
+A batch is one published folder (about 1,000 records) or two, or a share of one whose records are long. The plan of a
+cohort is kept as `batches.csv` and a `<batch>.csv` of paths and checksums for each, so that whatever comes later needs
+no network to know its inputs.
 """
 
 import csv
@@ -27,32 +27,42 @@ from physiopipe.recordings.transport import Connection, FolderTree, Tree, check_
 if TYPE_CHECKING:
     from physiopipe.params import ChallengeData, Run
 
-MAX_BATCH_RECORDS = 1000
-MAX_BATCH_BYTES = 140_000_000  # of raw samples: filtered and resampled they take up to nine times as much
+# A job starts Python, which takes as long as a hundred records; what it leaves for the next takes disk space, four to
+# nine times that of the raw samples.
+MAX_BATCH_RECORDS = 2000
+MAX_BATCH_BYTES = 250_000_000
+HEADER, SAMPLES = ".hea", ".mat"
 _BATCH_NAME = re.compile(r"[a-z0-9_.-]+")
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(\S.*)")
-_PLAN_COLUMNS = ("batch", "source", "folder", "records", "files")
+_PLAN_COLUMNS = ("batch", "source", "records", "files")
 _FILE_COLUMNS = ("path", "sha256")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The unit of every job: one published folder, or a share of it.
+    """The unit of every job: one published folder, several small ones, or a share of one.
 
     Attributes:
-        name: `georgia.g1`, `ptb.g1.2` (the second share); only a-z, 0-9, `_`, `.`, `-`.
+        name: `georgia.g1`, `georgia.g1-g2` (both), `ptb.g1.2` (the second share); only a-z, 0-9, `_`, `.`, `-`.
         source: `georgia`.
-        folder: `training/georgia/g1`, below the tree's root.
         files: (path below the tree's root, sha256) of each file, header before samples; sha256 is empty where the tree
             lists a record and publishes no checksum of its file.
-        records: names of the records, in published order.
     """
 
     name: str
     source: str
-    folder: str
     files: tuple[tuple[str, str], ...]
-    records: tuple[str, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The path of each record's header below the tree's root, by the record's name, in published order."""
+        paths = (path for path, _ in self.files if path.endswith(HEADER))
+        return {path.rpartition("/")[2].removesuffix(HEADER): path for path in paths}
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """Names of the records, in published order."""
+        return tuple(self.headers)
 
 
 def open_tree(base_url: str, run: "Run") -> Tree:
@@ -96,13 +106,16 @@ def plan_batches(tree: Tree, data: "ChallengeData") -> list[Batch]:
         for source in data.sources:
             own = [folder for folder in folders if f"{folder}/".startswith(f"training/{source}/")]
             wanted = data.max_records_per_source
+            records_of: dict[str, list[str]] = {}
             for folder in own:
                 if wanted == 0:
                     break
+                where = connection.locate(f"{folder}/RECORDS")
                 records = _read_lines(connection, f"{folder}/RECORDS", sums)[:wanted]
                 wanted = None if wanted is None else wanted - len(records)
-                where = connection.locate(f"{folder}/RECORDS")
-                batches += _batches(source, folder, records, sums, where)
+                _check_names(source, folder, records, where)
+                records_of[folder] = records
+            batches += batches_of_source(source, records_of, sums)
             if not own:
                 missing.append(source)
     if missing and not data.allow_missing_sources:
@@ -129,7 +142,7 @@ def write_plan(folder: Path, batches: list[Batch]) -> None:
         path, text = folder / f"{batch.name}.csv", _csv(_FILE_COLUMNS, batch.files)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             _write(path, text)
-    rows = [(b.name, b.source, b.folder, str(len(b.records)), str(len(b.files))) for b in batches]
+    rows = [(b.name, b.source, str(len(b.records)), str(len(b.files))) for b in batches]
     _write(folder / "batches.csv", _csv(_PLAN_COLUMNS, rows))
 
 
@@ -159,8 +172,7 @@ def _read_batch(folder: Path, row: dict[str, str]) -> Batch:
     files = tuple((entry["path"], entry["sha256"]) for entry in _rows(path, _FILE_COLUMNS))
     if str(len(files)) != row["files"]:
         raise PhysiopipeError(f"{path} names {len(files)} files, expected {row['files']}: run `discover` again.")
-    records = tuple(relative.rpartition("/")[2][:-4] for relative, _ in files if relative.endswith(".hea"))
-    return Batch(row["batch"], row["source"], row["folder"], files, records)
+    return Batch(row["batch"], row["source"], files)
 
 
 def _read_sums(connection: Connection) -> dict[str, str]:
@@ -191,26 +203,48 @@ def _read_lines(connection: Connection, relative: str, sums: dict[str, str]) -> 
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _batches(source: str, folder: str, records: list[str], sums: dict[str, str], where: str) -> list[Batch]:
-    """The batches of a folder: one, or several of nearly equal size where one would be too much for a job."""
+def _check_names(source: str, folder: str, records: list[str], where: str) -> None:
     for record in records:
         check_relative(record, where)
         if "/" in record:
             raise PhysiopipeError(f"{where} names {record!r}: expected names of records, without folders.")
-    name = ".".join([source, *folder.split("/")[2:]]).lower()
+    name = _batch_name(source, [folder])
     if not _BATCH_NAME.fullmatch(name):
         raise PhysiopipeError(f"{where}: {folder!r} gives no usable name for a batch, found {name!r}.")
+
+
+def batches_of_source(source: str, records_of: dict[str, list[str]], sums: dict[str, str]) -> list[Batch]:
+    """The batches of a source: neighbouring folders together as far as a job can take them, a larger one in shares.
+
+    Args:
+        records_of: names of the records of each folder, in published order.
+        sums: path below the tree's root → sha256.
+    """
     info = SOURCE_INFO.get(source)
     most = MAX_BATCH_RECORDS if info is None else min(MAX_BATCH_RECORDS, MAX_BATCH_BYTES // info.bytes_per_record)
-    count = -(-len(records) // most)
-    edges = [len(records) * number // count for number in range(count + 1)] if count else []
+    joined: list[dict[str, str]] = []  # record → folder
+    for folder, records in records_of.items():
+        mine = dict.fromkeys(records, folder)
+        if joined and len(joined[-1]) + len(mine) <= most and joined[-1].keys().isdisjoint(mine):
+            joined[-1] |= mine
+        elif mine:
+            joined.append(mine)
     batches = []
-    for number, (first, end) in enumerate(pairwise(edges), 1):
-        own = records[first:end]
-        paths = [f"{folder}/{record}.{suffix}" for record in own for suffix in ("hea", "mat")]
-        files = tuple((path, sums.get(path, "")) for path in paths)
-        batches.append(Batch(name if count == 1 else f"{name}.{number}", source, folder, files, tuple(own)))
+    for folder_of in joined:
+        name = _batch_name(source, list(dict.fromkeys(folder_of.values())))
+        paths = [(f"{folder}/{record}{HEADER}", f"{folder}/{record}{SAMPLES}") for record, folder in folder_of.items()]
+        count = -(-len(paths) // most)
+        edges = [len(paths) * number // count for number in range(count + 1)]
+        for number, (first, end) in enumerate(pairwise(edges), 1):
+            files = tuple((path, sums.get(path, "")) for both in paths[first:end] for path in both)
+            batches.append(Batch(name if count == 1 else f"{name}.{number}", source, files))
     return batches
+
+
+def _batch_name(source: str, folders: list[str]) -> str:
+    """`georgia.g1` of one folder, `georgia.g1-g2` of neighbours."""
+    within = [".".join(folder.split("/")[2:]) for folder in (folders[0], folders[-1])]
+    return ".".join(filter(None, [source, "-".join(dict.fromkeys(within))])).lower()
 
 
 def _csv(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

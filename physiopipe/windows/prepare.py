@@ -52,12 +52,12 @@ def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterato
 
 
 def _read_raw(batch: Batch, raw_folder: Path, missing: dict[str, str]) -> Iterator[Recording | Rejected]:
-    for record in batch.records:
+    for record, header in batch.headers.items():
         if record in missing:
             yield Rejected(record, missing[record])
             continue
         try:
-            recording = read_challenge_record(raw_folder / batch.folder / f"{record}.hea", batch.source)
+            recording = read_challenge_record(raw_folder / header, batch.source)
         except RejectedRecord as error:
             yield Rejected(record, error.reason)
             continue

@@ -57,11 +57,11 @@ def move_to(disk: Path, study: Study, name: str) -> None:
     ("name", "size"),
     [
         ("data/parts", "1m"),
-        pytest.param("data/parts", "64k", marks=pytest.mark.slow),
-        pytest.param("data/parts", "2m", marks=pytest.mark.slow),
-        pytest.param("data/work", "128k", marks=pytest.mark.slow),
-        pytest.param("data/work", "1m", marks=pytest.mark.slow),
-        pytest.param("data/raw", "1m", marks=pytest.mark.slow),
+        pytest.param("data/parts", "64k", marks=pytest.mark.exhaustive),
+        pytest.param("data/parts", "2m", marks=pytest.mark.exhaustive),
+        pytest.param("data/work", "128k", marks=pytest.mark.exhaustive),
+        pytest.param("data/work", "1m", marks=pytest.mark.exhaustive),
+        pytest.param("data/raw", "1m", marks=pytest.mark.exhaustive),
     ],
 )
 def test_one_folder_fills_up(undisturbed: Undisturbed, tmp_path: Path, small_disk: Path, name: str, size: str) -> None:
@@ -74,7 +74,7 @@ def test_one_folder_fills_up(undisturbed: Undisturbed, tmp_path: Path, small_dis
     check_like(study, undisturbed.study)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("free_kib", [100, 1000, 2000, 3000, 4000, 5000])
 def test_the_whole_data_folder_fills_up(
     undisturbed: Undisturbed, tmp_path: Path, small_disk: Path, free_kib: int

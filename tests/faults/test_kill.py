@@ -18,10 +18,10 @@ VERBS = ("filter", "resample", "shard")
 REPRO = ("dvc", "repro", "windows@challenge")
 
 
-def some_slow(moments: list[float], ordinary: int) -> list[object]:
-    """The first few moments as ordinary tests, the others marked slow."""
+def few_of_many(moments: list[float], ordinary: int) -> list[object]:
+    """The first few moments for CI, the others marked exhaustive."""
     return [
-        moment if number < ordinary else pytest.param(moment, marks=pytest.mark.slow)
+        moment if number < ordinary else pytest.param(moment, marks=pytest.mark.exhaustive)
         for number, moment in enumerate(moments)
     ]
 
@@ -36,7 +36,7 @@ def kill_at(study: Study, command: tuple[str, ...], seconds: float) -> None:
     check_finished_parts(study)
 
 
-@pytest.mark.parametrize("moment", some_slow(MOMENTS, 2))
+@pytest.mark.parametrize("moment", few_of_many(MOMENTS, 2))
 def test_snakemake_is_killed(undisturbed: Undisturbed, tmp_path: Path, moment: float) -> None:
     study = simulated_copy(undisturbed.study, tmp_path / "study")
     kill_at(study, SNAKEMAKE, moment * undisturbed.seconds)
@@ -44,7 +44,7 @@ def test_snakemake_is_killed(undisturbed: Undisturbed, tmp_path: Path, moment: f
     check_like(study, undisturbed.study)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(3))
 def test_snakemake_is_killed_time_and_again_from_the_simulation_on(
     undisturbed: Undisturbed, tmp_path: Path, seed: int
@@ -59,7 +59,7 @@ def test_snakemake_is_killed_time_and_again_from_the_simulation_on(
 @pytest.mark.parametrize(
     ("moment", "verb"),
     [
-        pytest.param(moment, VERBS[number % 3], marks=[pytest.mark.slow] if number else [])
+        pytest.param(moment, VERBS[number % 3], marks=[pytest.mark.exhaustive] if number else [])
         for number, moment in enumerate(MOMENTS)
     ],
 )
@@ -79,7 +79,7 @@ def test_a_job_is_killed(undisturbed: Undisturbed, tmp_path: Path, moment: float
     check_like(study, undisturbed.study)
 
 
-@pytest.mark.parametrize("moment", some_slow(MOMENTS, 1))
+@pytest.mark.parametrize("moment", few_of_many(MOMENTS, 1))
 def test_dvc_repro_is_killed(undisturbed: Undisturbed, tmp_path: Path, moment: float) -> None:
     study = simulated_copy(undisturbed.study, tmp_path / "study")
     kill_at(study, REPRO, moment * (undisturbed.seconds + 3))  # it takes some seconds to start

@@ -228,7 +228,7 @@ def test_the_planted_quantities_are_measured_from_the_signals(tmp_path: Path) ->
     assert per_subject_auc(found.features, found.labels) > per_subject_auc(levels, found.labels) - 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", [1, 546113])
 def test_handcrafted_comes_near_the_attainable_auc(tmp_path: Path, seed: int) -> None:
     params = full_size(seed)
@@ -239,7 +239,7 @@ def test_handcrafted_comes_near_the_attainable_auc(tmp_path: Path, seed: int) ->
     assert abs(auc - attainable) < 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_without_an_effect_handcrafted_is_at_chance(tmp_path: Path) -> None:
     aucs = []
     for seed in range(5):

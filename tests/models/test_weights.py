@@ -260,7 +260,7 @@ def test_hub_without_the_file(hub: str, tmp_path: Path) -> None:
     assert "404" in printed or "NotFound" in printed
 
 
-@pytest.mark.slow  # the client waits and tries again before it gives up
+@pytest.mark.exhaustive  # the client waits and tries again before it gives up
 def test_hub_out_of_reach(tmp_path: Path) -> None:
     printed = fetch_in_a_process("http://127.0.0.1:1", tmp_path)
     assert printed.startswith("ERROR weights.pth of some/model")

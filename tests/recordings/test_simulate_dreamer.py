@@ -132,7 +132,7 @@ def test_the_recommended_effect_is_worth_about_85() -> None:
     assert abs(known - 0.877) < 0.002
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_file_of_the_true_size_is_read_within_one_and_a_half_gib(tmp_path: Path) -> None:
     path = tmp_path / "DREAMER.mat"
     simulate_dreamer(path, SimulateDreamer(max_clip_s=333, baseline_s=61))  # clips of 199 s on average, as the real

@@ -58,10 +58,11 @@ def test_a_simulated_tree_gives_a_batch_for_each_folder_with_every_files_checksu
     batches = plan(simulated, sources=SOURCES)
     assert [batch.name for batch in batches] == [f"{source}.g1" for source in SOURCES]
     for batch in batches:
-        assert batch.folder == f"training/{batch.source}/g1"
-        assert list(batch.records) == (simulated / batch.folder / "RECORDS").read_text().split()
+        folder = f"training/{batch.source}/g1"
+        assert list(batch.records) == (simulated / folder / "RECORDS").read_text().split()
+        assert batch.headers == {record: f"{folder}/{record}.hea" for record in batch.records}
         assert [path for path, _ in batch.files] == [
-            f"{batch.folder}/{record}.{suffix}" for record in batch.records for suffix in ("hea", "mat")
+            f"{folder}/{record}.{suffix}" for record in batch.records for suffix in ("hea", "mat")
         ]
         for path, sha256 in batch.files:
             assert hashlib.sha256((simulated / path).read_bytes()).hexdigest() == sha256
@@ -95,8 +96,8 @@ def test_the_order_is_that_of_the_parameters_then_the_published_one(tmp_path: Pa
         {"training/georgia/g2": ["E3"], "training/ptb-xl/g1": ["H1"], "training/georgia/g1": ["E2", "E1", "E2"]},
     )
     batches = plan(root, sources=["ptb-xl", "georgia"])
-    assert [batch.name for batch in batches] == ["ptb-xl.g1", "georgia.g2", "georgia.g1"]
-    assert batches[2].records == ("E2", "E1")
+    assert [batch.name for batch in batches] == ["ptb-xl.g1", "georgia.g2-g1"]
+    assert batches[1].records == ("E3", "E2", "E1")
 
 
 def test_one_sources_name_does_not_match_anothers_that_begins_alike(tmp_path: Path) -> None:
@@ -132,6 +133,30 @@ def test_a_folder_of_too_much_is_shared_out_evenly(tmp_path: Path) -> None:
         for name in folders["training/st_petersburg_incart/g1"]
         for suffix in ("hea", "mat")
     )
+
+
+def test_neighbouring_folders_are_joined_as_far_as_a_job_can_take_them(tmp_path: Path) -> None:
+    sizes = {"g1": 1000, "g2": 999, "g3": 1000, "g4": 1001, "g5": 0, "g6": 3, "g7": 1}
+    names = iter(f"E{number:05d}" for number in range(9999))
+    folders = {f"training/georgia/{folder}": [next(names) for _ in range(size)] for folder, size in sizes.items()}
+    batches = plan(write_lists(tmp_path, folders))
+    assert [(batch.name, len(batch.records)) for batch in batches] == [
+        ("georgia.g1-g2", 1999),
+        ("georgia.g3", 1000),
+        ("georgia.g4-g7", 1005),
+    ]
+    everything = [(record, f"{folder}/{record}.hea") for folder, records in folders.items() for record in records]
+    assert [item for batch in batches for item in batch.headers.items()] == everything
+    for batch in batches:
+        assert len(batch.records) * SOURCE_INFO["georgia"].bytes_per_record <= MAX_BATCH_BYTES
+
+
+def test_folders_that_share_a_records_name_are_not_joined(tmp_path: Path) -> None:
+    root = write_lists(tmp_path, {"training/georgia/g1": ["E1", "E2"], "training/georgia/g2": ["E3", "E1"]})
+    assert [(batch.name, batch.records) for batch in plan(root)] == [
+        ("georgia.g1", ("E1", "E2")),
+        ("georgia.g2", ("E3", "E1")),
+    ]
 
 
 def test_a_missing_source_is_an_error_unless_allowed(tmp_path: Path) -> None:
@@ -235,7 +260,7 @@ def test_a_plan_survives_being_kept(tmp_path: Path, simulated: Path) -> None:
 
 
 def test_a_plan_may_name_one_file_without_records(tmp_path: Path) -> None:
-    batch = Batch("dreamer", "dreamer", "", (("DREAMER.mat", "0" * 64),), ())
+    batch = Batch("dreamer", "dreamer", (("DREAMER.mat", "0" * 64),))
     write_plan(tmp_path, [batch])
     assert read_plan(tmp_path) == [batch]
 
@@ -243,7 +268,7 @@ def test_a_plan_may_name_one_file_without_records(tmp_path: Path) -> None:
 def test_a_plan_that_is_missing_or_broken_is_a_plain_error(tmp_path: Path) -> None:
     with pytest.raises(PhysiopipeError, match=r"batches\.csv is missing: run `discover`"):
         read_plan(tmp_path)
-    batch = Batch("georgia.g1", "georgia", "training/georgia/g1", (("a.hea", "0" * 64), ("a.mat", "0" * 64)), ("a",))
+    batch = Batch("georgia.g1", "georgia", (("a.hea", "0" * 64), ("a.mat", "0" * 64)))
     write_plan(tmp_path, [batch])
     with pytest.raises(PhysiopipeError, match=r"no batch 'ptb\.g1'; it has georgia\.g1"):
         read_planned_batch(tmp_path, "ptb.g1")

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.launch import launch, rank_if_launched, report_to_launcher
 from physiopipe.training.pretrain import PretrainFiles, pretrain
 
+Device = Literal["cpu", "cuda"]
 SMALL = Encoder(layers=1, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
 PARAMS = Pretrain(encoder=SMALL, epochs=3, batch_size=8, warmup_steps=4, learning_rate=3e-3)
 
@@ -52,8 +53,10 @@ def files_in(folder: Path) -> PretrainFiles:
     return PretrainFiles(*(folder / name for name in names))
 
 
-def run_in(folder: Path, params: Pretrain = PARAMS, save_every_s: float = 0.0, **changes: Any) -> dict[str, Any]:
-    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"), log_folder=str(folder / "logs"))
+def run_in(
+    folder: Path, params: Pretrain = PARAMS, save_every_s: float = 0.0, device: Device = "cpu", **changes: Any
+) -> dict[str, Any]:
+    run = Run(threads=1, device=device, state_folder=str(folder / "state"), log_folder=str(folder / "logs"))
     arguments = {"train": waves(75, 1), "order": order, "held_out": waves(30, 2), "provenance": {"leads": "a b c d"}}
     arguments.update(changes)
     return pretrain(params=params, run=run, files=files_in(folder), save_every_s=save_every_s, **arguments)
@@ -76,7 +79,7 @@ def main() -> None:
     """Arguments: folder, and where the run is to be disturbed: signal, batches, delay in seconds.
 
     In the environment, PROCESSES: how many to start; DISTURBED: which of them is; PARENT: the signal is for the one
-    that started them; DROPOUT and BATCH: parameters; BROKEN: a window whose scale is infinite.
+    that started them; DROPOUT and BATCH: parameters; BROKEN: a window whose scale is infinite; DEVICE: cuda or cpu.
     """
     folder, *disturbance = sys.argv[1:]
     if "PROCESSES" in os.environ and rank_if_launched() is None:
@@ -93,7 +96,8 @@ def main() -> None:
     encoder = SMALL.model_copy(update={"dropout": float(os.environ.get("DROPOUT", SMALL.dropout))})
     batch = int(os.environ.get("BATCH", PARAMS.batch_size))
     params = PARAMS.model_copy(update={"encoder": encoder, "batch_size": batch})
-    run_in(Path(folder), params, train=train)
+    device: Device = "cuda" if os.environ.get("DEVICE") == "cuda" else "cpu"
+    run_in(Path(folder), params, device=device, train=train)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What was planted is found, and nothing is found where nothing was planted: through the project's own signal path.
 
-Each claim is tested at the true size of the cohort (slow) and in a small form.
+Each claim is tested at the true size of the cohort (exhaustive) and in a small form.
 A simulated DREAMER.mat is unpacked, filtered, resampled, cut, stored and predicted from as a real one would be.
 Tolerances: research on the simulation gives the mean of three labels' per-subject AUC a standard deviation of .028 over
 null cohorts of the true size, so five cohorts stay within .05 of one half but once in many thousand times.
@@ -182,7 +182,7 @@ def true_size(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float, int]
     return cohort
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_handcrafted_comes_near_the_attainable_and_ours_beats_its_null_at_true_size(
     true_size: Callable[[float, int], tuple[Path, Path, Params]],
@@ -197,7 +197,7 @@ def test_handcrafted_comes_near_the_attainable_and_ours_beats_its_null_at_true_s
     print(f"Ours with untrained encoders reaches {share:.0%} of the attainable excess")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_ours_rises_with_the_effect_at_true_size(
     true_size: Callable[[float, int], tuple[Path, Path, Params]],
@@ -210,7 +210,7 @@ def test_ours_rises_with_the_effect_at_true_size(
     assert abs(aucs[0] - 0.5) < 4 * 0.028
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_the_canary_tells_a_leaky_split_from_an_honest_one_at_true_size(
     true_size: Callable[[float, int], tuple[Path, Path, Params]],
@@ -224,7 +224,7 @@ def test_the_canary_tells_a_leaky_split_from_an_honest_one_at_true_size(
     assert abs(honest - 0.5) <= 4 * 0.028
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(10800)
 def test_without_an_effect_every_row_is_at_chance(
     true_size: Callable[[float, int], tuple[Path, Path, Params]],

@@ -1,5 +1,6 @@
 """Peak memory of each step of a batch stays under 1 GiB: recordings of 30 minutes, and two thousand of them."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -12,7 +13,7 @@ from physiopipe.params import ChallengeData, Run, SimulateChallenge, Source
 from physiopipe.recordings.simulate_challenge import simulate_challenge
 from physiopipe.recordings.tree import open_tree, plan_batches
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]
 
 PROGRAM = """
 import json, resource, sys
@@ -46,7 +47,12 @@ def test_no_step_needs_a_gibibyte(tmp_path: Path, source: Source, records: int, 
     tree = tmp_path / "tree"
     simulate_challenge(tree, SimulateChallenge(records_per_source=records, max_length_s=length_s))
     (batch,) = plan_batches(open_tree(str(tree), Run()), ChallengeData(sources=(source,)))
-    batch = replace(batch, records=batch.records * times)
+    files = []
+    for header, _ in batch.files[::2]:  # each record several times: a copy of its header names the same samples
+        for copy in range(times):
+            shutil.copyfile(tree / header, tree / f"{header[:-4]}_{copy}.hea")
+            files.append((f"{header[:-4]}_{copy}.hea", ""))
+    batch = replace(batch, files=tuple(files))
     write_json(tmp_path / "batch.json", asdict(batch))
     write_json(tmp_path / "stamp.json", {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
     peaks = {}

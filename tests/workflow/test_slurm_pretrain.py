@@ -10,7 +10,7 @@ import pytest
 import slurm_cluster
 from studies import ROOT, Study
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.exhaustive]
 
 CPU_NODE = ("--gpus=0", "--cpus-per-task=2", "--mem=3G", "--time=20")  # what these nodes have in place of a GPU
 LONG_ENOUGH = ("pretrain.epochs=60", "pretrain.rate_weights={100: 1.0, 200: 1.0, 500: 0.0, 1000: 0.0}")
