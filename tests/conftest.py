@@ -4,6 +4,11 @@ import os
 
 import pytest
 
+# Small matrices, and cores that others may use too: threads would wait for one another. What is said of threads in
+# parameters still holds.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 _skipped: list[str] = []
 
 

@@ -89,6 +89,7 @@ def test_missing_weights_are_told_before_anything_runs(tmp_path: Path) -> None:
     assert "none.pth is missing" in refused(tmp_path, "inputs")
 
 
+@pytest.mark.slow
 def test_windows_that_are_not_there_say_what_to_run(tmp_path: Path) -> None:
     write_params(tmp_path)
     assert "dvc repro" in refused(tmp_path, "pretrain")

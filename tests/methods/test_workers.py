@@ -21,9 +21,9 @@ from physiopipe.params import Params
 TESTS = Path(__file__).parent
 
 
-def several(folder: Path, **finetune: Any) -> Params:
+def several(folder: Path, epochs: int = 2, **finetune: Any) -> Params:
     """Ten cells, two conditions."""
-    params = parameters(folder, epochs=2, **finetune)
+    params = parameters(folder, epochs=epochs, **finetune)
     evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
     robustness = params.robustness.model_copy(
         update={"lost_modalities": (), "dropped_eeg_channels": (7,), "noise_snr_db": ()}
@@ -64,6 +64,7 @@ def both(folder: Path, cohort: Path) -> dict[str, bytes]:
     return files_of(folder)
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_makes_byte_for_byte(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: list[int]
 ) -> None:
@@ -78,6 +79,7 @@ def test_two_processes_make_what_one_makes_byte_for_byte(
     assert sum(name.startswith("state/embeddings/") for name in alone) == 2 * 6 + 6  # clean, and EEG that lost channels
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("parallel")
 def test_a_failing_fold_ends_the_run_with_its_own_words(cohort: Path, tmp_path: Path) -> None:
     params = several(tmp_path, learning_rate=1e38)
@@ -90,10 +92,13 @@ def test_a_failing_fold_ends_the_run_with_its_own_words(cohort: Path, tmp_path: 
 
 
 def _run(cohort: Path, folder: Path) -> None:
+    """Fits that last longer than it takes to be killed."""
     ours.FITS_A_PROCESS = 1
-    run_method("ours", several(folder), cohort, None, folder / "ours.parquet", folder / "runs")
+    run_method("ours", several(folder, epochs=40), cohort, None, folder / "ours.parquet", folder / "runs")
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("parallel")  # puts the number of fits a process back
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp_path: Path, number: int) -> None:
     folder = tmp_path / "killed"
@@ -117,8 +122,8 @@ def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp
     kept = files_of(folder / "runs")
     assert 2 <= sum(name.endswith(".parquet") for name in kept) < 10
     assert not (folder / "ours.parquet").exists()
-    run_method("ours", several(folder), cohort, None, folder / "ours.parquet", folder / "runs")
+    _run(cohort, folder)
     after = files_of(folder / "runs")
     assert all(after[name] == content for name, content in kept.items() if not name.startswith("."))
-    run_method("ours", several(tmp_path / "whole"), cohort, None, tmp_path / "whole.parquet", tmp_path / "whole")
-    assert (folder / "ours.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    _run(cohort, tmp_path / "whole")
+    assert (folder / "ours.parquet").read_bytes() == (tmp_path / "whole" / "ours.parquet").read_bytes()

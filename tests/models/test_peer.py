@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 NUMBERS: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layers", "shape"), SHAPES, ids=[case_name(*case) for case in SHAPES])
 def test_peer_gives_the_carried_numbers(layers: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -76,6 +76,7 @@ def test_what_a_leaky_page_asks_for_is_seen(page: browser.Page, reached: tuple[i
     reached[1].clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "phone"), [(PHONE, True), (DESKTOP, False)], ids=["phone", "desktop"])
 def test_report(
     page: browser.Page, reached: tuple[int, list[str]], report: Path, size: tuple[int, int], phone: bool

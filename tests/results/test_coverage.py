@@ -25,6 +25,7 @@ def benchmark() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_the_note_says(benchmark: ModuleType) -> None:
     """Of 300 cohorts: at most 2.5 standard errors (with those of the file) from what the file holds."""
     kept = pd.read_csv(COVERAGE).set_index(["protocol", "subjects", "clips", "case", "quantity"])

@@ -32,6 +32,7 @@ NAMES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
     first = {path.name: path.read_bytes() for path in (drawn / "results" / "figures").iterdir()}
     assert set(first) == {f"{name}.{suffix}" for name in NAMES for suffix in ("png", "svg")}

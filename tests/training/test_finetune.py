@@ -46,6 +46,7 @@ def test_each_head_learns_its_own_label() -> None:
     assert np.abs(off_diagonal - 0.5).max() < 0.2
 
 
+@pytest.mark.slow
 def test_noise_teaches_nothing() -> None:
     model = heads()
     train(model, planted(80, 3, 0, effect=0.0), planted(30, 3, 1, effect=0.0), Finetune(), 0, CPU)
@@ -53,6 +54,7 @@ def test_noise_teaches_nothing() -> None:
     assert abs(mean_auc(test.labels.numpy().astype(int), probabilities(model, test.inputs, CPU)) - 0.5) < 0.08
 
 
+@pytest.mark.slow
 def test_loss_starts_at_three_coins_and_falls() -> None:
     curve = train(heads(), planted(160, 3, 0), planted(30, 3, 1), Finetune(), 0, CPU)
     assert [(p.epoch, p.split) for p in curve[:4]] == [(1, "train"), (1, "validation"), (2, "train"), (2, "validation")]

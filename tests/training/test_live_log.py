@@ -33,6 +33,7 @@ def shown(folder: Path) -> dict[tuple[str, int], float]:
     return {point[:2]: point[2] for point in points}
 
 
+@pytest.mark.slow
 def test_curves_of_a_killed_run(tmp_path: Path) -> None:
     for batches in (4, 12):
         command = [sys.executable, SCRIPT, tmp_path, str(int(signal.SIGKILL)), str(batches), "0"]

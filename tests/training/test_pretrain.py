@@ -50,6 +50,7 @@ def run_script(folder: Path, *disturbance: object) -> "subprocess.CompletedProce
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_step_ends_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(20)
     for batches in (4, 9, 8):  # of 30 in all
@@ -64,6 +65,7 @@ def test_a_run_killed_at_any_step_ends_with_the_same_bytes(undisturbed: Path, tm
     assert not list((tmp_path / "state").rglob("*.partial"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path, number: int, code: int) -> None:
     done = run_script(tmp_path, int(number), 14, 0)
@@ -224,6 +226,7 @@ def test_schedule() -> None:
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_learning_beats_zero_and_the_mean(tmp_path: Path) -> None:
     """Sines are easy: a model of one layer reconstructs hidden patches better than a constant."""
     params = PARAMS.model_copy(update={"epochs": 40, "masking": Masking(patch_ratio=0.3, channel_ratio=0)})

@@ -31,6 +31,7 @@ def losses(folder: Path) -> tuple[list[tuple[str, ...]], list[float]]:
     return [tuple(row.values())[:-1] for row in rows], [float(row["value"]) for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [8, 37])  # 37: the last batch of an epoch has one window, the second process none
 def test_two_processes_have_the_losses_of_one(tmp_path: Path, batch: int) -> None:
     for name, settings in (("one", {}), ("two", {"PROCESSES": 2})):
@@ -41,6 +42,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, batch: int) -> Non
     assert two == pytest.approx(one, rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_processes_end_with_the_same_bytes(tmp_path: Path) -> None:
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "disturbed"
     run_script(undisturbed, PROCESSES=2).check_returncode()
@@ -84,6 +86,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_said_once(tmp_path: Path) -> None:
     bad = int(order(0)[45])  # in the sixth step; the second process's
     done = run_script(tmp_path, PROCESSES=2, BROKEN=bad)

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "reconstruction.py"
 MARGIN = 0.85  # seen: 0.6 of zero's loss on real records, 0.5 on simulated ones
 
 
+@pytest.mark.slow
 def test_a_minute_of_training_beats_zero_and_the_mean(tmp_path: Path) -> None:
     epochs = "1" if os.environ.get("PHYSIOPIPE_SAMPLE_DIR") else "3"  # about 500 and 300 steps
     quick = ("--layers", "1", "--batch-size", "4", "--learning-rate", "3e-3", "--warmup-steps", "50")

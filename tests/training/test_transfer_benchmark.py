@@ -28,6 +28,7 @@ def run(folder: Path, *arguments: str) -> tuple[str, dict[str, object]]:
     return done.stdout, json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.sample
 def test_rhythms_of_the_real_records(tmp_path: Path) -> None:
     if not os.environ.get("PHYSIOPIPE_SAMPLE_DIR"):
@@ -41,6 +42,7 @@ def test_rhythms_of_the_real_records(tmp_path: Path) -> None:
     assert mean > 0.6  # rates of the heart are in a spectrum
 
 
+@pytest.mark.slow
 @pytest.mark.sample
 def test_full_scores_by_the_challenge(tmp_path: Path) -> None:
     if not os.environ.get("PHYSIOPIPE_SAMPLE_DIR"):

@@ -116,6 +116,7 @@ def known_level(params: SimulateDreamer) -> float:
     return float(np.mean([of_subject for _, of_subject in attainable_auc(params).values()]))
 
 
+@pytest.mark.slow
 def test_handcrafted_features_find_what_was_planted_in_a_small_cohort(tmp_path: Path) -> None:
     windows, params = prepared(tmp_path)
     found = subject_auc(tmp_path, "handcrafted", windows, params)
@@ -135,16 +136,19 @@ def null_cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
     return folder, *prepared(folder, *SMALL, "simulate.dreamer.effect_d=0", "simulate.dreamer.seed=1")
 
 
+@pytest.mark.slow
 def test_the_canary_tells_a_leaky_split_from_an_honest_one_small(null_cohort: tuple[Path, Path, Params]) -> None:
     assert mean_auc(leaky_predictions(null_cohort[0], "nearest_neighbours", *null_cohort[1:])) > 0.8
     assert abs(subject_auc(null_cohort[0], "nearest_neighbours", *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["handcrafted", "ours", "mixture", "transductive", "chance", "always_high"])
 def test_without_an_effect_a_row_is_at_chance_small(null_cohort: tuple[Path, Path, Params], method: MethodName) -> None:
     assert abs(subject_auc(null_cohort[0], method, *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
 
 
+@pytest.mark.slow
 def test_ours_beats_its_own_null_and_rises_with_the_effect_small(
     null_cohort: tuple[Path, Path, Params], tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_every_change_of_a_cohort_is_found(tmp_path: Path, change: str) -> None:
     assert change.split()[0].replace("array", "ecg-200hz/part-b") in problem
 
 
+@pytest.mark.slow
 def test_a_killed_collect_leaves_nothing_and_the_next_is_whole(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import made_parts\n"
