@@ -104,7 +104,8 @@ def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp
     folder = tmp_path / "killed"
     script = tmp_path / "run.py"
     script.write_text(
-        f"import sys; sys.path.insert(0, {str(TESTS)!r})\nfrom pathlib import Path\n"
+        f"import signal, sys; sys.path.insert(0, {str(TESTS)!r})\nfrom pathlib import Path\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in a shell's background ignore it
         f"if __name__ == '__main__':\n    import test_workers\n"
         f"    test_workers._run(Path({str(cohort)!r}), Path({str(folder)!r}))\n"
     )
