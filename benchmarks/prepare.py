@@ -4,7 +4,7 @@ Ours is what the rules run: read, lead order, filter, four rates, windows, quali
 checksums, through the temporary files between rules. The plain way reads with wfdb, filters and resamples with scipy
 in float64, cuts whole windows and writes them with zarr's defaults; it does not flag, index or check anything.
 
-A batch costs some work of its own (files, index, metadata), and published batches hold up to 1,000 records: so each
+A batch costs some work of its own (files, index, metadata), and batches of the corpus hold up to 2,000 records: so each
 record of the sample is taken several times, under new names (copied_tree.py).
 
     python benchmarks/prepare.py [--rounds 5] [--copies 6]
