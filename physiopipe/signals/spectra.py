@@ -90,7 +90,10 @@ def spectra(rows: F32, padded: Extension, pad: int) -> Iterator[tuple[F32, C64]]
 
 
 def rows_at(spectrum: C64, length: int) -> F32:
-    """Extended rows of `length` samples, whose spectrum this is, times sqrt(length over the length it was made at)."""
+    """Extended rows of `length` samples, whose spectrum this is.
+
+    At another length than the spectrum was made at they come out times sqrt(that length over `length`).
+    """
     return np.asarray(fft.irfft(spectrum, n=length, norm=_NORM), dtype=np.float32)
 
 
