@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from records import benchmark_batches, benchmark_tree, some_of
 
+from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.files import sha256_file
 from physiopipe.params import ChallengeData
 from physiopipe.recordings.recording import RejectedRecord
-from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.tree import Batch, batches_of_source
 from physiopipe.recordings.wfdb import read_challenge_record
 

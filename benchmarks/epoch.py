@@ -19,9 +19,9 @@ from physiopipe.params import load_params
 from physiopipe.training.feed import Feed
 from physiopipe.training.group import Group
 from physiopipe.training.step import Stepper
-from physiopipe.windows.splits import held_out_records
+from physiopipe.windows.held_out import held_out_records
+from physiopipe.windows.pretraining import epoch_order, load_windows, window_weights
 from physiopipe.windows.store import WindowStore
-from physiopipe.windows.training import epoch_order, load_windows, window_weights
 
 
 def main() -> None:

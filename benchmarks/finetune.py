@@ -29,21 +29,21 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from physiopipe.methods.clips import load_clips
-from physiopipe.methods.embeddings import encoder_inputs
-from physiopipe.methods.harness import run_method
+from physiopipe.clips.embeddings import encoder_inputs
+from physiopipe.clips.selection import load_clips
+from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
+from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
 from physiopipe.recordings.batchfile import read_batch
-from physiopipe.recordings.simulate_dreamer import simulate_dreamer
 from physiopipe.results.statistics import SeedPredictions, estimate, permutation_p_values, resample_subjects
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_dreamer
 from physiopipe.windows.shard import shard_batch
-from physiopipe.windows.splits import subject_split
 
 TABLE_ROWS = 10
 

@@ -36,15 +36,15 @@ from records import benchmark_batches, benchmark_tree, some_of
 
 from physiopipe.files import write_json
 from physiopipe.params import Params
-from physiopipe.recordings.recording import Rejected, Stack
+from physiopipe.recordings.recording import RecordingBatch, Rejected
 from physiopipe.recordings.tree import Batch
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch
+from physiopipe.windows.pretraining import epoch_order, load_windows, window_weights
 from physiopipe.windows.shard import shard_batch
 from physiopipe.windows.store import WindowStore
-from physiopipe.windows.training import epoch_order, load_windows, window_weights
 
 RATES_HZ = (100, 200, 500, 1000)
 BATCH_WINDOWS = 256
@@ -86,7 +86,7 @@ def _prepare(batch: Batch, suffix: str, tree: Path, scratch: Path, part: Path) -
     stamp, filtered, resampled = (scratch / name for name in ("stamp.json", "filtered.batch", "resampled.batch"))
     write_json(stamp, {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
 
-    def renamed() -> Iterator[Stack | Rejected]:
+    def renamed() -> Iterator[RecordingBatch | Rejected]:
         for item in read_recordings(stamp, batch, tree):
             if isinstance(item, Rejected):
                 yield item._replace(record=item.record + suffix)

@@ -38,8 +38,8 @@ from physiopipe.params import Encoder, Params, Pretrain, Run
 from physiopipe.training.arrays import load_batch
 from physiopipe.training.group import choose_device
 from physiopipe.training.pretrain import PretrainFiles
+from physiopipe.windows.pretraining import load_windows, pretrain_on_store
 from physiopipe.windows.store import WindowStore
-from physiopipe.windows.training import load_windows, pretrain_on_store
 
 MUST_BEAT = ("zero", "lead_mean", "interpolation")
 EVALUATED_AS = 0.4  # cost of a window without gradients, as a share of one with

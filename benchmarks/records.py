@@ -4,8 +4,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from physiopipe.cohorts.challenge_simulation import simulate_challenge
 from physiopipe.params import ChallengeData, Run, SimulateChallenge
-from physiopipe.recordings.simulate_challenge import simulate_challenge
 from physiopipe.recordings.tree import Batch, open_tree, plan_batches
 
 

@@ -65,8 +65,8 @@ from physiopipe.results.challenge_score import (
     read_weights,
 )
 from physiopipe.training.arrays import WindowArrays, load_batch
+from physiopipe.windows.pretraining import load_windows
 from physiopipe.windows.store import WindowStore
-from physiopipe.windows.training import load_windows
 
 F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]

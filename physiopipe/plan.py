@@ -106,7 +106,7 @@ def discover_batches(params: Params, cohort: str) -> list[Batch]:
 def require_dreamer(path: Path) -> Path:
     """The path of DREAMER.mat, or an error that says how to get it."""
     if not path.is_file():
-        from physiopipe.recordings.dreamer import ACCESS  # numpy, which the Snakefile can do without
+        from physiopipe.cohorts.dreamer_file import ACCESS  # numpy, which the Snakefile can do without
 
         raise PhysiopipeError(f"{path} is missing. {ACCESS}")
     return path

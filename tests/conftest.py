@@ -1,8 +1,15 @@
-"""Where the real recordings are named, a test that skips for want of them is a failure, not a skip."""
+"""Fixtures of several folders. Where the real recordings are named, a test that skips for want of them is a failure."""
 
 import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from physiopipe.clips.clip_data import ClipData
 
 # Small matrices, and cores that others may use too: threads would wait for one another. What is said of threads in
 # parameters still holds.
@@ -26,3 +33,79 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if os.environ.get("PHYSIOPIPE_SAMPLE_DIR") and _skipped:
         terminalreporter.section("skipped although PHYSIOPIPE_SAMPLE_DIR is set")
         terminalreporter.line("\n".join(_skipped))
+
+
+@pytest.fixture
+def make_clips() -> "Callable[..., ClipData]":
+    from planted_clips import planted_clips
+
+    return planted_clips
+
+
+@pytest.fixture
+def write_all(tmp_path: Path) -> Callable[..., Path]:
+    """Write every method's predictions below tmp_path and return their folder."""
+    from made_up_predictions import write_predictions_of_all
+
+    def write(seeds: tuple[int, ...] = (0, 1), subjects: int = 12, clips: int = 18, **changes: object) -> Path:
+        return write_predictions_of_all(tmp_path / "results" / "predictions", seeds, subjects, clips, **changes)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study before its tables, made once: results/ and data/windows/. Tests work on copies."""
+    from made_up_predictions import write_predictions_of_all, write_side_predictions
+    from made_up_study import write_training, write_windows
+
+    root = tmp_path_factory.mktemp("made")
+    write_predictions_of_all(root / "results" / "predictions")
+    write_side_predictions(root / "results")
+    write_training(root / "results")
+    write_windows(root / "data" / "windows")
+    return root
+
+
+@pytest.fixture
+def made_study(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A results folder with predictions and curves, and a windows root, below tmp_path."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "results", tmp_path / "data" / "windows"
+
+
+@pytest.fixture(scope="session")
+def with_tables(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of that study with its tables, made once: tests leave it as it is."""
+    from made_up_predictions import make_params
+
+    from physiopipe.results.evaluate import evaluate
+    from physiopipe.results.side_tables import write_side_tables
+
+    results = tmp_path_factory.mktemp("tables") / "results"
+    shutil.copytree(made / "results", results)
+    evaluate(results / "predictions", make_params(), results)
+    write_side_tables(results, make_params())
+    return results
+
+
+@pytest.fixture(scope="session")
+def drawn(made: Path, with_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That study with tables, figures and the page, made once: tests leave it as it is, or work on copies."""
+    from made_up_predictions import make_params
+
+    from physiopipe.report.figures import make_figures
+    from physiopipe.report.page import write_report
+
+    root = tmp_path_factory.mktemp("drawn")
+    shutil.copytree(with_tables, root / "results")
+    shutil.copytree(made / "data" / "windows", root / "windows")
+    make_figures(root / "results", root / "windows", make_params())
+    write_report(root / "results", root / "windows", make_params(), root / "results" / "report.html")
+    return root
+
+
+@pytest.fixture(scope="session")
+def report(drawn: Path) -> Path:
+    """The page of the study that is made once."""
+    return drawn / "results" / "report.html"

@@ -23,11 +23,11 @@ def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
         if last.exists():  # Snakemake removes it before a run, so another run has just written it
             print(f"{last} is already there; delete it to simulate anew")
         elif cohort == "challenge":
-            from physiopipe.recordings.simulate_challenge import simulate_challenge
+            from physiopipe.cohorts.challenge_simulation import simulate_challenge
 
             simulate_challenge(last.parent, loaded.simulate.challenge)
         else:
-            from physiopipe.recordings.simulate_dreamer import simulate_dreamer
+            from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
 
             simulate_dreamer(last, loaded.simulate.dreamer)
     print(f"simulated cohort: {last.parent}")

@@ -26,8 +26,8 @@ def evaluate(params: ParamsFile = DEFAULT) -> None:
 def report(params: ParamsFile = DEFAULT) -> None:
     """Draw the figures and write results/report.html."""
     from physiopipe import plan
-    from physiopipe.results.figures import make_figures
-    from physiopipe.results.report import write_report
+    from physiopipe.report.figures import make_figures
+    from physiopipe.report.page import write_report
 
     loaded = load(params)
     results, windows = Path("results"), plan.DATA / "windows"

@@ -20,7 +20,7 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
     from physiopipe.files import hold_lock
     from physiopipe.training.launch import launch, processes_wanted, rank_if_launched
     from physiopipe.training.pretrain import PretrainFiles
-    from physiopipe.windows.training import pretrain_on_store
+    from physiopipe.windows.pretraining import pretrain_on_store
 
     loaded, results = load(params), Path("results/pretrain")
     files = PretrainFiles(ENCODER, results / "loss.csv", results / "metrics.json", results / "reconstructions.npz")
@@ -48,7 +48,7 @@ def export(
     """Write the pretrained encoder for others: safetensors, .pth, braindecode's config and a model card."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
-    from physiopipe.results.export import export_encoder
+    from physiopipe.models.export import export_encoder
 
     with hold_lock(plan.LOCKS / "export.lock"):
         export_encoder(encoder, metrics, output)
@@ -62,8 +62,8 @@ def finetune(
 ) -> None:
     """Fit one method on every seed and fold of the protocol and save its predictions."""
     from physiopipe import plan
+    from physiopipe.experiments.cross_validation import run_method
     from physiopipe.files import hold_lock
-    from physiopipe.methods.harness import run_method
     from physiopipe.params import METHODS
 
     loaded = load(params)
@@ -87,8 +87,8 @@ def ablate(
 ) -> None:
     """Fit Ours with one thing changed on every seed and fold and save its predictions."""
     from physiopipe import plan
+    from physiopipe.experiments.ablations import run_ablation
     from physiopipe.files import hold_lock
-    from physiopipe.methods.ablations import run_ablation
     from physiopipe.params import ABLATIONS
 
     loaded = load(params)
@@ -111,8 +111,8 @@ def robustness(
 ) -> None:
     """Fit one method as `finetune` does and save its predictions of damaged test clips."""
     from physiopipe import plan
+    from physiopipe.experiments.robustness import run_robustness
     from physiopipe.files import hold_lock
-    from physiopipe.methods.robustness import run_robustness
     from physiopipe.params import METHODS
 
     loaded = load(params)

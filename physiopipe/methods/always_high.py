@@ -4,7 +4,8 @@ from typing import Self
 
 import numpy as np
 
-from physiopipe.methods.base import F64, ClipData, Method
+from physiopipe.clips.clip_data import F64, ClipData
+from physiopipe.methods.base import Method
 
 
 class AlwaysHigh(Method):

@@ -5,7 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from physiopipe.methods.base import F64, LABELS, ClipData, Method, prevalence
+from physiopipe.clips.clip_data import F64, LABELS, ClipData
+from physiopipe.methods.base import Method, prevalence
 
 JITTER = 1e-4  # breaks ties and moves no decision unless the prevalence is one half
 

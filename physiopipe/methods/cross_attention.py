@@ -1,6 +1,6 @@
 """Ours with attention between the two sequences of patches in place of concatenated averages."""
 
-from physiopipe.methods.base import LABELS
+from physiopipe.clips.clip_data import LABELS
 from physiopipe.methods.ours import FUSION_SOURCES, Ours
 from physiopipe.models.fusion import Output, Scaled
 from physiopipe.models.fusion_heads import CrossAttentionHeads

@@ -1,6 +1,6 @@
 """Ours with a gate in place of concatenation."""
 
-from physiopipe.methods.base import LABELS
+from physiopipe.clips.clip_data import LABELS
 from physiopipe.methods.ours import FUSION_SOURCES, Ours
 from physiopipe.models.fusion import Scaled
 from physiopipe.models.fusion_heads import GatedHeads

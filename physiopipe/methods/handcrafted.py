@@ -7,13 +7,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from physiopipe.methods.base import F32, F64, ClipData, Method, Setup, prevalence
-from physiopipe.methods.embedding_cache import SubjectCache
-from physiopipe.methods.features import window_features
-from physiopipe.methods.sources import digest_of_sources
+from physiopipe.clips.cache import SubjectCache
+from physiopipe.clips.clip_data import F32, F64, ClipData
+from physiopipe.clips.features import window_features
+from physiopipe.experiments.provenance import digest_of_sources
+from physiopipe.methods.base import Method, Setup, prevalence
 from physiopipe.params import MethodName
 
-_FEATURE_SOURCES = ("methods/handcrafted.py", "methods/features.py")
+_FEATURE_SOURCES = ("methods/handcrafted.py", "clips/features.py")
 INVERSE_REGULARISATION = 0.1  # more than a hundred correlated features, about two hundred clips
 
 
@@ -30,8 +31,8 @@ class Handcrafted(Method):
         recipe: dict[str, Any] = {"kind": "handcrafted", "code": digest_of_sources(_FEATURE_SOURCES)}
         self._cache = SubjectCache(setup.state_folder / "window_features", recipe, ("eeg", "ecg"), _features_of)
 
-    def remember(self, clips: ClipData) -> None:
-        self._cache.remember(clips)
+    def precompute(self, clips: ClipData) -> None:
+        self._cache.precompute(clips)
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         features = self._features(train)

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from physiopipe.methods.base import F64, ClipData
+from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.methods.handcrafted import Handcrafted
 
 NEIGHBOURS = 5
@@ -19,7 +19,7 @@ class NearestNeighbours(Handcrafted):
     """Handcrafted features of windows, z-scored by the training windows, 5 nearest of them, mean over a clip."""
 
     name = "nearest_neighbours"
-    sources = ("methods/nearest_neighbours.py", "methods/handcrafted.py", "methods/features.py")
+    sources = ("methods/nearest_neighbours.py", "methods/handcrafted.py", "clips/features.py")
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         features = self._window_features(train).astype(np.float64)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from physiopipe.clips.clip_data import F32, F64, LABELS, ClipData, Modality
+from physiopipe.clips.embeddings import EMBEDDING_SOURCES, Encoders, encoder_inputs
 from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.base import F32, F64, LABELS, ClipData, Method, Modality, Setup
-from physiopipe.methods.embeddings import EMBEDDING_SOURCES, Encoders, encoder_inputs
+from physiopipe.methods.base import Method, Setup
 from physiopipe.models.fusion import Fusion, LabelHeads, Output, Scaled, TwoEncoders, pooled
 from physiopipe.params import MethodName
 from physiopipe.training.curve import CurvePoint
@@ -64,14 +65,14 @@ class Ours(Method):
             "device": self._device.type,
         }
 
-    def remember(self, clips: ClipData) -> None:
+    def precompute(self, clips: ClipData) -> None:
         if self._params.frozen:
-            self._encoders.remember(clips, self.modalities)
+            self._encoders.precompute(clips, self.modalities)
 
-    def workers(self, cells: int, cores: int) -> int:
+    def workers(self, runs: int, cores: int) -> int:
         if self._params.frozen:
-            return min(cores, cells // FITS_A_PROCESS)
-        return min(torch.cuda.device_count(), cells) if self._device.type == "cuda" else 1
+            return min(cores, runs // FITS_A_PROCESS)
+        return min(torch.cuda.device_count(), runs) if self._device.type == "cuda" else 1
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
         windows, held_out = self._labelled(train), self._labelled(validation)

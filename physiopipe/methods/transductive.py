@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from physiopipe.methods.base import F32, ClipData, Setup
+from physiopipe.clips.clip_data import F32, ClipData
+from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import FUSION_SOURCES, Ours
 
 

@@ -64,12 +64,12 @@ class _FeedForward(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, w1, w2, before, after = ctx.saved_tensors
-        of_w2 = _product(grad.t(), after, ctx.scale)
+        grad_w2 = _product(grad.t(), after, ctx.scale)
         of_wide = _product(grad, w2, ctx.scale, out=after)  # the memory that is at hand: its content has served
         if ctx.dropped is not None:
             drop_(of_wide, ctx.dropped)
         torch.ops.aten.gelu_backward.grad_input(of_wide, before, grad_input=of_wide)
-        return of_wide @ w1, of_wide.t() @ x, of_wide.sum(0), of_w2, grad.sum(0), None
+        return of_wide @ w1, of_wide.t() @ x, of_wide.sum(0), grad_w2, grad.sum(0), None
 
 
 class _Attention(Function):

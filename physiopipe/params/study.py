@@ -43,7 +43,7 @@ ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
 
 
 class Ablations(Section):
-    """Ours with one thing changed, see `physiopipe.methods.ablations`."""
+    """Ours with one thing changed, see `physiopipe.experiments.ablations`."""
 
     variants: tuple[AblationName, ...] = Field(
         ABLATIONS, min_length=1, description="rows of the table of ablations, in this order"

@@ -21,7 +21,7 @@ import numpy as np
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
-from physiopipe.recordings.recording import OF_EACH, Rejected, Stack
+from physiopipe.recordings.recording import OF_EACH, RecordingBatch, Rejected
 
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
 _MARK = b"PPBATCH4"
@@ -46,7 +46,7 @@ class BatchWriter:
             self._stack = stack.pop_all()
         return self
 
-    def add(self, item: Stack | Rejected) -> None:
+    def add(self, item: RecordingBatch | Rejected) -> None:
         """Append recordings (the same records may come several times, at different rates), or note a rejected one."""
         if isinstance(item, Rejected):
             self._rejected.append([item.record, item.reason])
@@ -82,7 +82,7 @@ class BatchWriter:
         return self._stack.__exit__(kind, error, trace)
 
 
-def read_batch(path: Path) -> Iterator[Stack | Rejected]:
+def read_batch(path: Path) -> Iterator[RecordingBatch | Rejected]:
     """Yield the rejected records of a batch, then its stacks in the order written, with arrays of their own.
 
     Raises:
@@ -100,7 +100,7 @@ def read_batch(path: Path) -> Iterator[Stack | Rejected]:
             yield stack
 
 
-def _read_stack(file: BufferedReader, entry: dict[str, Any]) -> Stack:
+def _read_stack(file: BufferedReader, entry: dict[str, Any]) -> RecordingBatch:
     checksum = 0
     known: dict[str, Any] = dict(entry["about"])
     known["channels"] = tuple(known["channels"])
@@ -115,7 +115,7 @@ def _read_stack(file: BufferedReader, entry: dict[str, Any]) -> Stack:
         known[name] = values
     if checksum != entry["crc32c"]:
         raise ValueError("a stack does not match its checksum")
-    return Stack(**known)
+    return RecordingBatch(**known)
 
 
 def _open(path: Path) -> BufferedReader:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, sha256_file, sha256_json, write_json
 from physiopipe.recordings.download_progress import Amount, DownloadProgress
-from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.transport import MissingFile, Tree, check_relative
 from physiopipe.recordings.tree import Batch
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Unit = Literal["mV", "uV", "unspecified"]
 
 OF_EACH = ("record", "subject", "clip", "ratings", "missing", "derived", "flags")  # what differs within a stack
-STACK_SAMPLES = 1 << 19  # 2 MiB of float32: larger stacks leave the processor's caches
+RECORDING_BATCH_SAMPLES = 1 << 19  # 2 MiB of float32: larger stacks leave the processor's caches
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Rejected(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Stack:
+class RecordingBatch:
     """Recordings of one source that are alike in rate, channels, unit and length; n of them.
 
     One call on a stack costs hardly more Python than one on a recording, and most published recordings last 10 s.
@@ -101,33 +101,33 @@ class Stack:
         return float(self.signal.shape[2] / self.rate_hz)
 
 
-def stacked(recordings: Iterable[Recording | Rejected]) -> Iterator[Stack | Rejected]:
-    """Join neighbours that are alike, in order, to stacks of at most STACK_SAMPLES samples (or of one recording)."""
+def in_batches(recordings: Iterable[Recording | Rejected]) -> Iterator[RecordingBatch | Rejected]:
+    """Join neighbours that are alike, in order, to batches of at most so many samples (or one recording)."""
     alike: list[Recording] = []
     for item in recordings:
         fits = (
             isinstance(item, Recording)
             and alike
             and _form(item) == _form(alike[0])
-            and (len(alike) + 1) * item.signal.size <= STACK_SAMPLES
+            and (len(alike) + 1) * item.signal.size <= RECORDING_BATCH_SAMPLES
         )
         if alike and not fits:
-            yield stack_of(alike)
+            yield recording_batch_of(alike)
             alike = []
         if isinstance(item, Rejected):
             yield item
         else:
             alike.append(item)
     if alike:
-        yield stack_of(alike)
+        yield recording_batch_of(alike)
 
 
-def stack_of(recordings: list[Recording]) -> Stack:
+def recording_batch_of(recordings: list[Recording]) -> RecordingBatch:
     """One stack of recordings that are alike."""
     first = recordings[0]
     signal = first.signal[None] if len(recordings) == 1 else np.stack([each.signal for each in recordings])
     of_each: Any = {name: tuple(getattr(each, name) for each in recordings) for name in OF_EACH}
-    return Stack(signal, first.rate_hz, first.channels, first.unit, first.source, **of_each)
+    return RecordingBatch(signal, first.rate_hz, first.channels, first.unit, first.source, **of_each)
 
 
 def _form(recording: Recording) -> tuple[Any, ...]:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
 from physiopipe.recordings.http_tree import HttpTree
-from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.transport import Connection, FolderTree, Tree, check_relative, read_required
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.params import Params
 from physiopipe.results.metrics import HEADLINE, LABELS, attainable_share
-from physiopipe.results.predictions import read_predictions
 from physiopipe.results.statistics import (
     MEAN,
     Comparison,
@@ -182,7 +182,7 @@ def attainable_levels(params: Params) -> Mapping[str, tuple[float, float]] | Non
     """Best AUC of each label, (pooled, per subject), where effects were planted; None on a real cohort."""
     if not params.simulated:
         return None
-    from physiopipe.recordings.simulate_dreamer import attainable_auc  # of no use to a real cohort
+    from physiopipe.cohorts.dreamer_simulation import attainable_auc  # of no use to a real cohort
 
     found: Mapping[str, tuple[float, float]] = attainable_auc(params.simulate.dreamer)
     return found

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from physiopipe.experiments.predictions import read_predictions
 from physiopipe.params import FUSIONS, Params
 from physiopipe.results import contrasts
 from physiopipe.results.contrasts import Contrast, contrast_frame
@@ -20,7 +21,6 @@ from physiopipe.results.evaluate import (
     write_text,
 )
 from physiopipe.results.metrics import F64, LABELS, count_by_subject, subject_aucs
-from physiopipe.results.predictions import read_predictions
 from physiopipe.results.statistics import (
     MEAN,
     SeedPredictions,

@@ -33,7 +33,7 @@ _P_VALUES = "p: labels permuted within subject, one-sided, of the mean of the th
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A number as text and its rank among the rows of its block: best, second or neither."""
 
     text: str
@@ -44,7 +44,7 @@ class Cell:
 class Row:
     title: str
     notes: tuple[int, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _printed_block(title: str, rows: pd.DataFrame, notes: list[str], *, ranked: 
     titles = list(dict.fromkeys(rows["title"]))
     cells = {
         column: _ranked([value[title, *column] for title in titles]) if ranked
-        else [Cell(_number(value[title, *column])) for title in titles]
+        else [TableCell(_number(value[title, *column])) for title in titles]
         for column in columns
     }  # fmt: skip
     groups = tuple((label.capitalize(), tuple(HEADS[metric] for metric in PRINTED_METRICS)) for label in LABELS)
@@ -136,9 +136,9 @@ def _headline_block(title: str, rows: pd.DataFrame, notes: list[str]) -> Block:
         for label in (*LABELS, MEAN):
             value, low, high = (float(mine.loc[(each, label), f"{end}_percent"]) for end in ("value", "low", "high"))
             interval = f" [{low:.1f}, {high:.1f}]" if math.isfinite(low) else ""
-            cells.append(Cell(_number(value) + interval))
+            cells.append(TableCell(_number(value) + interval))
         p_value = float(mine.loc[(each, MEAN), "p_value"])
-        made.append(Row(each, _marks(rows, each, notes), (*cells, Cell(f"{p_value:.2g}"))))
+        made.append(Row(each, _marks(rows, each, notes), (*cells, TableCell(f"{p_value:.2g}"))))
     return Block(title, tuple((head, ("",)) for head in (*map(str.capitalize, (*LABELS, MEAN)), "p")), tuple(made))
 
 
@@ -147,17 +147,17 @@ def _balanced_block(title: str, rows: pd.DataFrame, notes: list[str]) -> Block:
     value = rows.set_index(["title", "label", "metric"])["value_percent"]
     made = [
         Row(each, _marks(rows, each, notes),
-            tuple(Cell(_number(value[each, label, metric])) for label in LABELS for metric in metrics))
+            tuple(TableCell(_number(value[each, label, metric])) for label in LABELS for metric in metrics))
         for each in dict.fromkeys(rows["title"])
     ]  # fmt: skip
     return Block(title, tuple((label.capitalize(), tuple(HEADS[m] for m in metrics)) for label in LABELS), tuple(made))
 
 
-def _ranked(values: list[float]) -> list[Cell]:
+def _ranked(values: list[float]) -> list[TableCell]:
     """Cells with the best and the second best value marked; equal values share a rank."""
     order = sorted(set(values), reverse=True)
     rank = {order[0]: "best", **({order[1]: "second"} if len(order) > 1 else {})}
-    return [Cell(_number(value), rank.get(value, "")) for value in values]
+    return [TableCell(_number(value), rank.get(value, "")) for value in values]
 
 
 def _number(value: float) -> str:

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from physiopipe.files import write_json
 from physiopipe.params import PATCH_SAMPLES
-from physiopipe.recordings.recording import Stack
-from physiopipe.windows.shards import ShardedWriter, write_group, write_vector
+from physiopipe.recordings.recording import RecordingBatch
+from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
 QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
 TOOLS = ("physiopipe", "numpy", "scipy", "pyarrow")  # what made the bytes
@@ -120,7 +120,7 @@ class PartWriter:
         self._records: set[str] = set()
         self._kind: tuple[tuple[str, ...], str] | None = None
 
-    def add(self, stack: Stack, stored: StoredWindows) -> None:
+    def add(self, stack: RecordingBatch, stored: StoredWindows) -> None:
         """Append the windows of a stack of recordings."""
         channels = stack.channels
         if self._kind is None:

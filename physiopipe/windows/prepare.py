@@ -14,29 +14,29 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.params import DreamerData, Filter, Resample
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
 from physiopipe.recordings.download import read_download
-from physiopipe.recordings.recording import OF_EACH, Recording, Rejected, RejectedRecord, Stack, stacked
+from physiopipe.recordings.recording import OF_EACH, Recording, RecordingBatch, Rejected, RejectedRecord, in_batches
 from physiopipe.recordings.tree import Batch
 from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 from physiopipe.signals.quality import measure_blocks
 from physiopipe.signals.resampling import resample_to_rates
-from physiopipe.signals.windows import MILLIVOLT_STEP, quantise
+from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
 
 
 def unpack_dreamer(path: Path, data: DreamerData, eeg: Path, ecg: Path) -> None:
     """Read DREAMER.mat once, into one file of recordings for each modality; rejected clips are noted in both."""
-    from physiopipe.recordings.dreamer import read_dreamer
+    from physiopipe.cohorts.dreamer_file import read_dreamer
 
     with BatchWriter(eeg) as eeg_writer, BatchWriter(ecg) as ecg_writer:
         writers = {"eeg": eeg_writer, "ecg": ecg_writer}
         read = tqdm(read_dreamer(path, data, data.origin == "simulated"), desc="unpack", unit="", disable=None)
-        for item in stacked(read):
+        for item in in_batches(read):
             record = item.record if isinstance(item, Rejected) else item.record[0]  # of one source, so of one modality
             writers[record.rpartition("_")[2]].add(item)
 
 
-def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterator[Stack | Rejected]:
+def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterator[RecordingBatch | Rejected]:
     """Recordings of a batch as they were recorded, in published order, ECG leads in clinical order.
 
     Args:
@@ -48,7 +48,7 @@ def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterato
         yield from read_batch(recordings)
     else:
         missing = dict(read_download(recordings, raw_folder).rejected)
-        yield from stacked(_read_raw(batch, raw_folder, missing))
+        yield from in_batches(_read_raw(batch, raw_folder, missing))
 
 
 def _read_raw(batch: Batch, raw_folder: Path, missing: dict[str, str]) -> Iterator[Recording | Rejected]:
@@ -79,7 +79,7 @@ def _in_clinical_order(recording: Recording) -> Recording:
     )
 
 
-def filter_batch(recordings: Iterable[Stack | Rejected], output: Path, params: Filter) -> None:
+def filter_batch(recordings: Iterable[RecordingBatch | Rejected], output: Path, params: Filter) -> None:
     """Band-pass and notch every recording at its own rate; one that cannot be filtered is rejected with its reason.
 
     What the quality flags rest on is measured here too, on the recording as it was read.
@@ -91,7 +91,7 @@ def filter_batch(recordings: Iterable[Stack | Rejected], output: Path, params: F
             progress.update(_count(item))
 
 
-def _filtered(item: Stack | Rejected, params: Filter) -> Iterator[Stack | Rejected]:
+def _filtered(item: RecordingBatch | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
     if isinstance(item, Rejected):
         yield item
         return
@@ -117,12 +117,12 @@ def _filtered(item: Stack | Rejected, params: Filter) -> Iterator[Stack | Reject
     yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
 
 
-def _one_of(stack: Stack, number: int) -> Stack:
+def _one_of(stack: RecordingBatch, number: int) -> RecordingBatch:
     of_each = {name: getattr(stack, name)[number : number + 1] for name in OF_EACH}
     return replace(stack, signal=stack.signal[number : number + 1], **of_each)
 
 
-def _count(item: Stack | Rejected) -> int:
+def _count(item: RecordingBatch | Rejected) -> int:
     return 1 if isinstance(item, Rejected) else len(item)
 
 

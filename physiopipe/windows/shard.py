@@ -10,9 +10,9 @@ from tqdm import tqdm
 from physiopipe.files import atomic_folder
 from physiopipe.params import PATCH_SAMPLES, Shard
 from physiopipe.recordings.batchfile import read_batch
-from physiopipe.recordings.recording import Rejected, Stack
+from physiopipe.recordings.recording import RecordingBatch, Rejected
 from physiopipe.signals.quality import Blocks, RecordQuality
-from physiopipe.signals.windows import MILLIVOLT_STEP, Quantised, Windows, cut_windows, quantise
+from physiopipe.signals.windowing import MILLIVOLT_STEP, Quantised, Windows, cut_windows, quantise
 from physiopipe.windows.part import PartName, PartWriter, StoredWindows
 
 
@@ -40,11 +40,11 @@ def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[i
         writer.finish()
 
 
-def _records(item: Stack | Rejected) -> str | tuple[str, ...]:
+def _records(item: RecordingBatch | Rejected) -> str | tuple[str, ...]:
     return item.record
 
 
-def _cut(stack: Stack, params: Shard) -> Windows:
+def _cut(stack: RecordingBatch, params: Shard) -> Windows:
     return cut_windows(
         stack.signal,
         patches=params.patches,
@@ -54,7 +54,7 @@ def _cut(stack: Stack, params: Shard) -> Windows:
     )
 
 
-def _stored(rates: list[Stack], cuts: list[Windows], params: Shard) -> StoredWindows:
+def _stored(rates: list[RecordingBatch], cuts: list[Windows], params: Shard) -> StoredWindows:
     """Flag and quantise the windows of a stack of recordings, at every rate."""
     stack = rates[0]
     assert stack.blocks is not None, "measured by filter_batch"
@@ -89,7 +89,7 @@ def _stored(rates: list[Stack], cuts: list[Windows], params: Shard) -> StoredWin
     )
 
 
-def _quantised(stack: Stack, cut: Windows) -> Quantised:
+def _quantised(stack: RecordingBatch, cut: Windows) -> Quantised:
     """Windows (recording, window, channel, patch, sample) as counts; scale and saturated are (recording, window)."""
     of_window = cut.samples.shape[:2]
     if stack.signal.dtype == np.int16:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json
-from physiopipe.windows.shards import ShardedReader, read_vector
+from physiopipe.windows.zarr_shards import ShardedReader, read_vector
 
 _OTHER_FILES = 256  # open files left to the rest of the process
 _RAISED_FILES = 65536

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from physiopipe.recordings.simulate_challenge import LEADS
+from physiopipe.cohorts.challenge_simulation import LEADS
 
 SOURCE = "training/georgia/g1"
 GOOD = "sim_E00001"

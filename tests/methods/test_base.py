@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_clips import planted_clips
 
+from physiopipe.clips.clip_data import HIDDEN_LABEL, LABELS
 from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.base import HIDDEN_LABEL, LABELS, METHOD_CLASSES, Method, Setup, method_class
-from physiopipe.methods.sources import digest_of_sources, library_versions
+from physiopipe.experiments.provenance import digest_of_sources, library_versions
+from physiopipe.methods.base import METHOD_CLASSES, Method, Setup, method_class
 from physiopipe.params import METHODS, Params
 
 

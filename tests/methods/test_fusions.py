@@ -10,14 +10,15 @@ from made_cohort import store_cohort
 from sklearn.metrics import roc_auc_score
 from test_ours import parameters, setup, sides
 
-from physiopipe.methods.base import ClipData, Setup, method_class
-from physiopipe.methods.embeddings import Encoders, encoder_inputs
-from physiopipe.methods.harness import run_method
+from physiopipe.clips.clip_data import ClipData
+from physiopipe.clips.embeddings import Encoders, encoder_inputs
+from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.predictions import read_predictions
+from physiopipe.methods.base import Setup, method_class
 from physiopipe.methods.ours import Ours
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import embed
 from physiopipe.models.weights import save_encoder
-from physiopipe.results.predictions import read_predictions
 
 FUSIONS = ("ours", "gated", "cross_attention", "mixture")
 TRAINED = (*FUSIONS, "ecg_only", "eeg_only", "transductive")

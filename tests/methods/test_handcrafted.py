@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from physiopipe.clips.cache import SubjectCache
 from physiopipe.methods.base import Setup
-from physiopipe.methods.embedding_cache import SubjectCache
 from physiopipe.methods.handcrafted import Handcrafted
 from physiopipe.params import Params
 
@@ -96,7 +96,7 @@ def test_remembered_windows_are_looked_up_whatever_their_neighbours(make_clips, 
         return part.eeg[:, :2, 0, 0]
 
     cache = SubjectCache(tmp_path, {}, ("eeg",), compute)
-    cache.remember(clips)
+    cache.precompute(clips)
     assert calls == 3
     chosen = np.arange(len(clips.clip_of)) % 4 == 1
     some = clips.of_windows(chosen)

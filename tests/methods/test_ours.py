@@ -7,15 +7,15 @@ import torch
 from made_cohort import store_cohort
 from sklearn.metrics import roc_auc_score
 
+from physiopipe.clips.embeddings import Encoders, encoder_inputs
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
-from physiopipe.methods.embeddings import Encoders, encoder_inputs
-from physiopipe.methods.harness import run_method
 from physiopipe.methods.ours import Ours
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
-from physiopipe.results.predictions import read_predictions
 
 SIZES = {"layers": 1, "width": 40, "feedforward": 40, "heads": 4}
 

@@ -8,7 +8,7 @@ import torch
 
 from physiopipe.models.masking import valid_patch_mask
 from physiopipe.models.normalisation import normalised
-from physiopipe.signals.windows import normalise
+from physiopipe.signals.windowing import normalise
 
 
 @pytest.fixture

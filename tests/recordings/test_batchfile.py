@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.batchfile import BatchWriter, read_batch
-from physiopipe.recordings.recording import OF_EACH, Recording, Rejected, Stack, stack_of, stacked
+from physiopipe.recordings.recording import OF_EACH, Recording, RecordingBatch, Rejected, in_batches, recording_batch_of
 
 RNG = np.random.default_rng(3)
 
@@ -23,7 +23,7 @@ def recording(record: str = "E00001", samples: int = 500, **more: object) -> Rec
     return Recording(signal=signal, record=record, **{**known, **more})  # type: ignore[arg-type]
 
 
-def write(path: Path, items: list[Recording | Stack], rejects: tuple[tuple[str, str], ...] = ()) -> Path:
+def write(path: Path, items: list[Recording | RecordingBatch], rejects: tuple[tuple[str, str], ...] = ()) -> Path:
     with BatchWriter(path) as writer:
         for item in items:
             writer.add(as_stack(item))
@@ -32,13 +32,13 @@ def write(path: Path, items: list[Recording | Stack], rejects: tuple[tuple[str, 
     return path
 
 
-def as_stack(item: Recording | Stack) -> Stack:
-    return stack_of([item]) if isinstance(item, Recording) else item
+def as_stack(item: Recording | RecordingBatch) -> RecordingBatch:
+    return recording_batch_of([item]) if isinstance(item, Recording) else item
 
 
-def check_equal(found: Stack, expected: Stack | Recording) -> None:
+def check_equal(found: RecordingBatch, expected: RecordingBatch | Recording) -> None:
     expected = as_stack(expected)
-    for name in (field.name for field in fields(Stack)):
+    for name in (field.name for field in fields(RecordingBatch)):
         if isinstance(getattr(expected, name), np.ndarray):
             assert getattr(found, name).dtype == np.float32
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -50,10 +50,10 @@ def test_neighbours_that_are_alike_are_stacked_and_the_order_stays() -> None:
     alike = [recording(name, missing=("II",) if name == "b" else ()) for name in "abc"]
     others = [recording("d", samples=499), recording("e", rate_hz=257.0), recording("f", source="ptb")]
     items = [*alike, Rejected("x", "why"), recording("y"), *others]
-    found = list(stacked(items))
+    found = list(in_batches(items))
     assert [getattr(item, "record", None) for item in found] == [("a", "b", "c"), "x", ("y",), ("d",), ("e",), ("f",)]
     stack = found[0]
-    assert isinstance(stack, Stack)
+    assert isinstance(stack, RecordingBatch)
     assert (len(stack), stack.missing) == (3, ((), ("II",), ()))
     for number, one in enumerate(alike):
         np.testing.assert_array_equal(stack.signal[number], one.signal)
@@ -62,16 +62,16 @@ def test_neighbours_that_are_alike_are_stacked_and_the_order_stays() -> None:
 
 def test_stacks_stay_small_however_many_recordings_are_alike() -> None:
     many = [recording(str(number), samples=60_000) for number in range(7)]
-    assert [len(stack) for stack in stacked(many)] == [2, 2, 2, 1]
-    assert [len(stack) for stack in stacked([recording("long", samples=400_000)] * 2)] == [1, 1]
+    assert [len(stack) for stack in in_batches(many)] == [2, 2, 2, 1]
+    assert [len(stack) for stack in in_batches([recording("long", samples=400_000)] * 2)] == [1, 1]
 
 
 def test_a_stack_survives(tmp_path: Path) -> None:
-    (made,) = stacked([recording(name, ratings={"valence": 1.0}, flags=("amplitude",)) for name in "abc"])
-    assert isinstance(made, Stack)
+    (made,) = in_batches([recording(name, ratings={"valence": 1.0}, flags=("amplitude",)) for name in "abc"])
+    assert isinstance(made, RecordingBatch)
     made = replace(made, blocks=RNG.random((3, 6, 3, 4), np.float32), block_s=0.5)
     (found,) = read_batch(write(tmp_path / "batch.batch", [made]))
-    assert isinstance(found, Stack)
+    assert isinstance(found, RecordingBatch)
     check_equal(found, made)
 
 
@@ -86,13 +86,13 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path) -> None:
     found = list(read_batch(path))
     assert found[:2] == [Rejected(*row) for row in rejects]
     for one, other in zip(found[2:], items, strict=True):
-        assert isinstance(one, Stack)
+        assert isinstance(one, RecordingBatch)
         check_equal(one, other)
 
 
 def test_int16_signals_keep_their_type_and_step(tmp_path: Path) -> None:
     counts = RNG.integers(-32768, 32767, (1, 3, 50), dtype=np.int16)
-    made = replace(stack_of([recording()]), signal=counts, step=0.001)
+    made = replace(recording_batch_of([recording()]), signal=counts, step=0.001)
     (found,) = read_batch(write(tmp_path / "batch.batch", [made]))
     assert found.signal.dtype == np.int16
     assert found.step == 0.001
@@ -138,7 +138,7 @@ def test_a_signal_that_is_a_view_is_written_as_it_looks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signal", [np.zeros((1, 2, 3)), np.zeros((2, 3), np.float32), np.zeros((1, 2, 3), np.int32)])
 def test_anything_but_float32_or_int16_channel_time_is_refused(tmp_path: Path, signal: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected"), BatchWriter(tmp_path / "batch.batch") as writer:
-        writer.add(replace(stack_of([recording()]), signal=signal))
+        writer.add(replace(recording_batch_of([recording()]), signal=signal))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,7 +146,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
     path = write(tmp_path / "batch.batch", [recording("old")])
     before = path.read_bytes()
     with pytest.raises(RuntimeError, match="midway"), BatchWriter(path) as writer:  # noqa: PT012 - both are needed
-        writer.add(stack_of([recording("new")]))
+        writer.add(recording_batch_of([recording("new")]))
         raise RuntimeError("midway")
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["batch.batch"]
@@ -154,7 +154,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
 
 def test_metadata_that_is_no_json_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TypeError), BatchWriter(tmp_path / "batch.batch") as writer:
-        writer.add(stack_of([recording(ratings={"valence": np.float32(3)})]))
+        writer.add(recording_batch_of([recording(ratings={"valence": np.float32(3)})]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -182,7 +182,7 @@ def test_any_cut_or_flipped_byte_is_a_plain_error_or_changes_nothing(tmp_path: P
 def test_a_disk_that_cannot_be_read_costs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "batch.batch", [recording()])
 
-    def broken(*_: object) -> Stack:
+    def broken(*_: object) -> RecordingBatch:
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:

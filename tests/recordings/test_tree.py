@@ -9,11 +9,11 @@ from faulty_server import cut_at, serve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from physiopipe.cohorts.challenge_simulation import simulate_challenge
+from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import SOURCES, ChallengeData, Run, SimulateChallenge
 from physiopipe.recordings import http_tree
-from physiopipe.recordings.simulate_challenge import simulate_challenge
-from physiopipe.recordings.sources import SOURCE_INFO
 from physiopipe.recordings.transport import check_relative
 from physiopipe.recordings.tree import (
     MAX_BATCH_BYTES,

@@ -11,9 +11,9 @@ from made_up_predictions import ABOUT, LABELS, TABLE, make_params, make_predicti
 from sklearn.metrics import f1_score, roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.params import METHODS, check_params
 from physiopipe.results.evaluate import evaluate
-from physiopipe.results.predictions import read_predictions, write_predictions
 
 OUTPUTS = ("metrics.json", "comparisons.csv", "table1.csv", "table1.md", "table1.tex")
 

@@ -9,7 +9,7 @@ from made_up_predictions import ABLATIONS, CONDITIONS, ROBUST, make_params, seed
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.results.predictions import read_predictions, write_predictions
+from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.results.side_tables import headline, share_of_the_attainable, write_side_tables
 from physiopipe.results.statistics import estimate, resample_subjects
 from physiopipe.results.table1 import note_of, title_of
@@ -68,8 +68,8 @@ def test_ablations_are_compared_with_the_row_they_change(results: Path) -> None:
     np.testing.assert_allclose(table["attainable_share_percent"], 100 * attainable, atol=0.3)
 
 
-def test_share_of_the_attainable_is_told_with_and_without_pretraining(study: tuple[Path, Path]) -> None:
-    table = write_side_tables(study[0], make_params())
+def test_share_of_the_attainable_is_told_with_and_without_pretraining(made_study: tuple[Path, Path]) -> None:
+    table = write_side_tables(made_study[0], make_params())
     lines = share_of_the_attainable(table)
     shares = table.set_index("name")["attainable_share_percent"]
     assert lines == [
@@ -91,8 +91,8 @@ def test_robustness_is_the_auc_of_each_condition(results: Path) -> None:
     assert worst < mean.loc[("noise_snr_db", 20.0), "value_percent"] - 5
 
 
-def test_predictions_of_other_seeds_or_clips_are_refused(study: tuple[Path, Path]) -> None:
-    results, _ = study
+def test_predictions_of_other_seeds_or_clips_are_refused(made_study: tuple[Path, Path]) -> None:
+    results, _ = made_study
     write_side_predictions(results, seeds=(0,))
     with pytest.raises(PhysiopipeError, match=r"ecg_untrained\.parquet: seed is 0, params\.yaml says 0, 1"):
         write_side_tables(results, make_params())
@@ -104,10 +104,10 @@ def test_predictions_of_other_seeds_or_clips_are_refused(study: tuple[Path, Path
         write_side_tables(results, make_params())
 
 
-def test_a_missing_file_names_itself(study: tuple[Path, Path]) -> None:
-    (study[0] / "robustness" / "ours.parquet").unlink()
+def test_a_missing_file_names_itself(made_study: tuple[Path, Path]) -> None:
+    (made_study[0] / "robustness" / "ours.parquet").unlink()
     with pytest.raises(PhysiopipeError, match=r"robustness/ours\.parquet is missing"):
-        write_side_tables(study[0], make_params())
+        write_side_tables(made_study[0], make_params())
 
 
 def test_intervals_of_robustness_are_those_of_table_1(results: Path) -> None:

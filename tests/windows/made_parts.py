@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from physiopipe.files import atomic_folder
-from physiopipe.recordings.recording import Recording, Unit, stack_of
+from physiopipe.recordings.recording import Recording, Unit, recording_batch_of
 from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
 
 CHANNELS = ("I", "II", "III")
@@ -51,7 +51,7 @@ def write_part(
             )
             for rate in rates_hz:
                 writer.add(
-                    stack_of([recording]),
+                    recording_batch_of([recording]),
                     StoredWindows(
                         counts={rate: counts_of(batch, number, rate, count, patches)[None]},
                         scale=np.full((1, count), 0.001, np.float32) * (number + 1),

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from physiopipe.methods.clips import load_clips
+from physiopipe.clips.selection import load_clips
+from physiopipe.cohorts.dreamer_simulation import SIMULATED_MARK
 from physiopipe.params import Finetune, Params
 from physiopipe.recordings.batchfile import read_batch
-from physiopipe.recordings.simulate_dreamer import SIMULATED_MARK
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_dreamer

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from physiopipe.cohorts.challenge_simulation import simulate_challenge
 from physiopipe.files import write_json
 from physiopipe.params import ChallengeData, Run, SimulateChallenge, Source
-from physiopipe.recordings.simulate_challenge import simulate_challenge
 from physiopipe.recordings.tree import open_tree, plan_batches
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]

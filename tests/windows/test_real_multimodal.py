@@ -9,14 +9,14 @@ import pytest
 import torch
 from scipy.io import arff
 
+from physiopipe.clips.features import band_power, r_peaks
+from physiopipe.cohorts.dreamer_file import EEG_CHANNELS
 from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.features import band_power, r_peaks
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.params import Encoder, Params
-from physiopipe.recordings.dreamer import EEG_CHANNELS
 from physiopipe.recordings.edf import read_edf
 from physiopipe.recordings.montage import as_mne
-from physiopipe.recordings.recording import Recording, stacked
+from physiopipe.recordings.recording import Recording, in_batches
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, resample_batch
@@ -48,7 +48,7 @@ def stored(folder: Path, found: dict[str, Recording]) -> WindowStore:
     parts = []
     for modality, recording in found.items():
         steps = {name: getattr(getattr(Params(), name).dreamer, modality) for name in ("filter", "resample", "shard")}
-        filter_batch(stacked([recording]), folder / "filtered", steps["filter"])
+        filter_batch(in_batches([recording]), folder / "filtered", steps["filter"])
         resample_batch(folder / "filtered", folder / "resampled", steps["resample"])
         parts.append(folder / "parts" / modality)
         name = PartName("dreamer", modality, "real", "test", False)

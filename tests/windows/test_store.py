@@ -14,7 +14,7 @@ from made_parts import CHANNELS, PATCHES, counts_of, write_part
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json
-from physiopipe.windows import shards
+from physiopipe.windows import zarr_shards as shards
 from physiopipe.windows.collect import collect_cohort, verify_cohort
 from physiopipe.windows.part import INDEX_SCHEMA, folder_checksum
 from physiopipe.windows.store import WindowStore

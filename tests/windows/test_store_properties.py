@@ -19,12 +19,12 @@ from made_parts import PATCHES, counts_of, write_part
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, write_json
-from physiopipe.windows import shards
+from physiopipe.windows import zarr_shards as shards
 from physiopipe.windows.collect import collect_cohort, verify_cohort
 from physiopipe.windows.part import QUALITY_FLAGS, StoredWindows
-from physiopipe.windows.shards import ShardedReader, ShardedWriter
+from physiopipe.windows.pretraining import load_windows
 from physiopipe.windows.store import StoredSamples, WindowStore
-from physiopipe.windows.training import load_windows
+from physiopipe.windows.zarr_shards import ShardedReader, ShardedWriter
 
 SHAPE = (2, 1, 3)
 BLOCKS = st.lists(st.integers(0, 9), max_size=6)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from made_parts import write_part
 
 from physiopipe.windows.collect import collect_cohort
+from physiopipe.windows.pretraining import epoch_order, load_windows, window_ids, window_weights
 from physiopipe.windows.store import WindowStore
-from physiopipe.windows.training import epoch_order, load_windows, window_ids, window_weights
 
 
 def _index(windows: dict[str, dict[int, int]]) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""Clips: what methods are fed, and what is computed of them without their labels."""

@@ -1,0 +1,162 @@
+"""What untuned encoders make of each window: an embedding a patch, averaged over channels, kept by content.
+
+One encoder's embeddings are kept apart from the other's, so that another ECG encoder, or noise in the EEG alone,
+costs only what it changes. Every pooling and every fusion is made from these.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from physiopipe.clips.cache import SubjectCache
+from physiopipe.clips.clip_data import F32, ClipData, Modality
+from physiopipe.experiments.provenance import digest_of_sources, library_versions
+from physiopipe.files import sha256_file
+from physiopipe.methods.base import Setup
+from physiopipe.models.encoder import CrissCrossEncoder
+from physiopipe.models.fusion import patch_embeddings, valid_entries
+from physiopipe.models.normalisation import normalised
+from physiopipe.models.weights import fetch_weights, load_encoder
+from physiopipe.params import Encoder
+from physiopipe.training.threads import in_threads
+
+EMBEDDING_SOURCES = (
+    "clips/embeddings.py",
+    "models/cpu_kernels.py",
+    "models/dropout.py",
+    "models/encoder.py",
+    "models/fusion.py",
+    "models/normalisation.py",
+    "models/weights.py",
+    "training/threads.py",
+)
+EMBEDDING_BLOCK = 32  # windows of a forward pass; more only costs memory
+_UNTRAINED_SEEDS = {"eeg": 1, "ecg": 2}  # fixed: embeddings of an untrained encoder serve every seed and fold
+_INT16_PEAK = 32767
+
+
+class Encoders:
+    """The EEG and the ECG encoder as they are before any fine-tuning, and their embeddings."""
+
+    def __init__(self, setup: Setup, device: torch.device) -> None:
+        self._setup, self._params, self._device = setup, setup.params.finetune, device
+        self._caches: dict[Modality, SubjectCache] = {}
+        self._loaded: dict[Modality, CrissCrossEncoder] = {}
+
+    def encoder(self, modality: Modality) -> CrissCrossEncoder:
+        """The encoder, loaded when first needed: not at all where every result is kept. A shared one is one object."""
+        modality = self._owner(modality)
+        if modality not in self._loaded:
+            path = fetch_weights(self._params.eeg_weights) if modality == "eeg" else self._setup.ecg_encoder
+            self._loaded[modality] = _encoder(path, self.sizes(modality), _UNTRAINED_SEEDS[modality])
+        return self._loaded[modality]
+
+    def sizes(self, modality: Modality) -> Encoder:
+        if self._owner(modality) == "ecg":
+            return self._setup.params.pretrain.encoder
+        return self._params.eeg_encoder
+
+    def untrained(self, modality: Modality) -> bool:
+        """Whether a modality's encoder has never learned anything."""
+        if self._owner(modality) == "ecg":
+            return self._setup.ecg_encoder is None
+        return self._params.eeg_weights.origin == "none"
+
+    def digest(self, modality: Modality) -> dict[str, Any]:
+        """What the encoder of a modality is, as JSON values."""
+        sizes = self.sizes(modality).model_dump(mode="json")
+        return {"sizes": sizes, "sha256": self._sha256[self._owner(modality)]}
+
+    @cached_property
+    def _sha256(self) -> dict[Modality, str | None]:
+        """Digests of the weights; a file of the Hub is the one whose sha256 is expected."""
+        weights, ecg = self._params.eeg_weights, self._setup.ecg_encoder
+        eeg_sha256 = {"none": None, "hub": weights.sha256}.get(weights.origin)
+        if weights.origin == "file" and not self._params.shared_encoder:
+            eeg_sha256 = sha256_file(fetch_weights(weights) or Path(weights.path))
+        return {"eeg": eeg_sha256, "ecg": None if ecg is None else sha256_file(ecg)}
+
+    def patches(self, clips: ClipData, modality: Modality) -> F32:
+        """Embedding of every patch, float32 (w, P, d), 0 where a patch has no signal; dropout is off."""
+        found = self._cache(modality).of(clips)
+        return found.reshape(len(found), clips.eeg.shape[2], self.sizes(modality).width)
+
+    def precompute(self, clips: ClipData, modalities: tuple[Modality, ...]) -> None:
+        """Embed all of these windows once, so that any choice among them is looked up from then on."""
+        for modality in modalities:
+            self._cache(modality).precompute(clips)
+
+    def _owner(self, modality: Modality) -> Modality:
+        return "ecg" if self._params.shared_encoder else modality
+
+    def _cache(self, modality: Modality) -> SubjectCache:
+        if modality not in self._caches:
+            recipe: dict[str, Any] = {
+                "kind": f"patch embeddings of {modality}",
+                "encoder": self.digest(modality),
+                "eeg_scale_uv": self._params.eeg_scale_uv if modality == "eeg" else None,
+                "device": self._device.type,
+                "code": digest_of_sources(EMBEDDING_SOURCES),
+                "libraries": library_versions(["torch"]),
+            }
+            self._caches[modality] = SubjectCache(
+                self._setup.state_folder / "embeddings",
+                recipe,
+                (modality,),
+                lambda clips: self._embed(clips, modality),
+            )
+        return self._caches[modality]
+
+    def _embed(self, clips: ClipData, modality: Modality) -> F32:
+        model = self.encoder(modality).to(self._device).eval()
+        windows, valid = eeg_input(clips, self._params.eeg_scale_uv) if modality == "eeg" else ecg_input(clips)
+
+        def compute(x: Tensor, valid: Tensor) -> Tensor:
+            return patch_embeddings(model, x, valid)
+
+        with_signal = valid.flatten(1).any(1)  # the others' embeddings are 0: nothing to compute
+        found = torch.zeros(len(windows), valid.shape[2], self.sizes(modality).width)
+        if with_signal.any():
+            chosen = (windows[with_signal], valid[with_signal])
+            found[with_signal] = in_threads(compute, chosen, EMBEDDING_BLOCK, self._device)
+        embedded: F32 = found.flatten(1).numpy()
+        return embedded
+
+
+def _encoder(path: Path | None, sizes: Encoder, untrained_seed: int) -> CrissCrossEncoder:
+    """The encoder of a weights file, or, without one, an untrained one: always the same draw."""
+    if path is not None:
+        return load_encoder(path, sizes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(untrained_seed)
+        return CrissCrossEncoder(sizes)
+
+
+def encoder_inputs(clips: ClipData, eeg_scale_uv: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """EEG over its scale, ECG z-scored per lead, and the valid entries (w, C, P) of both; 0 where nothing is valid."""
+    eeg, eeg_valid = eeg_input(clips, eeg_scale_uv)
+    ecg, ecg_valid = ecg_input(clips)
+    return eeg, ecg, eeg_valid, ecg_valid
+
+
+def eeg_input(clips: ClipData, scale_uv: float) -> tuple[Tensor, Tensor]:
+    """EEG (w, 14, P, 200) over its scale, and its valid entries."""
+    eeg, valid = torch.from_numpy(clips.eeg), _valid(clips.eeg_present, clips)
+    return torch.where(valid.unsqueeze(-1), eeg / scale_uv, 0.0), valid
+
+
+def ecg_input(clips: ClipData) -> tuple[Tensor, Tensor]:
+    """ECG (w, 2, P, 200), each lead z-scored, and its valid entries."""
+    ecg, valid = torch.from_numpy(clips.ecg), _valid(clips.ecg_present, clips)
+    ecg = torch.where(valid.unsqueeze(-1), ecg, 0.0)  # what is not valid must not set the unit
+    unit = ecg.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / _INT16_PEAK  # of int16, as in pretraining
+    return normalised(ecg / unit.view(-1, 1, 1, 1), unit, valid, "lead_zscore"), valid
+
+
+def _valid(present: npt.NDArray[np.bool_], clips: ClipData) -> Tensor:
+    return valid_entries(torch.from_numpy(present), torch.from_numpy(clips.valid_patches), clips.eeg.shape[2])

@@ -1,0 +1,1 @@
+"""Experiments: methods over protocol × seeds × folds, their variants, and what is kept of them."""

@@ -1,0 +1,159 @@
+"""Ours with one thing changed: the claims of the paper, and two controls, each as predictions of its own.
+
+What needs another pretrained encoder pretrains it, kept under a digest of its parameters, code and windows, so that
+variants that ask for the same one share it and a later run finds it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.leaks import run_leaky
+from physiopipe.experiments.predictions import read_predictions, write_predictions
+from physiopipe.experiments.provenance import digest_of_sources, library_versions
+from physiopipe.files import hold_lock, sha256_file, sha256_json
+from physiopipe.params import AblationName, MethodName, Params, check_params
+from physiopipe.training.pretrain import PretrainFiles
+from physiopipe.windows.pretraining import pretrain_on_store
+from physiopipe.windows.store import WindowStore
+
+_PRETRAIN_SOURCES = ("models/*.py", "training/*.py", "windows/pretraining.py", "experiments/subject_splits.py")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One row: what is changed, in words and in parameters, and what it is compared with.
+
+    Attributes:
+        title: how the table calls it.
+        claim: the group of rows it belongs to.
+        changes: values by dotted key of the parameters.
+        ecg_encoder: the study's own, none (an untrained one), or one pretrained for this row.
+        versus: the row it differs from in one thing: `ours` or another ablation.
+        one_rate: whether pretraining sees 200 Hz alone, for as many steps as with every rate.
+        leaky: whether windows are shuffled over the split.
+    """
+
+    title: str
+    claim: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    method: MethodName = "ours"
+    ecg_encoder: Literal["study", "none", "own"] = "study"
+    versus: str = "ours"
+    one_rate: bool = False
+    leaky: bool = False
+
+
+_NO_EEG_WEIGHTS = {"finetune.eeg_weights.origin": "none"}
+_PATCH = {"pretrain.masking.channel_ratio": 0.0, "pretrain.objective.channel_weight": 0.0,
+          "pretrain.objective.patch_weight": 1.0}  # fmt: skip
+_CHANNEL = {"pretrain.masking.patch_ratio": 0.0}
+ABLATION_OF: dict[AblationName, Ablation] = {
+    "ecg_untrained": Ablation("ECG encoder untrained", "pretraining", ecg_encoder="none"),
+    "eeg_untrained": Ablation("EEG encoder untrained", "pretraining", _NO_EEG_WEIGHTS),
+    "both_untrained": Ablation("Both encoders untrained", "pretraining", _NO_EEG_WEIGHTS, ecg_encoder="none"),
+    "dual_masking": Ablation("Patch and channel masking, four rates", "ECG pretraining", ecg_encoder="own"),
+    "patch_masking": Ablation(
+        "Patch masking only", "ECG pretraining", _PATCH, ecg_encoder="own", versus="dual_masking"
+    ),
+    "channel_masking": Ablation(
+        "Channel masking only", "ECG pretraining", _CHANNEL, ecg_encoder="own", versus="dual_masking"
+    ),
+    "one_rate": Ablation(
+        "One rate (200 Hz)", "ECG pretraining", ecg_encoder="own", versus="dual_masking", one_rate=True
+    ),
+    "shared_encoder": Ablation("The ECG encoder for both modalities", "encoders", {"finetune.shared_encoder": True}),
+    "train_25": Ablation("25 % of the training subjects", "label efficiency", {"finetune.train_share": 0.25}),
+    "train_50": Ablation("50 % of the training subjects", "label efficiency", {"finetune.train_share": 0.5}),
+    "leaky_ours": Ablation("LEAKY: windows shuffled, Ours", "leakage", leaky=True),
+    "honest_neighbours": Ablation("5 nearest neighbours, honest", "leakage", method="nearest_neighbours"),
+    "leaky_neighbours": Ablation(
+        "LEAKY: windows shuffled, 5 nearest neighbours",
+        "leakage",
+        method="nearest_neighbours",
+        versus="honest_neighbours",
+        leaky=True,
+    ),
+}  # fmt: skip
+
+
+def run_ablation(
+    name: AblationName, params: Params, windows_root: Path, encoder_path: Path, out_parquet: Path, state: Path
+) -> None:
+    """Predictions of one ablation over the protocol's seeds and folds; pretrains first where it must.
+
+    Args:
+        windows_root: holds the cohorts challenge/ (read only by what pretrains) and dreamer/.
+        encoder_path: the study's pretrained ECG encoder.
+        state: where pretrained encoders and finished seeds and folds are kept.
+    """
+    spec = ABLATION_OF[name]
+    changed = changed_params(spec, params)
+    encoder: Path | None = encoder_path
+    if spec.ecg_encoder == "none":
+        encoder = None
+    elif spec.ecg_encoder == "own":
+        encoder = pretrained(spec, changed, params, windows_root / "challenge", encoder_path, state / "pretrain")
+    dreamer = windows_root / "dreamer"
+    run = run_leaky if spec.leaky else run_method
+    run(spec.method, changed, dreamer, encoder, out_parquet, state / "finetune")
+    frame, about = read_predictions(out_parquet)
+    about |= {"ablation": name, "title": spec.title, "claim": spec.claim, "versus": spec.versus}
+    if name in ("eeg_untrained", "both_untrained") and params.finetune.eeg_weights.origin == "none":
+        about["note"] = "The EEG encoder is untrained in Ours too: no weights were given."
+    if spec.ecg_encoder == "own":
+        about["pretrain_epochs"] = changed.pretrain.epochs
+    write_predictions(out_parquet, pd.DataFrame(frame).assign(method=name), about)
+
+
+def changed_params(spec: Ablation, params: Params) -> Params:
+    """The parameters with an ablation's changes, checked as a whole."""
+    content = params.model_dump(mode="json")
+    changes = dict(spec.changes)
+    if spec.ecg_encoder == "own":
+        changes["pretrain.epochs"] = params.ablations.pretrain_epochs or params.pretrain.epochs
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        place = content
+        for step in path:
+            place = place[step]
+        place[last] = value
+    return check_params(content, f"ablation {spec.title}")
+
+
+def pretrained(
+    spec: Ablation, changed: Params, params: Params, challenge: Path, study_encoder: Path, state: Path
+) -> Path:
+    """The ECG encoder of these parameters: the study's where it is the same run, else a kept or a new one."""
+    if spec.one_rate:
+        changed = _at_one_rate(changed, WindowStore(challenge))
+    if changed.pretrain == params.pretrain:
+        return study_encoder
+    digest = sha256_json(
+        {
+            "pretrain": changed.pretrain.model_dump(mode="json"),
+            "windows_sha256": sha256_file(challenge / "manifest.json"),
+            "code": digest_of_sources(_PRETRAIN_SOURCES),
+            "libraries": library_versions(["numpy", "torch"]),
+        }
+    )
+    folder = state / digest
+    names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
+    files = PretrainFiles(*(folder / name for name in names))
+    with hold_lock(state / f"{digest}.lock"):
+        if not files.encoder.exists():
+            print(f"{spec.title}: pretraining an ECG encoder for {changed.pretrain.epochs} epochs", flush=True)
+            pretrain_on_store(challenge, changed, files)
+    return files.encoder
+
+
+def _at_one_rate(params: Params, store: WindowStore) -> Params:
+    """Pretraining at 200 Hz alone, with so many epochs that it takes as many steps as with every rate."""
+    rates = tuple(rate for rate, weight in params.pretrain.rate_weights.items() if weight > 0)
+    every, one = len(store.rows("ecg", rates)), len(store.rows("ecg", (200,)))
+    epochs = max(1, round(params.pretrain.epochs * every / max(one, 1)))
+    settings = params.pretrain.model_copy(update={"rate_weights": {200: 1.0}, "epochs": epochs})
+    return params.model_copy(update={"pretrain": settings})

@@ -1,0 +1,131 @@
+"""Cells made by several processes: the same bytes, one plain error, and nothing half-done when they are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_cohort import store_cohort
+from test_ours import parameters
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments import cross_validation as harness
+from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.robustness import run_robustness
+from physiopipe.methods import ours
+from physiopipe.params import Params
+
+TESTS = Path(__file__).parent
+
+
+def several(folder: Path, epochs: int = 2, **finetune: Any) -> Params:
+    """Ten runs, two conditions."""
+    params = parameters(folder, epochs=epochs, **finetune)
+    evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
+    robustness = params.robustness.model_copy(
+        update={"lost_modalities": (), "dropped_eeg_channels": (7,), "noise_snr_db": ()}
+    )
+    run = params.run.model_copy(update={"threads": 2})
+    return params.model_copy(update={"evaluate": evaluate, "robustness": robustness, "run": run})
+
+
+@pytest.fixture
+def cohort(make_clips, tmp_path: Path) -> Path:
+    return store_cohort(tmp_path, make_clips(subjects=6, clips=4, windows=2, patches=10))
+
+
+@pytest.fixture
+def parallel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let every fit be worth a process; returns how many processes each run took."""
+    taken: list[int] = []
+    plain = harness.run_in_processes
+
+    def noted(study, shares, workers):
+        taken.append(workers)
+        return plain(study, shares, workers)
+
+    monkeypatch.setattr(harness, "run_in_processes", noted)
+    monkeypatch.setattr(ours, "FITS_A_PROCESS", 1)
+    return taken
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def both(folder: Path, cohort: Path) -> dict[str, bytes]:
+    """A method's predictions and curves, its robustness, and everything kept on the way."""
+    params = several(folder)
+    run_method("gated", params, cohort, None, folder / "gated.parquet", folder / "runs", folder / "gated.csv")
+    run_robustness("gated", params, cohort, None, folder / "robust.parquet", folder / "robustness")
+    return files_of(folder)
+
+
+@pytest.mark.slow
+def test_two_processes_make_what_one_makes_byte_for_byte(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: list[int]
+) -> None:
+    shared = both(tmp_path / "two", cohort)
+    assert parallel == [2, 2]
+    monkeypatch.setattr(ours, "FITS_A_PROCESS", 8)
+    alone = both(tmp_path / "one", cohort)
+    assert parallel == [2, 2]
+    assert sorted(shared) == sorted(alone)
+    assert [name for name in alone if alone[name] != shared[name]] == []
+    assert sum(name.startswith("runs/") for name in alone) == 20
+    assert sum(name.startswith("state/embeddings/") for name in alone) == 2 * 6 + 6  # clean, and EEG that lost channels
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("parallel")
+def test_a_failing_fold_ends_the_run_with_its_own_words(cohort: Path, tmp_path: Path) -> None:
+    params = several(tmp_path, learning_rate=1e38)
+    with pytest.raises(
+        PhysiopipeError, match=r"^The fine-tuning loss is nan in epoch \d: lower finetune.learning_rate"
+    ):
+        run_method("ours", params, cohort, None, tmp_path / "out.parquet", tmp_path / "runs")
+    assert not (tmp_path / "out.parquet").exists()
+    assert not list((tmp_path / "runs").glob("*.parquet"))
+
+
+def _run(cohort: Path, folder: Path) -> None:
+    """Fits that last longer than it takes to be killed."""
+    ours.FITS_A_PROCESS = 1
+    run_method("ours", several(folder, epochs=40), cohort, None, folder / "ours.parquet", folder / "runs")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("parallel")  # puts the number of fits a process back
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "killed"
+    script = tmp_path / "run.py"
+    script.write_text(
+        f"import signal, sys; sys.path.insert(0, {str(TESTS)!r})\nfrom pathlib import Path\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in a shell's background ignore it
+        f"if __name__ == '__main__':\n    import test_workers\n"
+        f"    test_workers._run(Path({str(cohort)!r}), Path({str(folder)!r}))\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while len(list((folder / "runs").glob("*.parquet"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal sends it: to all processes at once
+    else:
+        process.kill()
+    process.communicate(timeout=60)  # its workers hold the pipe as well: they are gone
+    kept = files_of(folder / "runs")
+    assert 2 <= sum(name.endswith(".parquet") for name in kept) < 10
+    assert not (folder / "ours.parquet").exists()
+    _run(cohort, folder)
+    after = files_of(folder / "runs")
+    assert all(after[name] == content for name, content in kept.items() if not name.startswith("."))
+    _run(cohort, tmp_path / "whole")
+    assert (folder / "ours.parquet").read_bytes() == (tmp_path / "whole" / "ours.parquet").read_bytes()
