@@ -1,0 +1,173 @@
+"""What a cohort is: one object that holds all that is known of it before a file is read.
+
+A cohort is one file that ends in one `COHORT = Cohort(...)`, and one line in `physiopipe.cohorts.registry`. Readers,
+simulators and oracles are named by import strings (`module:function`), so that a job loads only what it needs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from physiopipe.params.preparation import Filter, Resample, Shard
+from physiopipe.params.section import Positive, Section
+
+if TYPE_CHECKING:
+    from physiopipe.recordings.recording import Recording, Rejected, Unit
+
+ModalityName = Literal["eeg", "ecg"]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of signal of a cohort, as it is stored.
+
+    Attributes:
+        channels: names of the rows of a recording's signal, in order.
+        unit: mV, uV, or unspecified.
+        rate_hz: of the recordings, Hz; None where sources differ.
+        filter, resample, shard: default parameters of its preparation.
+        montage: name of the electrode positions in MNE-Python, or empty.
+    """
+
+    channels: tuple[str, ...]
+    unit: "Unit"
+    rate_hz: float | None
+    filter: Filter
+    resample: Resample
+    shard: Shard
+    montage: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A downstream task of two classes: high from a threshold of a value on.
+
+    Attributes:
+        name: as tables call it; a column of the windows' index holds the value under this name.
+        high_from: the least value that is high; None: the clip rule's parameter `high_from`.
+        what: what the value is, in a few words.
+    """
+
+    name: str
+    high_from: float | None = None
+    what: str = ""
+
+
+class ClipRule(Section):
+    """Which part of a recording makes a clip, and from which value on it is high."""
+
+    last_s: Positive = Field(60.0, description="part of a clip that is used: its last seconds")
+
+    def threshold(self, task: Task) -> float:
+        """The least value of a task that is high."""
+        value = task.high_from if task.high_from is not None else getattr(self, "high_from", None)
+        if value is None:
+            raise ValueError(f"task {task.name} names no threshold, and the clip rule has no high_from")
+        return float(value)
+
+
+@dataclass(frozen=True)
+class PublishedTree:
+    """Published as a tree of files with lists: RECORDS and SHA256SUMS.txt; downloaded batch by batch.
+
+    Attributes:
+        folder: where the files are kept below data/raw, in the published layout.
+        plan: `(tree, data section) → batches`.
+        read: `(path of a record's first file, source) → Recording`; raises RejectedRecord.
+        last_file: the file of a simulated tree that is written last.
+    """
+
+    folder: str
+    plan: str
+    read: str
+    last_file: str = "SHA256SUMS.txt"
+
+
+@dataclass(frozen=True)
+class OneFile:
+    """Published as one file, which is unpacked once, into one file of recordings a modality.
+
+    Attributes:
+        file_name: as published.
+        read: `(path, data section, simulated) → Recording or Rejected, one after the other`; a record's name ends in
+            `_<modality>`.
+        access: how to get the file, said where it is missing.
+    """
+
+    file_name: str
+    read: str
+    access: str
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort of recordings.
+
+    Attributes:
+        name: in parameters, folders and file names.
+        title: as tables and figures call it.
+        modalities: what it records, by name, in the order in which they are prepared.
+        tasks: of a downstream cohort, one to three; none for a cohort that is for pretraining alone.
+        publication: how it is published.
+        data, simulate, clips: the classes of its sections of params.yaml.
+        simulator: `(last file, section) → None`, an import string.
+        attainable: `(simulate section, clip rule) → {task: (pooled, within subjects)}`, the expected AUC of the planted
+            effects' best classifier; an import string, or empty.
+        without_meaning: baselines that say nothing on this cohort, with the reason.
+        headline: the metric that its tables lead with.
+        subjects, licence, access, citation: of the data; `subjects` None where they are not published.
+        caveats: sentences that stand beside every number of this cohort.
+        data_notes: sentences on units and origin for the report, from its data section.
+        reported: a csv of rows that a paper printed on this cohort, beside this module, or empty.
+    """
+
+    name: str
+    title: str
+    modalities: Mapping[str, Modality]
+    publication: PublishedTree | OneFile
+    data: type[Section]
+    simulate: type[Section]
+    simulator: str
+    licence: str
+    access: str
+    citation: str
+    tasks: tuple[Task, ...] = ()
+    clips: type[ClipRule] = ClipRule
+    attainable: str = ""
+    without_meaning: Mapping[str, str] = field(default_factory=dict)
+    headline: Literal["subject_auc", "auc"] = "subject_auc"
+    subjects: int | None = None
+    caveats: tuple[str, ...] = ()
+    data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    reported: str = ""
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def simulated_file(self) -> str:
+        """Name of the file of a simulated cohort that is written last."""
+        how = self.publication
+        return how.last_file if isinstance(how, PublishedTree) else how.file_name
+
+    def simulate_to(self, last: Path, section: Section) -> None:
+        """Write the simulated cohort; `last` is its file that appears last."""
+        imported(self.simulator)(last, section)
+
+    def read_file(self, path: Path, data: Section, simulated: bool) -> "Iterator[Recording | Rejected]":
+        """Recordings of a cohort that is published as one file."""
+        assert isinstance(self.publication, OneFile)
+        found: Iterator[Recording | Rejected] = imported(self.publication.read)(path, data, simulated)
+        return found
+
+
+def imported(name: str) -> Callable[..., Any]:
+    """The function behind an import string `module:function`."""
+    module, _, attribute = name.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), attribute)
+    return found
