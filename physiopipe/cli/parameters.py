@@ -1,4 +1,4 @@
-"""Verbs of the parameters: `preset`, `schema`."""
+"""Verbs of the parameters: `preset`, `schema`, `cohorts`, `methods`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ def preset(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, repeatable")] = None,
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Write a complete parameter file from presets/NAME.yaml."""
+    """Write a complete parameter file from presets/NAME.yaml, which holds what differs from the defaults."""
     from physiopipe.files import atomic_file
     from physiopipe.params.presets import preset_with
     from physiopipe.params.writing import dump_params
@@ -29,8 +29,33 @@ def preset(
 
 @verbs.command()
 def schema(output: Annotated[Path, typer.Option()] = Path("workflow/schemas/params.schema.json")) -> None:
-    """Write the JSON schema of params.yaml."""
+    """Write the JSON schema of params.yaml, with the sections of every cohort and method."""
+    from physiopipe.cohorts.registry import COHORTS, cohort
     from physiopipe.files import write_json
-    from physiopipe.params import Params
+    from physiopipe.methods.registry import METHODS
+    from physiopipe.params import params_class
 
-    write_json(output, Params.model_json_schema())
+    downstream = tuple(name for name in COHORTS if cohort(name).tasks)
+    write_json(output, params_class(tuple(COHORTS), downstream, tuple(METHODS)).model_json_schema())
+
+
+@verbs.command()
+def cohorts() -> None:
+    """List the cohorts that there are, with their licence and what they hold."""
+    from physiopipe.cohorts.registry import COHORTS, cohort
+
+    for name in COHORTS:
+        known = cohort(name)
+        held = ", ".join(f"{kind} ({len(one.channels)})" for kind, one in known.modalities.items())
+        tasks = f"tasks {', '.join(known.task_names)}" if known.tasks else "for pretraining"
+        print(f"{name}: {known.title}; {held}; {tasks}; licence {known.licence}; access {known.access}")
+
+
+@verbs.command()
+def methods() -> None:
+    """List the methods that there are."""
+    from physiopipe.methods.registry import METHODS, method_class
+
+    for name in METHODS:
+        known = method_class(name)
+        print(f"{name}: {known.title}. {known.note}")

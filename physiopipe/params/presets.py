@@ -1,4 +1,4 @@
-"""Complete parameter files by name, and values changed by `key.path=value`."""
+"""Named parameter files that hold what differs from the defaults, and values changed by `key.path=value`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params.reading import check_params, load_params
+from physiopipe.params.reading import check_params, unknown
 from physiopipe.params.whole import Params
 
 
@@ -16,22 +16,29 @@ def preset_names(folder: Path) -> list[str]:
 
 
 def preset_with(folder: Path, name: str, assignments: list[str]) -> Params:
-    """A preset with `key.path=value` assignments applied (values in YAML), checked as a whole."""
-    if name not in preset_names(folder):
-        raise PhysiopipeError(f"no preset named {name!r} in {folder}; there are: {', '.join(preset_names(folder))}.")
-    content = load_params(folder / f"{name}.yaml").model_dump(mode="json")
+    """A preset with `key.path=value` assignments applied (values in YAML), complete and checked as a whole."""
+    names = preset_names(folder)
+    if name not in names:
+        raise PhysiopipeError(f"{folder}: {unknown('preset', name, names)}")
+    content = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8")) or {}
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key:
             raise PhysiopipeError(f"--set {assignment!r}: expected key.path=value, as in pretrain.epochs=2.")
-        *parents, last = key.split(".")
-        place: Any = content
-        for step in parents:
-            place = place.setdefault(step, {})
-            if not isinstance(place, dict):
-                raise PhysiopipeError(f"--set {assignment!r}: {step!r} holds a value, not a section.")
         try:
-            place[last] = yaml.safe_load(text)
+            value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise PhysiopipeError(f"--set {assignment!r}: the value is not YAML: {error}") from None
+        set_value(content, key, value, f"--set {assignment!r}")
     return check_params(content, f"preset {name}")
+
+
+def set_value(content: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Put a value at a dotted key of nested sections, in place; sections on the way are made."""
+    *parents, last = key.split(".")
+    place: Any = content
+    for step in parents:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise PhysiopipeError(f"{where}: {step!r} holds a value, not a section.")
+    place[last] = value
