@@ -15,13 +15,14 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from physiopipe.cohorts.dreamer import SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
-from physiopipe.params import METHODS, MethodName, Params, SimulateDreamer
+from physiopipe.params import METHODS, MethodName, Params
 from physiopipe.params.presets import preset_with
 from physiopipe.recordings.batchfile import read_batch
 from physiopipe.recordings.recording import Rejected
