@@ -171,6 +171,7 @@ def test_parameters_as_published() -> None:
 
 
 def test_attention_scale_is_a_factor_of_the_queries() -> None:
+    torch.manual_seed(6)
     by_width = EegConformer(4, 200, 2, dropout=0, last_dropout=0).eval()
     by_head = EegConformer(4, 200, 2, dropout=0, last_dropout=0, attention_scale="head").eval()
     by_head.load_state_dict(by_width.state_dict())
