@@ -7,12 +7,14 @@ Channels are added to one another as they are: bring them to one scale first, or
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from physiopipe.errors import PhysiopipeError
 
@@ -53,7 +55,8 @@ class MiniRocket:
         checked = _checked(windows, None)
         if not len(checked):
             raise PhysiopipeError("MiniRocket: found no window to fit on, expected one or more.")
-        _fit_quietly(rocket, checked)
+        with _undisturbed():
+            rocket.fit(checked)
         shape = np.array(checked.shape[1:], np.int32)
         return cls(shape, *(np.array(array) for array in rocket.parameters))
 
@@ -94,10 +97,11 @@ class MiniRocket:
         checked = _checked(windows, (channels, samples))
         if not len(checked):
             return np.zeros((0, len(self.biases)), np.float32)
-        # A fit on nothing tells aeon the windows' shape; what it drew gives way to what was fitted
-        _fit_quietly(rocket, np.zeros((1, channels, samples), np.float32))
-        rocket.parameters = tuple(self.arrays().values())[1:]
-        features: F32 = rocket.transform(checked)
+        with _undisturbed():
+            # A fit on nothing tells aeon the windows' shape; what it drew gives way to what was fitted
+            rocket.fit(np.zeros((1, channels, samples), np.float32))
+            rocket.parameters = tuple(self.arrays().values())[1:]
+            features: F32 = rocket.transform(checked)
         return features
 
     def _consistent(self) -> bool:
@@ -140,10 +144,12 @@ def _aeon() -> Any:
         ) from None
 
 
-def _fit_quietly(rocket: Any, windows: F32) -> None:
-    """aeon's fit seeds numpy's global generator anew: leave it to others as it was."""
-    state = np.random.get_state()  # noqa: NPY002
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """aeon's fit seeds numpy's global generator, and numba's first thread changes torch's count: put both back."""
+    state, threads = np.random.get_state(), torch.get_num_threads()  # noqa: NPY002
     try:
-        rocket.fit(windows)
+        yield
     finally:
         np.random.set_state(state)  # noqa: NPY002
+        torch.set_num_threads(threads)

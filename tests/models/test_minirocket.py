@@ -5,6 +5,7 @@ What runs aeon is left to the slow tests: its first call compiles for half a min
 
 import json
 import os
+import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -93,10 +94,8 @@ def test_every_number(case: str) -> None:
 @pytest.mark.usefixtures("aeon")
 def test_saved_arrays_give_the_same_features() -> None:
     windows = np.random.default_rng(3).normal(size=(6, 5, 100)).astype(np.float32)
-    state = np.random.get_state()[1].tolist()  # noqa: NPY002
     fitted = MiniRocket.fit(windows, features=300, seed=9)
     expected = fitted.transform(windows)
-    assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
     assert expected.shape == (6, 252)
     assert expected.dtype == np.float32
     for dtype in (None, np.float32, np.float64):
@@ -107,6 +106,24 @@ def test_saved_arrays_give_the_same_features() -> None:
     assert fitted.transform(windows[:0]).shape == (0, 252)
     with pytest.raises(PhysiopipeError, match="expected \\(N, 5 channels, 100 samples\\)"):
         fitted.transform(windows[:, :4])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("aeon")
+def test_torch_keeps_its_threads_and_numpy_its_stream() -> None:
+    """In a process of its own: numba starts its threads once."""
+    code = """if True:
+        import numpy as np, torch
+        from physiopipe.models.minirocket import MiniRocket
+        before = torch.get_num_threads(), np.random.get_state()[1].tolist()
+        windows = np.random.default_rng(1).normal(size=(3, 2, 50))
+        MiniRocket.fit(windows, features=84, seed=1).transform(windows, threads=1)
+        after = torch.get_num_threads(), np.random.get_state()[1].tolist()
+        print(before[0], after[0], before[1] == after[1])
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["1", "1", "True"]
 
 
 @pytest.mark.slow
