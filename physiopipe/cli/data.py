@@ -7,6 +7,7 @@ import typer
 
 from physiopipe.cli.options import (
     DEFAULT,
+    FOR_THE_WORKFLOW,
     BatchName,
     CohortName,
     ModalityName,
@@ -20,7 +21,7 @@ from physiopipe.errors import PhysiopipeError
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Write a simulated cohort in the layout of the published one."""
     from physiopipe.files import hold_lock
@@ -37,7 +38,7 @@ def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     print(f"simulated cohort: {last.parent}")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Learn the batches of a cohort and write data/plan/<cohort>."""
     from physiopipe import plan
@@ -53,7 +54,7 @@ def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
         print(f"{batch.name}: {len(batch.records) or 'one file of'} recordings")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def download(
     tree: Annotated[str, typer.Option("--tree", help="a folder of data/raw")],
     batch: BatchName,
@@ -82,7 +83,7 @@ def download(
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def unpack(
     cohort: CohortName,
     output: Annotated[Path, typer.Option(help="the stamp that is written last")],
@@ -98,7 +99,7 @@ def unpack(
     unpack_file(known, path, loaded.data[cohort], loaded.simulated(cohort), output)
 
 
-@verbs.command("filter")
+@verbs.command("filter", rich_help_panel=FOR_THE_WORKFLOW)
 def filter_(
     cohort: CohortName,
     modality: ModalityName,
@@ -122,7 +123,7 @@ def filter_(
     filter_batch(raw, output, loaded.filter[cohort][modality])
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def resample(
     cohort: CohortName,
     modality: ModalityName,
@@ -140,7 +141,7 @@ def resample(
     resample_batch(filtered, output, loaded.resample[cohort][modality])
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def shard(
     cohort: CohortName,
     modality: ModalityName,
@@ -179,7 +180,7 @@ def shard(
         )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Link the finished parts of a cohort into data/windows/<cohort>."""
     from physiopipe import plan
@@ -197,7 +198,7 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def inputs(params: ParamsFile = DEFAULT) -> None:
     """Check the whole of params.yaml, and write the sha256 of what the study reads into data/inputs."""
     from physiopipe import plan

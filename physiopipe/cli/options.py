@@ -1,5 +1,7 @@
 """Options that verbs share."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +13,25 @@ if TYPE_CHECKING:
     from physiopipe.cohorts.base import Cohort
     from physiopipe.params import Params
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="the parameter file")]
-CohortName = Annotated[str, typer.Option("--cohort", help="a cohort of the study, see `cohorts` in params.yaml")]
-ModalityName = Annotated[str, typer.Option("--modality", help="ecg or eeg")]
-BatchName = Annotated[str, typer.Option("--batch", help="a batch of data/plan/<cohort>/batches.csv")]
 DEFAULT = Path("params.yaml")
+FOR_YOU, FOR_THE_WORKFLOW = "For you", "For the workflow"
+
+
+def _enter_study(path: Path) -> Path:
+    """Go to the study's folder where the command was typed in one below it, as git does."""
+    if path == DEFAULT and not path.exists():
+        for folder in Path.cwd().parents:
+            if (folder / path).is_file() and (folder / "dvc.yaml").is_file():
+                print(f"in {folder}", file=sys.stderr)
+                os.chdir(folder)
+                break
+    return path
+
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.", callback=_enter_study)]
+CohortName = Annotated[str, typer.Option("--cohort", help="A cohort of the study, see `cohorts` in params.yaml.")]
+ModalityName = Annotated[str, typer.Option("--modality", help="ecg or eeg.")]
+BatchName = Annotated[str, typer.Option("--batch", help="A batch of data/plan/<cohort>/batches.csv.")]
 
 
 def load(path: Path, with_methods: bool = False) -> "Params":

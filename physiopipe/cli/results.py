@@ -4,12 +4,12 @@ from pathlib import Path
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, CohortName, ParamsFile, chosen_downstream, load
+from physiopipe.cli.options import DEFAULT, FOR_THE_WORKFLOW, CohortName, ParamsFile, chosen_downstream, load
 
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def evaluate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Compute metrics and Table 1 of a cohort from the saved predictions."""
     from physiopipe.results.evaluate import evaluate as evaluate_predictions
@@ -23,7 +23,7 @@ def evaluate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     print(f"wrote {results}/metrics.json, {results}/table1.{{csv,md,tex}} and the tables beside it")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def report(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Draw the figures of a cohort and write its report.html."""
     from physiopipe import plan

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, CohortName, ParamsFile, chosen_downstream, load
+from physiopipe.cli.options import DEFAULT, FOR_THE_WORKFLOW, FOR_YOU, CohortName, ParamsFile, chosen_downstream, load
 
 verbs = typer.Typer()
 ENCODER = Path("models/ecg_encoder.safetensors")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def pretrain(params: ParamsFile = DEFAULT) -> None:
     """Train the ECG encoder on the windows of the pretraining cohort."""
     from physiopipe import plan
@@ -38,7 +38,7 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
             pretrain_on_store(windows, loaded, files)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_YOU)
 def export(
     encoder: Annotated[Path, typer.Option()] = ENCODER,
     metrics: Annotated[Path, typer.Option()] = Path("results/pretrain/metrics.json"),
@@ -54,7 +54,7 @@ def export(
     print(f"wrote {output}: model.safetensors, pretrained_weights.pth, config.json, README.md")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def finetune(
     cohort: CohortName,
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `methods` in params.yaml")],
@@ -77,7 +77,7 @@ def finetune(
         )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def ablate(
     cohort: CohortName,
     variant: Annotated[str, typer.Option("--variant", help="see `ablations.variants` in params.yaml")],
@@ -99,7 +99,7 @@ def ablate(
         )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def robustness(
     cohort: CohortName,
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `robustness.methods`")],

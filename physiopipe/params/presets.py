@@ -33,6 +33,34 @@ def preset_with(folder: Path, name: str, assignments: list[str]) -> Params:
     return check_params(content, f"preset {name}")
 
 
+def edited_by_hand(path: Path, folder: Path) -> list[str]:
+    """Keys with values in a parameter file that no preset has; empty where there is no such file.
+
+    A file that `physiopipe preset` wrote with `--set` counts as edited: its values are somebody's choice too.
+    """
+    if not path.is_file():
+        return []
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        return [f"the whole of {path}"]
+    found = [
+        _differences(preset_with(folder, name, []).model_dump(mode="json"), content) for name in preset_names(folder)
+    ]
+    return min(found, key=len, default=[])
+
+
+def _differences(preset: Any, content: Any, key: str = "") -> list[str]:
+    if isinstance(preset, dict) and isinstance(content, dict):
+        names = dict.fromkeys([*map(str, preset), *map(str, content)])
+        ours, theirs = ({str(name): value for name, value in each.items()} for each in (preset, content))
+        return [
+            found
+            for name in names
+            for found in _differences(ours.get(name), theirs.get(name), f"{key}.{name}" if key else name)
+        ]
+    return [] if preset == content else [f"{key}: {content}"]
+
+
 def set_value(content: dict[str, Any], key: str, value: Any, where: str) -> None:
     """Put a value at a dotted key of nested sections, in place; sections on the way are made."""
     *parents, last = key.split(".")
