@@ -5,7 +5,8 @@ Source: Radford et al. 2019, "Language models are unsupervised multitask learner
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,24 +82,28 @@ def load_gpt2(source: str | Path, *, revision: str | None = None, layers: int | 
             "format alone, because others can run code. Convert them, or take a repository that has it."
         )
     try:
-        body, report = transformers.GPT2Model.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _quiet(transformers.utils.logging):
+            body, report = transformers.GPT2Model.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
+                output_loading_info=True,
+            )
     except Exception as error:  # of transformers, safetensors or the system, by where the files differ
         reason = (str(error).strip().splitlines() or [""])[0]
         raise PhysiopipeError(
-            f"the weights in {source} cannot be loaded as GPT-2 ({type(error).__name__}: {reason})."
+            f"the weights in {source} cannot be loaded as GPT-2 ({type(error).__name__}: {reason}). Fetch them again, "
+            "or name another GPT-2."
         ) from None
-    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if missing:
+    wrong = sorted(report["missing_keys"]) + [f"{name} (shape)" for name, *_ in report["mismatched_keys"]]
+    wrong += [f"{name} (not finite)" for name, p in body.named_parameters() if not bool(p.isfinite().all())]
+    if wrong:
         raise PhysiopipeError(
-            f"the weights in {source} leave {len(missing)} parameters of its GPT-2 without a value, as "
-            f"{', '.join(missing[:3])}: expected all that config.json describes. Name a complete GPT-2."
+            f"the weights in {source} leave {len(wrong)} parameters of its GPT-2 without a value, as "
+            f"{', '.join(wrong[:3])}: expected all that config.json describes. Name a complete GPT-2."
         )
     return Gpt2(body.eval(), _read_tokenizer(folder, transformers, config.vocab_size))
 
@@ -147,6 +152,20 @@ def _transformers() -> Any:
             "Run: pip install 'physiopipe[methods]'"
         ) from None
     return transformers
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Without transformers' own report of what it loaded: what matters of it is checked here."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _fetch(repository: str, revision: str | None) -> Path:
