@@ -103,12 +103,13 @@ def run_block(block: Any, x: Tensor) -> Tensor:
     else:
         mixed = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2], None, probability, True)
     mixed = _linear(block.attn.c_proj, mixed.transpose(1, 2).reshape(x.shape))
-    return _feed(block, x + _drop(mixed, block.attn.resid_dropout.p if block.training else 0.0))
+    probability = block.attn.resid_dropout.p if block.training else 0.0  # the feed-forward's, too
+    return _feed(block, x + _drop(mixed, probability), probability)
 
 
-def _feed(block: Any, x: Tensor) -> Tensor:
+def _feed(block: Any, x: Tensor, dropout: float = 0.0) -> Tensor:
     fed = _linear(block.mlp.c_proj, functional.gelu(_linear(block.mlp.c_fc, _norm(block.ln_2, x)), approximate="tanh"))
-    return x + _drop(fed, block.mlp.dropout.p if block.training else 0.0)
+    return x + _drop(fed, dropout)
 
 
 def _heads(block: Any, x: Tensor) -> Tensor:

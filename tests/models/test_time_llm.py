@@ -200,6 +200,14 @@ def test_kept_keys_change_nothing(training: bool, layers: int, lengths: tuple[in
     assert (other - model(x, kept)).abs().max() > 1e-3  # a row's prompt matters
 
 
+def test_kept_keys_have_no_dropout() -> None:
+    model, ids = small().eval(), prompts()
+    expected = PromptCache(model.llm_model, ids, 3)[torch.arange(2)]
+    model.llm_model.train()
+    found = PromptCache(model.llm_model, ids, 3)[torch.arange(2)]
+    assert torch.equal(found.own, expected.own)
+
+
 def test_prompts_all_alike() -> None:
     model, x = small().eval(), torch.randn(2, 3, 64)
     ids = [[5, 6, 7]] * 6
