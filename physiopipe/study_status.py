@@ -28,9 +28,8 @@ def status_lines(params: Params) -> Iterator[str]:
         results = Path("results") / name
         there = [each for each in params.methods if (results / "predictions" / f"{each}.parquet").exists()]
         left = [each for each in params.methods if each not in there]
-        yield f"methods on {name}: {len(there)} of {len(params.methods)}" + (
-            f"; left: {', '.join(left)}" if left else ""
-        )
+        what_is_left = f"; left: {', '.join(left)}" if left else ""
+        yield f"methods on {name}: {len(there)} of {len(params.methods)}{what_is_left}"
         yield f"table of {name}: {results / 'table1.md' if (results / 'table1.md').exists() else 'not yet'}"
     for folder in ("data/raw", "data/simulated", "data/parts", "data/windows", "state", ".dvc/cache"):
         if Path(folder).exists():

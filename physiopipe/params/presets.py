@@ -43,10 +43,8 @@ def edited_by_hand(path: Path, folder: Path) -> list[str]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         return [f"the whole of {path}"]
-    found = [
-        _differences(preset_with(folder, name, []).model_dump(mode="json"), content) for name in preset_names(folder)
-    ]
-    return min(found, key=len, default=[])
+    presets = (preset_with(folder, name, []).model_dump(mode="json") for name in preset_names(folder))
+    return min((_differences(preset, content) for preset in presets), key=len, default=[])
 
 
 def _differences(preset: Any, content: Any, key: str = "") -> list[str]:
