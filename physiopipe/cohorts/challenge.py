@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from physiopipe.cohorts.base import Cohort, Modality, PublishedTree
+from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Count, Positive, Section
 
@@ -58,6 +59,10 @@ def _notes(data: ChallengeData) -> tuple[str, ...]:
     return ("Simulated." if data.origin == "simulated" else "Published, CC BY 4.0, checked by its SHA256SUMS.txt.",)
 
 
+def _rates_hz(data: ChallengeData) -> dict[str, float]:
+    return {source: rate for source in data.sources if (rate := SOURCE_INFO[source].rate_hz) is not None}
+
+
 COHORT = Cohort(
     name="challenge",
     title="PhysioNet/CinC Challenge 2021",
@@ -82,5 +87,6 @@ COHORT = Cohort(
     licence="CC BY 4.0",
     access="open",
     citation="Reyna et al., Will Two Do? Varying Dimensions in Electrocardiography, 2021, doi:10.13026/34va-7q14",
+    source_rates_hz=_rates_hz,
     data_notes=_notes,
 )
