@@ -35,9 +35,21 @@ class ChallengeData(Section):
         SOURCES, min_length=1, description="folders under training/ to use, in this order"
     )
     allow_missing_sources: bool = Field(False, description="go on without sources that the tree does not have")
-    max_records_per_source: Count | None = Field(
-        None, description="records taken from each source, in published order; null: all"
+    max_records_per_source: Count | dict[str, Count] | None = Field(
+        None, description="records of each source, in published order: a number, or by source with `default`; null: all"
     )
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> "ChallengeData":
+        wanted = self.max_records_per_source
+        if isinstance(wanted, dict) and (strange := sorted(set(wanted) - {*SOURCES, "default"})):
+            raise ValueError(f"max_records_per_source names no source with {', '.join(strange)}")
+        return self
+
+    def most_records(self, source: str) -> int | None:
+        """Records that are taken from a source; None: all."""
+        wanted = self.max_records_per_source
+        return wanted.get(source, wanted.get("default")) if isinstance(wanted, dict) else wanted
 
 
 class SimulateChallenge(Section):
