@@ -65,12 +65,17 @@ def download_batch(
     raw_root.mkdir(parents=True, exist_ok=True)
     rejected: dict[str, str] = {}
     wanted: list[tuple[str, str]] = []
+    replaced: list[str] = []
     for relative, sha256 in batch.files:
         check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
             rejected.setdefault(_record(relative), f"{relative}: no checksum of it is published")
-        elif not _is_right(raw_root / relative, sha256):
+        elif not (raw_root / relative).is_file():
             wanted.append((relative, sha256))
+        elif sha256_file(raw_root / relative) != sha256:
+            wanted.append((relative, sha256))
+            replaced.append(relative)
+    _forget(replaced, raw_root, stamp)
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
     absent = {relative for relative, _ in wanted}
     before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in absent]
@@ -211,13 +216,42 @@ def _check_space(tree: Tree, batch: Batch, raw_root: Path, wanted: list[str]) ->
         )
 
 
-def _is_right(path: Path, sha256: str) -> bool:
-    if not path.is_file():
-        return False
-    if sha256_file(path) == sha256:
-        return True
-    path.unlink()  # another version's, or damaged: it must not keep the final name while the right one comes
-    return False
+def _forget(replaced: list[str], raw_root: Path, stamp: Path) -> None:
+    """Remove files that are another version's, or damaged: they must not keep the final name while the right one comes.
+
+    The stamps of all batches that hold them go first: what they stand for is no longer here.
+    """
+    gone = set(replaced)
+    for other in (raw_root / "complete").glob("*/*.json") if gone else ():
+        if other != stamp and not gone.isdisjoint(_listed_in(other)):
+            other.unlink(missing_ok=True)
+    for relative in replaced:
+        (raw_root / relative).unlink()
+
+
+def _listed_in(stamp: Path) -> set[str]:
+    try:
+        return set(read_json(stamp)["files"])
+    except (PhysiopipeError, KeyError, TypeError):
+        return set()
+
+
+def check_downloaded(paths: Iterable[tuple[str, str]], raw_root: Path, stamp: Path) -> None:
+    """Compare files with their published sha256 before they are read.
+
+    Raises:
+        PhysiopipeError: one was changed or damaged since it was downloaded. It is removed, and the stamps with it, so
+            that the next run brings it anew.
+    """
+    for relative, sha256 in paths:
+        path = raw_root / relative
+        if sha256 and path.is_file() and (found := sha256_file(path)) != sha256:
+            stamp.unlink(missing_ok=True)
+            _forget([relative], raw_root, stamp)
+            raise PhysiopipeError(
+                f"{path} was changed or damaged since it was downloaded: expected sha256 {sha256}, found {found}. It is "
+                "removed; run again, and it is fetched anew."
+            )
 
 
 def _finished(stamp: Path, listed: str, raw_root: Path) -> Downloaded | None:

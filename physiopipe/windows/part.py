@@ -6,7 +6,6 @@
 """
 
 import csv
-import hashlib
 import importlib.metadata
 import math
 from collections import Counter
@@ -20,9 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from physiopipe.files import write_json
+from physiopipe.files import sealed, write_json
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.recordings.recording import RecordingBatch
+from physiopipe.windows.checksums import TABLES, described, folder_checksum
 from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
 QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
@@ -58,7 +58,13 @@ def index_schema(tasks: Sequence[str]) -> pa.Schema:
 
 @dataclass(frozen=True)
 class PartName:
-    """What a part holds; `digest` names the parameters and inputs behind it, `tasks` the values in its index."""
+    """What a part holds.
+
+    Attributes:
+        digest: names the parameters and inputs behind it (`physiopipe.windows.identity.part_digest`).
+        tasks: the values in its index.
+        inputs: digest of the batch's files.
+    """
 
     cohort: str
     modality: str
@@ -66,6 +72,7 @@ class PartName:
     digest: str
     simulated: bool
     tasks: tuple[str, ...] = ()
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,9 @@ class PartWriter:
                 for bit, channel in enumerate(channels)
                 if (count := (derived_masks >> bit & 1).sum())
             },
+            "files": {name: described(self._folder / name) for name in TABLES},
             "flags": {flag: int(table[flag].to_numpy().sum()) for flag in QUALITY_FLAGS},
+            "inputs": self._name.inputs,
             "modality": self._name.modality,
             "records": len(self._records),
             "rejected": len(self._rejected),
@@ -221,7 +230,7 @@ class PartWriter:
             "tools": {name: importlib.metadata.version(name) for name in TOOLS},
             "unit": unit,
         }
-        write_json(self._folder / "part.json", content)
+        write_json(self._folder / "part.json", sealed(content))
 
     def _column(self, field: pa.Field) -> pa.Array:
         """A column of the index, of all windows added."""
@@ -241,18 +250,6 @@ class PartWriter:
 
     def _array(self, rate_hz: int) -> Path:
         return self._folder / f"{self._name.modality}-{rate_hz}hz.zarr"
-
-
-def folder_checksum(folder: Path) -> dict[str, Any]:
-    """Bytes of a folder and a sha256 over the sorted relative paths and contents of its files."""
-    digest, size = hashlib.sha256(), 0
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def write_index(path: Path, table: pa.Table) -> None:

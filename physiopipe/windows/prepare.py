@@ -12,20 +12,29 @@ from tqdm import tqdm
 
 from physiopipe.cohorts.base import Cohort, PublishedTree, imported
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import write_json
+from physiopipe.files import sha256_file, write_json
 from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
-from physiopipe.recordings.download import read_download
+from physiopipe.recordings.download import check_downloaded, read_download
 from physiopipe.recordings.recording import OF_EACH, Recording, RecordingBatch, Rejected, RejectedRecord, in_batches
-from physiopipe.recordings.tree import Batch
+from physiopipe.recordings.tree import Batch, record_of
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.quality import measure_blocks
 from physiopipe.signals.resampling import resample_to_rates
 from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
 
 
-def unpack_file(known: Cohort, path: Path, data: Section, simulated: bool, stamp: Path) -> None:
-    """Read a cohort's one file once, into one file of recordings a modality beside `stamp`, which is written last."""
+def unpack_file(known: Cohort, path: Path, sha256: str, data: Section, simulated: bool, stamp: Path) -> None:
+    """Read a cohort's one file once, into one file of recordings a modality beside `stamp`, which is written last.
+
+    Raises:
+        PhysiopipeError: the file is not the one of this sha256, for which the run was planned.
+    """
+    if (found := sha256_file(path)) != sha256:
+        raise PhysiopipeError(
+            f"{path} changed since this run was planned: expected sha256 {sha256}, found {found}. Nothing was kept of "
+            "it; run again."
+        )
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(BatchWriter(stamp.parent / f"{name}{SUFFIX}")) for name in known.modalities
@@ -49,21 +58,31 @@ def read_recordings(
         data: the cohort's section of parameters.
     """
     if raw_folder is None:
-        yield from read_batch(recordings.parent / f"{modality}{SUFFIX}")
+        unpacked = recordings.parent / f"{modality}{SUFFIX}"
+        try:
+            yield from read_batch(unpacked)
+        except PhysiopipeError:
+            if not unpacked.exists():  # it was damaged, or is gone: the stamp no longer holds
+                recordings.unlink(missing_ok=True)
+            raise
         return
-    missing = dict(read_download(recordings, raw_folder).rejected)
-    yield from in_batches(_read_raw(known, modality, batch, raw_folder, missing, data))
+    yield from in_batches(_read_raw(known, modality, batch, raw_folder, recordings, data))
 
 
 def _read_raw(
-    known: Cohort, modality: str, batch: Batch, raw_folder: Path, missing: dict[str, str], data: Section
+    known: Cohort, modality: str, batch: Batch, raw_folder: Path, stamp: Path, data: Section
 ) -> Iterator[Recording | Rejected]:
     assert isinstance(known.publication, PublishedTree)
+    missing = dict(read_download(stamp, raw_folder).rejected)
     read = imported(known.publication.read)
+    files_of: dict[str, list[tuple[str, str]]] = {}
+    for entry in batch.files:
+        files_of.setdefault(record_of(entry[0]), []).append(entry)
     for record, first in batch.first_files.items():
         if record in missing:
             yield Rejected(record, missing[record])
             continue
+        check_downloaded(files_of[record], raw_folder, stamp)
         try:
             yield read(raw_folder / first, batch.source, modality, data)
         except RejectedRecord as error:

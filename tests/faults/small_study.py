@@ -7,8 +7,8 @@ from pathlib import Path
 from studies import Study
 
 from physiopipe.files import read_json
-from physiopipe.windows.collect import verify_cohort
-from physiopipe.windows.part import folder_checksum
+from physiopipe.windows.checksums import folder_checksum
+from physiopipe.windows.damage import damage_of_cohort
 
 SMALL = "data.challenge.sources=[georgia,ptb]"
 WINDOWS = Path("data/windows/challenge")
@@ -47,7 +47,7 @@ def simulated_copy(study: Study, folder: Path) -> Study:
 def check_like(study: Study, undisturbed: Study) -> None:
     """The cohort is the undisturbed study's byte for byte, its checksums hold, and nothing half-made is left."""
     assert (study.folder / MANIFEST).read_bytes() == (undisturbed.folder / MANIFEST).read_bytes()
-    assert verify_cohort(study.folder / WINDOWS) == []
+    assert damage_of_cohort(study.folder / WINDOWS) == {}
     check_finished_parts(study)
     data = study.folder / "data"
     assert [path for path in data.rglob("*") if ".partial" in path.name] == []
@@ -60,4 +60,4 @@ def check_finished_parts(study: Study) -> None:
         if not any(part.iterdir()):
             continue
         for name, about in read_json(part / "part.json")["arrays"].items():
-            assert folder_checksum(part / name) == {key: about[key] for key in ("bytes", "sha256")}
+            assert folder_checksum(part / name) == {key: about[key] for key in ("bytes", "blake3")}

@@ -12,7 +12,7 @@ from small_study import MANIFEST, SNAKEMAKE, WINDOWS, Undisturbed, copy_of
 from studies import Study
 
 from physiopipe.signals.leads import CLINICAL_LEADS
-from physiopipe.windows.collect import verify_cohort
+from physiopipe.windows.damage import damage_of_cohort
 from physiopipe.windows.part import QUALITY_FLAGS
 from physiopipe.windows.store import WindowStore
 
@@ -43,7 +43,7 @@ def bad(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> W
     add_bad_records(tree)
     study = published_study(undisturbed, place / "study", tree)
     study.run(*SNAKEMAKE)
-    assert verify_cohort(study.folder / WINDOWS) == []
+    assert damage_of_cohort(study.folder / WINDOWS) == {}
     return WindowStore(study.folder / WINDOWS)
 
 
