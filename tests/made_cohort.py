@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from physiopipe.clips.clip_data import LABELS, ClipData
+from physiopipe.clips.clip_data import ClipData
 from physiopipe.files import atomic_folder
 from physiopipe.recordings.recording import Recording, recording_batch_of
 from physiopipe.windows.collect import collect_cohort
@@ -25,15 +25,15 @@ def store_cohort(
     """Store `clips` as the cohort `dreamer`.
 
     Args:
-        ratings: (n, 3), 1..5; by default 2 for low and 4 for high.
+        ratings: (n, n tasks), 1..5; by default 2 for low and 4 for high.
         left_out: (modality, subject, clip) that are not stored.
         ecg_delay_s: by how much the ECG windows start later: rounding at another rate.
     """
     ratings = 2.0 + 2.0 * clips.labels if ratings is None else ratings
     parts = []
-    for modality, windows, present in (
-        ("eeg", clips.eeg, clips.eeg_present),
-        ("ecg", clips.ecg, clips.ecg_present),
+    for modality, windows, present, channels in (
+        ("eeg", clips.eeg, clips.eeg_present, clips.eeg_channels),
+        ("ecg", clips.ecg, clips.ecg_present, clips.ecg_channels),
     ):
         part = folder / "parts" / modality
         with atomic_folder(part) as temporary:
@@ -47,13 +47,13 @@ def store_cohort(
                 recording = Recording(
                     np.zeros((windows.shape[1], 1), np.float32),
                     200.0,
-                    tuple(f"c{i}" for i in range(windows.shape[1])),
+                    channels,
                     "uV" if modality == "eeg" else "unspecified",
                     "dreamer",
                     f"{clips.subjects[row]}_c{clips.clips[row]:02d}_{modality}",
                     str(clips.subjects[row]),
                     int(clips.clips[row]),
-                    dict(zip(LABELS, ratings[row].tolist(), strict=True)),
+                    dict(zip(clips.tasks, ratings[row].tolist(), strict=True)),
                 )
                 stored = StoredWindows(
                     counts={200: np.round(windows[mine] / scale[:, None, None, None]).astype(np.int16)[None]},

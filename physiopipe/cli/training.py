@@ -62,20 +62,17 @@ def finetune(
 ) -> None:
     """Fit one method on every seed and fold of the protocol and save its predictions."""
     from physiopipe import plan
-    from physiopipe.experiments.cross_validation import run_method
+    from physiopipe.experiments.cross_validation import Study, run_method
     from physiopipe.files import hold_lock
     from physiopipe.params import METHODS
 
     loaded = load(params)
     name = _known(method, METHODS, "method")
     with hold_lock(plan.LOCKS / f"finetune-{method}.lock"):
+        kept = Path(loaded.run.state_folder) / "finetune"
         run_method(
-            name,
-            loaded,
-            plan.DATA / "windows" / "dreamer",
-            ENCODER,
+            Study(name, loaded, plan.DATA / "windows" / "dreamer", ENCODER, kept),
             Path("results/predictions") / f"{method}.parquet",
-            Path(loaded.run.state_folder) / "finetune",
             Path("results/finetune") / f"{method}.csv",
         )
 
@@ -109,8 +106,9 @@ def robustness(
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `robustness.methods`")],
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Fit one method as `finetune` does and save its predictions of damaged test clips."""
+    """Fit one method as `finetune` does and save its predictions of corrupted test clips."""
     from physiopipe import plan
+    from physiopipe.experiments.cross_validation import Study
     from physiopipe.experiments.robustness import run_robustness
     from physiopipe.files import hold_lock
     from physiopipe.params import METHODS
@@ -118,13 +116,10 @@ def robustness(
     loaded = load(params)
     name = _known(method, METHODS, "method")
     with hold_lock(plan.LOCKS / f"robustness-{method}.lock"):
+        kept = Path(loaded.run.state_folder) / "finetune"
         run_robustness(
-            name,
-            loaded,
-            plan.DATA / "windows" / "dreamer",
-            ENCODER,
+            Study(name, loaded, plan.DATA / "windows" / "dreamer", ENCODER, kept),
             Path("results/robustness") / f"{method}.parquet",
-            Path(loaded.run.state_folder) / "robustness",
         )
 
 

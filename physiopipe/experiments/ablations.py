@@ -10,17 +10,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
-from physiopipe.experiments.provenance import digest_of_sources, library_versions
 from physiopipe.files import hold_lock, sha256_file, sha256_json
 from physiopipe.params import AblationName, MethodName, Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.windows.pretraining import pretrain_on_store
 from physiopipe.windows.store import WindowStore
-
-_PRETRAIN_SOURCES = ("models/*.py", "training/*.py", "windows/pretraining.py", "experiments/subject_splits.py")
 
 
 @dataclass(frozen=True)
@@ -97,11 +95,12 @@ def run_ablation(
         encoder = None
     elif spec.ecg_encoder == "own":
         encoder = pretrained(spec, changed, params, windows_root / "challenge", encoder_path, state / "pretrain")
-    dreamer = windows_root / "dreamer"
+    study = Study(spec.method, changed, windows_root / "dreamer", encoder, state / "finetune")
     run = run_leaky if spec.leaky else run_method
-    run(spec.method, changed, dreamer, encoder, out_parquet, state / "finetune")
+    run(study, out_parquet)
     frame, about = read_predictions(out_parquet)
     about |= {"ablation": name, "title": spec.title, "claim": spec.claim, "versus": spec.versus}
+    del about["note"]  # what is said of the method is not said of its variant
     if name in ("eeg_untrained", "both_untrained") and params.finetune.eeg_weights.origin == "none":
         about["note"] = "The EEG encoder is untrained in Ours too: no weights were given."
     if spec.ecg_encoder == "own":
@@ -136,7 +135,7 @@ def pretrained(
         {
             "pretrain": changed.pretrain.model_dump(mode="json"),
             "windows_sha256": sha256_file(challenge / "manifest.json"),
-            "code": digest_of_sources(_PRETRAIN_SOURCES),
+            "code": code_digest(pretrain_on_store.__module__),
             "libraries": library_versions(["numpy", "torch"]),
         }
     )

@@ -11,7 +11,7 @@ from planted_clips import planted_clips
 from test_ours import SIZES
 
 from physiopipe.experiments.ablations import ABLATION_OF, changed_params, pretrained, run_ablation
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.models.weights import read_metadata, read_tensors
 from physiopipe.params import AblationName, Params, check_params
@@ -124,10 +124,11 @@ def test_untrained_and_shared_encoders_are_what_they_say(world: Path, tmp_path: 
     assert "no weights were given" in str(about["note"])
     eeg, _ = run(world, tmp_path, "eeg_untrained")
     ours = tmp_path / "ours.parquet"
-    run_method(
-        "ours", parameters(tmp_path), world / "windows" / "dreamer", world / "ecg_encoder.safetensors", ours,
+    study = Study(
+        "ours", parameters(tmp_path), world / "windows" / "dreamer", world / "ecg_encoder.safetensors",
         tmp_path / "state" / "finetune",
     )  # fmt: skip
+    run_method(study, ours)
     plain, _ = read_predictions(ours)
     np.testing.assert_array_equal(eeg, plain["probability"])  # it was untrained already
     assert not np.array_equal(both, eeg)

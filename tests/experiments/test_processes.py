@@ -1,4 +1,4 @@
-"""Cells made by several processes: the same bytes, one plain error, and nothing half-done when they are killed."""
+"""Folds made by several processes: the same bytes, one plain error, and nothing half-done when they are killed."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from test_ours import parameters
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments import cross_validation as harness
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.robustness import run_robustness
 from physiopipe.methods import ours
 from physiopipe.params import Params
@@ -44,9 +44,9 @@ def parallel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
     plain = harness.run_in_processes
 
-    def noted(study, shares, workers):
+    def noted(name, begin, shares, workers, gpus):
         taken.append(workers)
-        return plain(study, shares, workers)
+        return plain(name, begin, shares, workers, gpus)
 
     monkeypatch.setattr(harness, "run_in_processes", noted)
     monkeypatch.setattr(ours, "FITS_A_PROCESS", 1)
@@ -60,8 +60,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def both(folder: Path, cohort: Path) -> dict[str, bytes]:
     """A method's predictions and curves, its robustness, and everything kept on the way."""
     params = several(folder)
-    run_method("gated", params, cohort, None, folder / "gated.parquet", folder / "runs", folder / "gated.csv")
-    run_robustness("gated", params, cohort, None, folder / "robust.parquet", folder / "robustness")
+    run_method(Study("gated", params, cohort, None, folder / "runs"), folder / "gated.parquet", folder / "gated.csv")
+    run_robustness(Study("gated", params, cohort, None, folder / "runs"), folder / "robust.parquet")
     return files_of(folder)
 
 
@@ -76,8 +76,10 @@ def test_two_processes_make_what_one_makes_byte_for_byte(
     assert parallel == [2, 2]
     assert sorted(shared) == sorted(alone)
     assert [name for name in alone if alone[name] != shared[name]] == []
-    assert sum(name.startswith("runs/") for name in alone) == 20
-    assert sum(name.startswith("state/embeddings/") for name in alone) == 2 * 6 + 6  # clean, and EEG that lost channels
+    assert sum(name.startswith("runs/") for name in alone) == 2 * (10 + 10 + 10 + 10)
+    assert sum(name.startswith("state/embeddings/") for name in alone) == 2 * (
+        2 * 6 + 6
+    )  # clean, and EEG that lost channels
 
 
 @pytest.mark.slow
@@ -85,9 +87,9 @@ def test_two_processes_make_what_one_makes_byte_for_byte(
 def test_a_failing_fold_ends_the_run_with_its_own_words(cohort: Path, tmp_path: Path) -> None:
     params = several(tmp_path, learning_rate=1e38)
     with pytest.raises(
-        PhysiopipeError, match=r"^The fine-tuning loss is nan in epoch \d: lower finetune.learning_rate"
+        PhysiopipeError, match=r"^The fine-tuning loss is nan in epoch \d: lower the method.s learning rate"
     ):
-        run_method("ours", params, cohort, None, tmp_path / "out.parquet", tmp_path / "runs")
+        run_method(Study("ours", params, cohort, None, tmp_path / "runs"), tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
     assert not list((tmp_path / "runs").glob("*.parquet"))
 
@@ -95,7 +97,7 @@ def test_a_failing_fold_ends_the_run_with_its_own_words(cohort: Path, tmp_path: 
 def _run(cohort: Path, folder: Path) -> None:
     """Fits that last longer than it takes to be killed."""
     ours.FITS_A_PROCESS = 1
-    run_method("ours", several(folder, epochs=40), cohort, None, folder / "ours.parquet", folder / "runs")
+    run_method(Study("ours", several(folder, epochs=40), cohort, None, folder / "runs"), folder / "ours.parquet")
 
 
 @pytest.mark.slow
@@ -107,8 +109,8 @@ def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp
     script.write_text(
         f"import signal, sys; sys.path.insert(0, {str(TESTS)!r})\nfrom pathlib import Path\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in a shell's background ignore it
-        f"if __name__ == '__main__':\n    import test_workers\n"
-        f"    test_workers._run(Path({str(cohort)!r}), Path({str(folder)!r}))\n"
+        f"if __name__ == '__main__':\n    import test_processes\n"
+        f"    test_processes._run(Path({str(cohort)!r}), Path({str(folder)!r}))\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120

@@ -1,4 +1,4 @@
-"""The wall between subjects, what leaks through when it is taken away, and what damaged clips are."""
+"""The wall between subjects, what leaks through when it is taken away, and what corrupted clips are."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,14 @@ from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments import cross_validation as harness
 from physiopipe.experiments.corruptions import Condition, conditions, corrupted
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.fold_run import check_disjoint
 from physiopipe.experiments.leaks import leaky_sides, run_leaky
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.robustness import run_robustness
 from physiopipe.experiments.subject_splits import Fold, fewer_training_subjects, subject_split
-from physiopipe.methods.base import Setup, method_class
+from physiopipe.methods.base import Setup
+from physiopipe.methods.registry import method_class
 from physiopipe.params import Params
 
 # ---------------------------------------------------------------------------------------------------- the wall
@@ -37,7 +38,7 @@ def test_a_subject_on_two_sides_fails_the_run(make_clips, tmp_path: Path, monkey
     monkeypatch.setattr(harness, "subject_split", lambda *_: [spoilt])
     out = tmp_path / "out.parquet"
     with pytest.raises(PhysiopipeError, match=f"subject {fold.test[0]} has clips on two sides"):
-        run_method("clip_prior", parameters(tmp_path), cohort, None, out, tmp_path / "runs")
+        run_method(Study("clip_prior", parameters(tmp_path), cohort, None, tmp_path / "runs"), out)
     assert not out.exists()
     assert not list((tmp_path / "runs").glob("*.parquet"))
     with pytest.raises(PhysiopipeError, match="two sides of a split"):
@@ -113,10 +114,10 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
     params = parameters(tmp_path)
     params = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"protocol": "crossval"})})
     out = tmp_path / "honest.parquet"
-    run_method("nearest_neighbours", params, cohort, None, out, tmp_path / "runs")
+    run_method(Study("nearest_neighbours", params, cohort, None, tmp_path / "runs"), out)
     honest, about = read_predictions(out)
     assert "LEAKY" not in about["provenance"]
-    run_leaky("nearest_neighbours", params, cohort, None, tmp_path / "leaky.parquet", tmp_path / "runs")
+    run_leaky(Study("nearest_neighbours", params, cohort, None, tmp_path / "runs"), tmp_path / "leaky.parquet")
     leaky, about = read_predictions(tmp_path / "leaky.parquet")
     assert about["leaky"]
     assert about["provenance"].startswith("LEAKY")
@@ -131,9 +132,9 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
 def test_leaky_ours_predicts_the_same_clips_and_computes_each_embedding_once(make_clips, tmp_path: Path) -> None:
     cohort = store_cohort(tmp_path, own_clips(make_clips))
     params = parameters(tmp_path, epochs=2)
-    run_leaky("ours", params, cohort, None, tmp_path / "leaky.parquet", tmp_path / "runs")
+    run_leaky(Study("ours", params, cohort, None, tmp_path / "runs"), tmp_path / "leaky.parquet")
     frame, about = read_predictions(tmp_path / "leaky.parquet")
-    assert len(list((tmp_path / "state" / "embeddings").iterdir())) == 2 * 10  # by subject and modality, no more
+    assert len(list((tmp_path / "state" / "embeddings").glob("*.npy"))) == 2 * 10  # by subject and modality, no more
     tested = subject_split([f"s{i:02d}" for i in range(1, 11)], "paper", 0)[0].test
     assert set(frame["subject"]) == set(tested)
     assert len(frame) == len(tested) * 10 * 3
@@ -154,7 +155,7 @@ def test_leaky_sides_share_clips_but_no_window(make_clips) -> None:
     assert sorted(seen) == sorted(clips.eeg[:, 0, 0, 0].tolist())
 
 
-# ------------------------------------------------------------------------------------------------------ damage
+# ------------------------------------------------------------------------------------------------------ corruptions
 
 
 def test_noise_has_the_ratio_it_says_and_depends_on_nobodys_neighbours(make_clips) -> None:
@@ -198,7 +199,7 @@ def test_a_lost_modality_leaves_the_other(make_clips) -> None:
 
 
 def test_the_default_levels_are_those_asked_for() -> None:
-    found = list(conditions(Params().robustness))
+    found = list(conditions(Params().robustness, 14))
     assert found[:3] == [Condition("clean"), Condition("lost_eeg"), Condition("lost_ecg")]
     assert [each.level for each in found if each.kind == "noise_snr_db"] == [20, 15, 10, 5, 0, -5]
 
@@ -209,10 +210,10 @@ def test_robustness_starts_from_the_study_s_own_predictions(make_clips, tmp_path
     evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
     robustness = params.robustness.model_copy(update={"dropped_eeg_channels": (7,), "noise_snr_db": (-5.0,)})
     params = params.model_copy(update={"evaluate": evaluate, "robustness": robustness})
-    run_method("mixture", params, cohort, None, tmp_path / "plain.parquet", tmp_path / "runs")
+    run_method(Study("mixture", params, cohort, None, tmp_path / "runs"), tmp_path / "plain.parquet")
     plain, _ = read_predictions(tmp_path / "plain.parquet")
-    out = tmp_path / "damaged.parquet"
-    run_robustness("mixture", params, cohort, None, out, tmp_path / "robust")
+    out = tmp_path / "corrupted.parquet"
+    run_robustness(Study("mixture", params, cohort, None, tmp_path / "runs"), out)
     frame, about = read_predictions(out)
     assert about["simulated"] is True
     key = ["seed", "fold", "subject", "clip", "label"]
@@ -222,12 +223,12 @@ def test_robustness_starts_from_the_study_s_own_predictions(make_clips, tmp_path
         assert len(part) == len(plain)
     kinds = frame.drop_duplicates(["condition", "level"])["condition"].tolist()
     assert sorted(kinds) == ["clean", "dropped_eeg_channels", "lost_ecg", "lost_eeg", "noise_snr_db"]
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "robust").glob("*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.parquet")}
     assert len(kept) == 10
     first = out.read_bytes()
     victim = sorted(kept)[0]
     victim.unlink()
-    run_robustness("mixture", params, cohort, None, out, tmp_path / "robust")
+    run_robustness(Study("mixture", params, cohort, None, tmp_path / "runs"), out)
     assert out.read_bytes() == first
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items() if path != victim)
 
@@ -259,7 +260,7 @@ def test_every_method_still_answers_whatever_is_lost(make_clips, tmp_path: Path,
     train, validation, test = (whole.of_subjects(part) for part in (names[:3], names[3:4], names[4:]))
     model = method_class(name)(Setup(parameters(tmp_path, epochs=1), None, tmp_path / "state"))
     model.fit(train, validation, 0)
-    for condition in (*conditions(Params().robustness), Condition("dropped_eeg_channels", 14)):
+    for condition in (*conditions(Params().robustness, 14), Condition("dropped_eeg_channels", 14)):
         found = model.predict(corrupted(test, condition, 0).without_labels())
         assert found.shape == (8, 3)
         assert ((found >= 0) & (found <= 1)).all(), condition

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import Ours
@@ -90,13 +90,13 @@ def test_folds_and_seeds_share_embeddings_and_other_weights_do_not(
     train, validation, test = sides(make_clips(subjects=6, clips=3, windows=1))
     folder = tmp_path / "state" / "embeddings"
     Ours(setup(tmp_path, epochs=1)).fit(train, validation, 0).predict(test)
-    assert len(list(folder.iterdir())) == 2 * 6  # a file a subject and modality
+    assert len(list(folder.glob("*.npy"))) == 2 * 6  # a file a subject and modality
     Ours(setup(tmp_path, epochs=2, learning_rate=0.1)).fit(train, test, 1).predict(validation)
-    assert len(list(folder.iterdir())) == 2 * 6
+    assert len(list(folder.glob("*.npy"))) == 2 * 6
     Ours(setup(tmp_path, ecg_encoder, epochs=1)).fit(train, validation, 0)
-    assert len(list(folder.iterdir())) == 2 * 6 + 4  # the EEG's are the same
+    assert len(list(folder.glob("*.npy"))) == 2 * 6 + 4  # the EEG's are the same
     Ours(setup(tmp_path, epochs=1, eeg_scale_uv=50.0)).fit(train, train.of_subjects([]), 0)
-    assert len(list(folder.iterdir())) == 2 * 6 + 4 + 4
+    assert len(list(folder.glob("*.npy"))) == 2 * 6 + 4 + 4
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -180,7 +180,9 @@ def test_a_run_is_repeatable_byte_for_byte_and_blind_to_test_labels(
         folder = tmp_path / name
         cohort = store_cohort(folder, made)
         out = folder / "ours.parquet"
-        run_method("ours", parameters(folder, epochs=2), cohort, ecg_encoder, out, folder / "runs", folder / "ours.csv")
+        run_method(
+            Study("ours", parameters(folder, epochs=2), cohort, ecg_encoder, folder / "runs"), out, folder / "ours.csv"
+        )
     for file in ("ours.parquet", "ours.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     plain, about = read_predictions(tmp_path / "a" / "ours.parquet")
@@ -191,6 +193,6 @@ def test_a_run_is_repeatable_byte_for_byte_and_blind_to_test_labels(
     made.labels[tested] = 1 - made.labels[tested]
     folder = tmp_path / "c"
     cohort = store_cohort(folder, made)
-    run_method("ours", parameters(folder, epochs=2), cohort, ecg_encoder, folder / "o.parquet", folder / "runs")
+    run_method(Study("ours", parameters(folder, epochs=2), cohort, ecg_encoder, folder / "runs"), folder / "o.parquet")
     other, _ = read_predictions(folder / "o.parquet")
     np.testing.assert_array_equal(plain["probability"], other["probability"])

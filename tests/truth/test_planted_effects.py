@@ -16,7 +16,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.models.encoder import CrissCrossEncoder
@@ -71,15 +71,17 @@ def mean_auc(frame: pd.DataFrame) -> float:
 
 def predictions(folder: Path, method: MethodName, windows: Path, params: Params) -> pd.DataFrame:
     """Predictions by five-fold cross-validation over subjects; embeddings and folds are kept in `folder`."""
-    run_method(method, _kept(folder, params), windows, encoder_of(folder, params), folder / f"{method}.parquet",
-               folder / "runs")  # fmt: skip
+    run_method(
+        Study(method, _kept(folder, params), windows, encoder_of(folder, params), folder / "runs"),
+        folder / f"{method}.parquet",
+    )
     return read_predictions(folder / f"{method}.parquet")[0]
 
 
 def leaky_predictions(folder: Path, method: MethodName, windows: Path, params: Params) -> pd.DataFrame:
     """Predictions with windows shuffled over the split."""
     out = folder / f"leaky_{method}.parquet"
-    run_leaky(method, _kept(folder, params), windows, encoder_of(folder, params), out, folder / "runs")
+    run_leaky(Study(method, _kept(folder, params), windows, encoder_of(folder, params), folder / "runs"), out)
     return read_predictions(out)[0]
 
 
