@@ -77,7 +77,7 @@ class PublishedTree:
     Attributes:
         folder: where the files are kept below data/raw, in the published layout.
         plan: `(tree, data section) → batches`.
-        read: `(path of a record's first file, source) → Recording`; raises RejectedRecord.
+        read: `(path of a record's first file, source, modality, data section) → Recording`; raises RejectedRecord.
         last_file: the file of a simulated tree that is written last.
     """
 
@@ -121,6 +121,7 @@ class Cohort:
         headline: the metric that its tables lead with.
         subjects, licence, access, citation: of the data; `subjects` None where they are not published.
         caveats: sentences that stand beside every number of this cohort.
+        reading: keys of `data` that change what is read of a recording, besides those that say where it lies.
         data_notes: sentences on units and origin for the report, from its data section.
         reported: a csv of rows that a paper printed on this cohort, beside this module, or empty.
     """
@@ -142,6 +143,7 @@ class Cohort:
     headline: Literal["subject_auc", "auc"] = "subject_auc"
     subjects: int | None = None
     caveats: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""
 
