@@ -202,7 +202,19 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
 def inputs(params: ParamsFile = DEFAULT) -> None:
     """Check the whole of params.yaml, and write the sha256 of what the study reads into data/inputs."""
     from physiopipe import plan
+    from physiopipe.experiments.ablations import known_ablation
     from physiopipe.files import write_json
+    from physiopipe.params.consistency import check_study
+    from physiopipe.stage_code import stage_digests
 
-    for name, content in plan.local_inputs(load(params)).items():
+    loaded = load(params, with_methods=True)
+    check_study(loaded, params)
+    for variant in loaded.ablations.variants:
+        known_ablation(variant)
+    for name, content in plan.local_inputs(loaded).items():
         write_json(plan.DATA / "inputs" / f"{name}.json", content)
+    for stage, digest in stage_digests(loaded).items():
+        write_json(plan.DATA / "inputs" / "code" / f"{stage}.json", {"code": digest})
+    for cohort in loaded.cohorts.downstream:  # a stage depends on these, also where nothing is written into them
+        for kind in ("predictions", "ablations", "robustness"):
+            (Path("results") / cohort / kind).mkdir(parents=True, exist_ok=True)

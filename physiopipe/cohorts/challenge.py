@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from physiopipe.cohorts.base import Cohort, Modality, PublishedTree
+from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Count, Positive, Section
 
@@ -34,9 +35,21 @@ class ChallengeData(Section):
         SOURCES, min_length=1, description="folders under training/ to use, in this order"
     )
     allow_missing_sources: bool = Field(False, description="go on without sources that the tree does not have")
-    max_records_per_source: Count | None = Field(
-        None, description="records taken from each source, in published order; null: all"
+    max_records_per_source: Count | dict[str, Count] | None = Field(
+        None, description="records of each source, in published order: a number, or by source with `default`; null: all"
     )
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> "ChallengeData":
+        wanted = self.max_records_per_source
+        if isinstance(wanted, dict) and (strange := sorted(set(wanted) - {*SOURCES, "default"})):
+            raise ValueError(f"max_records_per_source names no source with {', '.join(strange)}")
+        return self
+
+    def most_records(self, source: str) -> int | None:
+        """Records that are taken from a source; None: all."""
+        wanted = self.max_records_per_source
+        return wanted.get(source, wanted.get("default")) if isinstance(wanted, dict) else wanted
 
 
 class SimulateChallenge(Section):
@@ -56,6 +69,10 @@ class SimulateChallenge(Section):
 
 def _notes(data: ChallengeData) -> tuple[str, ...]:
     return ("Simulated." if data.origin == "simulated" else "Published, CC BY 4.0, checked by its SHA256SUMS.txt.",)
+
+
+def _rates_hz(data: ChallengeData) -> dict[str, float]:
+    return {source: rate for source in data.sources if (rate := SOURCE_INFO[source].rate_hz) is not None}
 
 
 COHORT = Cohort(
@@ -82,5 +99,6 @@ COHORT = Cohort(
     licence="CC BY 4.0",
     access="open",
     citation="Reyna et al., Will Two Do? Varying Dimensions in Electrocardiography, 2021, doi:10.13026/34va-7q14",
+    source_rates_hz=_rates_hz,
     data_notes=_notes,
 )

@@ -41,7 +41,7 @@ def plan_batches(tree: Tree, data: ChallengeData) -> list[Batch]:
         missing: list[str] = []
         for source in data.sources:
             own = [folder for folder in folders if f"{folder}/".startswith(f"training/{source}/")]
-            wanted = data.max_records_per_source
+            wanted = data.most_records(source)
             records_of: dict[str, list[str]] = {}
             for folder in own:
                 if wanted == 0:

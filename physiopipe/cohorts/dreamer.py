@@ -67,6 +67,10 @@ def _notes(data: DreamerData) -> tuple[str, ...]:
     )
 
 
+def _longest_clip_s(data: DreamerData, simulate: SimulateDreamer) -> float:
+    return simulate.max_clip_s if data.origin == "simulated" else 393.0
+
+
 COHORT = Cohort(
     name="dreamer",
     title="DREAMER",
@@ -110,6 +114,7 @@ COHORT = Cohort(
     licence="none: may not be passed on",
     access="on request",
     citation="Katsigiannis & Ramzan, IEEE J. Biomed. Health Inform. 22:98, 2018, doi:10.1109/JBHI.2017.2688239",
+    longest_clip=_longest_clip_s,
     reading=("eeg_unit_uv",),
     data_notes=_notes,
 )

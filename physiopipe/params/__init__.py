@@ -10,7 +10,7 @@ from physiopipe.params.preparation import Filter, Quality, Resample, Shard
 from physiopipe.params.pretraining import Masking, Objective, Pretrain
 from physiopipe.params.reading import check_params, load_params
 from physiopipe.params.run import Run
-from physiopipe.params.section import PATCH_SAMPLES, Count, Positive, Section, Share
+from physiopipe.params.section import PATCH_SAMPLES, Count, LearningRate, Positive, Section, Share
 from physiopipe.params.study import Ablations, Evaluate, Robustness, StudyCohorts
 from physiopipe.params.whole import Params, params_class
 
@@ -22,6 +22,7 @@ __all__ = [
     "Encoders",
     "Evaluate",
     "Filter",
+    "LearningRate",
     "Masking",
     "Objective",
     "Params",

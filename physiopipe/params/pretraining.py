@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from physiopipe.params.encoders import Encoder
-from physiopipe.params.section import Count, Positive, Section, Share
+from physiopipe.params.section import Count, LearningRate, Positive, Section, Share
 
 
 class Masking(Section):
@@ -40,7 +40,7 @@ class Pretrain(Section):
     )
     epochs: Count = Field(40, description="passes over the training windows")
     batch_size: Count = Field(128, description="windows of a step, over all devices")
-    learning_rate: Positive = Field(5e-4, description="peak learning rate of AdamW")
+    learning_rate: LearningRate = Field(5e-4, description="peak learning rate of AdamW")
     final_learning_rate: float = Field(1e-5, ge=0, description="learning rate at the end of the cosine")
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up before the cosine")
     weight_decay: float = Field(5e-2, ge=0, description="AdamW's weight decay")

@@ -273,3 +273,13 @@ def test_a_plan_that_is_missing_or_broken_is_a_plain_error(tmp_path: Path) -> No
     (tmp_path / "georgia.g1.csv").write_text("something,else\n1,2\n")
     with pytest.raises(PhysiopipeError, match="columns path, sha256"):
         read_plan(tmp_path)
+
+
+def test_each_source_may_have_its_own_most_records(tmp_path: Path) -> None:
+    names = ["r1", "r2", "r3"]
+    root = write_lists(tmp_path, {"training/georgia/g1": names, "training/ptb/g1": [f"p{n}" for n in range(3)]})
+    batches = plan(root, sources=["georgia", "ptb"], max_records_per_source={"default": 2, "ptb": 1})
+    taken = {source: sum(len(b.records) for b in batches if b.source == source) for source in ("georgia", "ptb")}
+    assert taken == {"georgia": 2, "ptb": 1}
+    with pytest.raises(ValueError, match="names no source with ptbb"):
+        ChallengeData(max_records_per_source={"ptbb": 1})
