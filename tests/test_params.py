@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.utils.serialize._yaml import dumps_yaml, parse_yaml_for_update
-from physiopipe.methods.registry import METHODS
 from pydantic import BaseModel
 
 from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
+from physiopipe.methods.registry import METHODS
 from physiopipe.params import Params, check_params, params_class
 from physiopipe.params.presets import preset_names, preset_with
 from physiopipe.params.writing import dump_params

@@ -6,7 +6,7 @@ To add one, write `physiopipe/cohorts/<name>.py` with `COHORT = Cohort(...)` and
 from functools import cache
 from typing import TYPE_CHECKING
 
-from physiopipe.errors import PhysiopipeError
+from physiopipe.errors import PhysiopipeError, unknown
 
 if TYPE_CHECKING:
     from physiopipe.cohorts.base import Cohort
@@ -25,7 +25,6 @@ def cohort(name: str) -> "Cohort":
         PhysiopipeError: there is none, with the closest name that there is.
     """
     from physiopipe.cohorts.base import Cohort, imported
-    from physiopipe.params.reading import unknown
 
     if name not in COHORTS:
         raise PhysiopipeError(unknown("cohort", name, COHORTS))

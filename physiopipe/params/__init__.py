@@ -8,7 +8,7 @@ number reruns what depends on it and nothing else. Sections of a cohort or a met
 from physiopipe.params.encoders import Encoder, Encoders, Weights
 from physiopipe.params.preparation import Filter, Quality, Resample, Shard
 from physiopipe.params.pretraining import Masking, Objective, Pretrain
-from physiopipe.params.reading import check_params, load_params, unknown
+from physiopipe.params.reading import check_params, load_params
 from physiopipe.params.run import Run
 from physiopipe.params.section import PATCH_SAMPLES, Count, LearningRate, Positive, Section, Share
 from physiopipe.params.study import Ablations, Evaluate, Robustness, StudyCohorts
@@ -40,5 +40,4 @@ __all__ = [
     "check_params",
     "load_params",
     "params_class",
-    "unknown",
 ]

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.params.reading import check_params, unknown
+from physiopipe.errors import PhysiopipeError, unknown
+from physiopipe.params.reading import check_params
 from physiopipe.params.whole import Params
 
 

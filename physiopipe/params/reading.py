@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from physiopipe.errors import PhysiopipeError
+from physiopipe.errors import PhysiopipeError, unknown
 from physiopipe.params.section import Section
 from physiopipe.params.study import StudyCohorts
 from physiopipe.params.whole import DEFAULT_METHODS, Params, params_class
@@ -93,13 +93,6 @@ def _method_names(content: dict[str, Any]) -> list[tuple[str, tuple[Any, ...]]]:
         ("method", tuple(own) if isinstance(own, dict) else ()),
     ]
     return [(key, tuple(name for name in names if isinstance(name, str))) for key, names in found]
-
-
-def unknown(what: str, name: str, known: Any) -> str:
-    """A sentence on a name that is not known, with the closest one that is."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(known)}."
-    return f"no {what} named {name!r}; {hint}"
 
 
 def _describe(fault: Any, content: dict[str, Any], model: type[BaseModel]) -> str:

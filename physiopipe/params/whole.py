@@ -61,11 +61,24 @@ class Params(Section):
         """A copy with other sections, not checked anew."""
         return self.model_copy(update=changes)
 
+    def __reduce__(self) -> Any:
+        """Pickle by content: the class of a study's parameters is made at run time, and has no name to import it by."""
+        if type(self) is Params:
+            return super().__reduce__()
+        methods = None if isinstance(self.method, _Unchecked) else tuple(type(self.method).model_fields)
+        return _rebuilt, (self.cohorts.in_use, self.cohorts.downstream, methods, self.model_dump())
+
 
 class _Unchecked(Section):
     """The methods' sections as they stand: data jobs start without the libraries that methods need."""
 
     model_config = ConfigDict(extra="allow")
+
+
+def _rebuilt(
+    cohorts: tuple[str, ...], downstream: tuple[str, ...], methods: tuple[str, ...] | None, content: dict[str, Any]
+) -> Params:
+    return params_class(cohorts, downstream, methods).model_validate(content)
 
 
 def params_class(cohorts: Iterable[str], downstream: Iterable[str], methods: Iterable[str] | None) -> type[Params]:
