@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import time
+import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from io import TextIOWrapper
@@ -35,7 +36,7 @@ from physiopipe.windows.identity import LOCATIONS, STEPS, part_digest
 DATA = Path("data")
 LOCKS = DATA / "locks"
 SIMULATED = "simulated"
-WINDOWS_STAMP = DATA / "windows.stamp"
+STAMP = DATA / "stamp"
 _STAMP_TIME_S = 86_400  # a day into 1970: older than any file that somebody has made
 _SETTLED_S = 2.0
 _MOST_DIGESTS = 15
@@ -292,18 +293,19 @@ def remove_finished_work() -> None:
 
 
 def mark_stale_windows(params: Params) -> None:
-    """Let the manifest of windows that are not current be older than anything that `collect` reads.
+    """Let the manifest of windows that are not current be older than what `discover` and `collect` read.
 
     Snakemake compares times alone. All that a rule reads has a digest in its path or is marked `ancient`, but for one
-    file of a fixed time (`WINDOWS_STAMP`): so whether windows are collected anew is decided here, by contents.
+    file of a fixed time (`STAMP`): so whether a cohort is collected anew is decided here, by contents.
     """
-    DATA.mkdir(exist_ok=True)
-    WINDOWS_STAMP.touch()
-    os.utime(WINDOWS_STAMP, (_STAMP_TIME_S, _STAMP_TIME_S))
-    for name in params.cohorts.in_use:
-        manifest = DATA / "windows" / name / "manifest.json"
-        if manifest.exists() and not windows_are_current(params, name):
-            try:
-                os.utime(manifest, (_STAMP_TIME_S - 1, _STAMP_TIME_S - 1))
-            except PermissionError:  # a colleague's file
-                manifest.unlink()
+    manifests = {name: DATA / "windows" / name / "manifest.json" for name in params.cohorts.in_use}
+    stale = [path for name, path in manifests.items() if path.exists() and not windows_are_current(params, name)]
+    if stale or not STAMP.exists():
+        DATA.mkdir(exist_ok=True)
+        STAMP.write_text(uuid.uuid4().hex)  # Snakemake takes a newer file of the bytes that it knows for the same
+    os.utime(STAMP, (_STAMP_TIME_S, _STAMP_TIME_S))
+    for manifest in stale:
+        try:
+            os.utime(manifest, (_STAMP_TIME_S - 1, _STAMP_TIME_S - 1))
+        except PermissionError:  # a colleague's file
+            manifest.unlink()

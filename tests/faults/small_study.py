@@ -27,7 +27,11 @@ class Undisturbed:
 
 def copy_of(study: Study, folder: Path, *kept: str) -> Study:
     """A copy of a study without what it has made, except the paths `kept`, with their times."""
-    shutil.copytree(study.folder, folder, ignore=shutil.ignore_patterns(*MADE, "__pycache__"))
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        return {"__pycache__", *(MADE if Path(place) == study.folder else ())} & set(names)
+
+    shutil.copytree(study.folder, folder, ignore=left_out)
     for name in kept:
         source, target = study.folder / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,8 +44,13 @@ def copy_of(study: Study, folder: Path, *kept: str) -> Study:
 
 def simulated_copy(study: Study, folder: Path) -> Study:
     """A copy whose recordings are simulated and whose batches are still to be discovered."""
-    stamps = [f"data/plan/challenge/{name}.params.json" for name in ("simulate", "data", "windows")]
-    return copy_of(study, folder, *stamps, "data/simulated/challenge")
+    return copy_of(study, folder, "data/simulated/challenge")
+
+
+def simulated_tree(study: Study) -> Path:
+    """The one tree of recordings that a study has simulated."""
+    (sums,) = study.folder.glob("data/simulated/challenge/*/SHA256SUMS.txt")
+    return sums.parent
 
 
 def check_like(study: Study, undisturbed: Study) -> None:
