@@ -40,6 +40,7 @@ STAMP = DATA / "stamp"
 _STAMP_TIME_S = 86_400  # a day into 1970: older than any file that somebody has made
 _SETTLED_S = 2.0
 _MOST_DIGESTS = 15
+_JUDGED_LATER = ("max_rejected_share",)  # by `collect`
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class PlannedPart:
 
 def plan_folder(params: Params, name: str) -> Path:
     """Where the plan of a cohort is kept: named by its parameters and by what its source holds now."""
+    data = {key: value for key, value in _without_location(params, name).items() if key not in _JUDGED_LATER}
     content = {
-        "data": _without_location(params, name),
+        "data": data,
         "source": source_state(params, name),
         "processing_version": PROCESSING_VERSION,
     }
@@ -243,6 +245,12 @@ def part_digest_of(params: Params, name: str, modality: str, batch: Batch) -> st
     )
 
 
+def missing_sources(params: Params, name: str) -> list[str]:
+    """Sources that the parameters ask for and the plan has no recording of."""
+    found = {batch.source for batch in planned_batches(params, name)}
+    return [source for source in getattr(params.data[name], "sources", ()) if source not in found]
+
+
 def planned_batch(params: Params, name: str, batch: str) -> Batch:
     """One batch of a cohort's plan, by name."""
     return read_planned_batch(plan_folder(params, name), batch)
@@ -257,7 +265,8 @@ def cohort_parameters(params: Params, name: str) -> dict[str, Any]:
 
 def _without_location(params: Params, name: str) -> dict[str, Any]:
     """A cohort's section of `data` but for where its recordings lie: the same ones may be read from anywhere."""
-    return params.data[name].model_dump(mode="json", exclude=set(LOCATIONS))
+    content: dict[str, Any] = params.data[name].model_dump(mode="json", exclude=set(LOCATIONS))
+    return content
 
 
 def claim_folder() -> None:

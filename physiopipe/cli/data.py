@@ -90,6 +90,7 @@ def download(
             plan.LOCKS / "connections",
             loaded.run,
             expected_amounts(planned_sizes(plan.plan_folder(loaded, cohort))),
+            allow_missing=getattr(loaded.data[cohort], "allow_missing", False),
         )
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
@@ -212,10 +213,14 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     parts = [part.folder for part in plan.planned_parts(loaded, cohort)]
     target = plan.DATA / "windows" / cohort
     with hold_lock(plan.LOCKS / f"collect-{cohort}.lock"):
-        manifest = collect_cohort(cohort, parts, target, plan.cohort_parameters(loaded, cohort))
+        parameters = plan.cohort_parameters(loaded, cohort)
+        manifest, rejections = collect_cohort(cohort, parts, target, parameters, loaded.data[cohort].max_rejected_share)
     print(
         f"{target}: {manifest['windows']} windows of {manifest['records']} recordings, {manifest['rejected']} rejected"
     )
+    missing = plan.missing_sources(loaded, cohort)
+    told = [*(each.in_words() for each in rejections), f"missing sources: {', '.join(missing) or 'none'}"]
+    print(f"{cohort}: {'. '.join(told)}")
 
 
 @verbs.command(rich_help_panel=FOR_YOU)

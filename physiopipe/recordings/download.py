@@ -43,6 +43,7 @@ def download_batch(
     lock_folder: Path,
     run: "Run",
     all_batches: Mapping[str, Amount] | None = None,
+    allow_missing: bool = True,
 ) -> list[tuple[str, str]]:
     """Bring every file of `batch` below `raw_root`, in the tree's layout, and write `stamp`, last.
 
@@ -50,6 +51,7 @@ def download_batch(
     still there with their sizes, nothing is done.
 
     Args:
+        allow_missing: go on where the tree lists files that it does not have, or has no checksum of.
         all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
 
     Returns:
@@ -86,6 +88,13 @@ def download_batch(
     for relative, found in missing:
         rejected.setdefault(_record(relative), f"{relative}: listed, but not on the server ({found})")
     reasons = [(record, rejected[record]) for record in batch.records if record in rejected]
+    if reasons and not allow_missing:
+        told = "\n".join(f"  {reason}" for _, reason in reasons[:5])
+        raise PhysiopipeError(
+            f"{len(reasons)} of {len(batch.records)} records of {batch.name} are listed and cannot be had:\n{told}\n"
+            "Complete the tree at `base_url` or take another one, or set `allow_missing: true` in the cohort's section "
+            "of `data` to go on without them. Files that are here are kept."
+        )
     sizes = {
         relative: (raw_root / relative).stat().st_size for relative, _ in batch.files if (raw_root / relative).exists()
     }
@@ -249,8 +258,8 @@ def check_downloaded(paths: Iterable[tuple[str, str]], raw_root: Path, stamp: Pa
             stamp.unlink(missing_ok=True)
             _forget([relative], raw_root, stamp)
             raise PhysiopipeError(
-                f"{path} was changed or damaged since it was downloaded: expected sha256 {sha256}, found {found}. It is "
-                "removed; run again, and it is fetched anew."
+                f"{path} is not what was downloaded: expected sha256 {sha256}, found {found}. It is removed; run "
+                "again, and it is fetched anew."
             )
 
 

@@ -55,10 +55,11 @@ class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, nev
 
 
 class Rejected(NamedTuple):
-    """A record that cannot be used, and why: a row of rejected.csv."""
+    """A record that cannot be used, and why: a row of rejected.csv; `absent` where it is listed and not here."""
 
     record: str
     reason: str
+    absent: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,14 @@ from physiopipe.windows.checksums import TABLES, described
 from physiopipe.windows.damage import damage_of_part, read_part, remove_part
 from physiopipe.windows.identity import check_identity, part_digest, source_digest
 from physiopipe.windows.part import TOOLS, write_index, write_rejected
+from physiopipe.windows.rejections import Rejections, check_share, count_rejections
 
 _OF_THE_PART = ("arrays", "channels", "content_sha256", "files")  # told elsewhere, or of the part's own files
 
 
-def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def collect_cohort(
+    cohort: str, parts: Sequence[Path], target: Path, parameters: Mapping[str, Any], max_rejected_share: float = 1.0
+) -> tuple[dict[str, Any], list[Rejections]]:
     """Link finished parts into `target` and write index.parquet, rejected.csv and, last, manifest.json.
 
     Every byte of the parts is read and compared with its checksum; a damaged part is removed, so that the next run
@@ -31,13 +34,17 @@ def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters:
         parts: folders of finished parts, in the order of the plan.
         target: replaced whole; source files are linked (or copied), never changed.
         parameters: what the cohort depends on, recorded in the manifest; parts made with others are refused.
+        max_rejected_share: of the records that are here, in a modality; with more, nothing is written.
 
     Returns:
-        The manifest: no times, no paths of this machine and no addresses, so equal inputs give equal bytes.
+        The manifest (no times, no paths of this machine and no addresses: equal inputs give equal bytes), and what was
+        rejected of each modality.
     """
     _check_whole(cohort, parts, parameters)
     abouts = [read_part(part) for part in parts]
     _check_alike(cohort, parts, abouts)
+    counted = _count(parts, abouts)
+    check_share(cohort, counted, max_rejected_share)
     with atomic_folder(target) as folder:
         tables, rejected, arrays = [], [], []
         for part, about in zip(parts, abouts, strict=True):
@@ -47,8 +54,7 @@ def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters:
                     link_or_copy(part / array / name, folder / home / name)
                 arrays.append({"path": home.as_posix(), **numbers})
             tables.append(pq.read_table(part / "index.parquet"))
-            with (part / "rejected.csv").open(newline="", encoding="utf-8") as handle:
-                rejected += [(row["record"], row["reason"]) for row in csv.DictReader(handle)]
+            rejected += _rejected_of(part)
         index = pa.concat_tables(tables).unify_dictionaries()
         _check_records(cohort, index)
         if not index.num_rows:
@@ -75,7 +81,7 @@ def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters:
         }
         check_identity(manifest, target / "manifest.json")
         write_json(folder / "manifest.json", sealed(manifest))
-    return manifest
+    return manifest, counted
 
 
 def _check_whole(cohort: str, parts: Sequence[Path], parameters: Mapping[str, Any]) -> None:
@@ -91,6 +97,20 @@ def _check_whole(cohort: str, parts: Sequence[Path], parameters: Mapping[str, An
             "Stored windows were damaged since they were written:\n" + "\n".join(told) + "\nThe parts that hold them "
             "are removed (from DVC's cache as well). Run again, and they are made anew."
         )
+
+
+def _count(parts: Sequence[Path], abouts: Sequence[Mapping[str, Any]]) -> list[Rejections]:
+    counted = []
+    for modality in dict.fromkeys(about["modality"] for about in abouts):
+        mine = [(part, about) for part, about in zip(parts, abouts, strict=True) if about["modality"] == modality]
+        rejected = [row for part, _ in mine for row in _rejected_of(part)]
+        counted.append(count_rejections(modality, [about for _, about in mine], rejected))
+    return counted
+
+
+def _rejected_of(part: Path) -> list[tuple[str, str]]:
+    with (part / "rejected.csv").open(newline="", encoding="utf-8") as handle:
+        return [(row["record"], row["reason"]) for row in csv.DictReader(handle)]
 
 
 def _of_another(cohort: str, part: Path, parameters: Mapping[str, Any]) -> dict[Path, str]:

@@ -129,6 +129,7 @@ class PartWriter:
         self._of_windows: list[dict[str, npt.NDArray[Any]]] = []  # and of their windows
         self._rejected: list[tuple[str, str]] = []
         self._records: set[str] = set()
+        self._absent = 0
         self._kind: tuple[tuple[str, ...], str] | None = None
 
     def add(self, stack: RecordingBatch, stored: StoredWindows) -> None:
@@ -180,9 +181,10 @@ class PartWriter:
             }
         )
 
-    def reject(self, record: str, reason: str) -> None:
-        """Note a record that gave no window, and why."""
+    def reject(self, record: str, reason: str, absent: bool = False) -> None:
+        """Note a record that gave no window, and why; `absent`: it is not here."""
         self._rejected.append((record, reason))
+        self._absent += absent
 
     def finish(self) -> None:
         """Write metadata, index, rejects and, last, part.json with the checksum of each array."""
@@ -208,6 +210,7 @@ class PartWriter:
         write_index(self._folder / "index.parquet", table)
         write_rejected(self._folder / "rejected.csv", self._rejected)
         content = {
+            "absent": self._absent,
             "arrays": arrays,
             "batch": self._name.batch,
             "channels": list(channels),

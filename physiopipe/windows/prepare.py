@@ -80,7 +80,7 @@ def _read_raw(
         files_of.setdefault(record_of(entry[0]), []).append(entry)
     for record, first in batch.first_files.items():
         if record in missing:
-            yield Rejected(record, missing[record])
+            yield Rejected(record, missing[record], absent=True)
             continue
         check_downloaded(files_of[record], raw_folder, stamp)
         try:

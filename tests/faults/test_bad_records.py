@@ -19,13 +19,14 @@ from physiopipe.windows.store import WindowStore
 pytestmark = pytest.mark.workflow
 
 
-def published_study(undisturbed: Undisturbed, folder: Path, tree: Path) -> Study:
+def published_study(undisturbed: Undisturbed, folder: Path, tree: Path, *more: str) -> Study:
     study = copy_of(undisturbed.study, folder)
     study.preset(
         "tiny",
         "data.challenge.sources=[georgia,ptb]",
         "data.challenge.origin=published",
         f"data.challenge.base_url={tree}",
+        *more,
     )
     return study
 
@@ -41,7 +42,7 @@ def bad(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> W
     place = tmp_path_factory.mktemp("bad")
     tree = copy_tree(simulated_tree(undisturbed.study), place / "tree")
     add_bad_records(tree)
-    study = published_study(undisturbed, place / "study", tree)
+    study = published_study(undisturbed, place / "study", tree, "data.challenge.max_rejected_share=1")
     study.run(*SNAKEMAKE)
     assert damage_of_cohort(study.folder / WINDOWS) == {}
     return WindowStore(study.folder / WINDOWS)
