@@ -5,6 +5,7 @@ changed source or parameter is seen whatever the files' times say, and a reverte
 Light imports: the Snakefile loads this module each time it is parsed.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -36,6 +37,7 @@ from physiopipe.windows.identity import LOCATIONS, STEPS, part_digest
 DATA = Path("data")
 LOCKS = DATA / "locks"
 SIMULATED = "simulated"
+ERRORS = LOCKS / "errors.jsonl"
 STAMP = DATA / "stamp"
 _STAMP_TIME_S = 86_400  # a day into 1970: older than any file that somebody has made
 _SETTLED_S = 2.0
@@ -307,6 +309,7 @@ def mark_stale_windows(params: Params) -> None:
     Snakemake compares times alone. All that a rule reads has a digest in its path or is marked `ancient`, but for one
     file of a fixed time (`STAMP`): so whether a cohort is collected anew is decided here, by contents.
     """
+    _bring_back_from_the_future()
     manifests = {name: DATA / "windows" / name / "manifest.json" for name in params.cohorts.in_use}
     stale = [path for name, path in manifests.items() if path.exists() and not windows_are_current(params, name)]
     if stale or not STAMP.exists():
@@ -318,3 +321,14 @@ def mark_stale_windows(params: Params) -> None:
             os.utime(manifest, (_STAMP_TIME_S - 1, _STAMP_TIME_S - 1))
         except PermissionError:  # a colleague's file
             manifest.unlink()
+
+
+def _bring_back_from_the_future() -> None:
+    """Give files of a time that is still to come the present one: Snakemake refuses to make anything from them."""
+    patterns = ("plan/*/*/batches.csv", "simulated/*/*/*", "raw/*/complete/*/*.json", "raw/*/*/unpacked.json",
+                "work/*/*/*/*", "parts/*/*/*/part.json")  # fmt: skip
+    now = time.time()
+    for path in (path for pattern in patterns for path in DATA.glob(pattern)):
+        with contextlib.suppress(OSError):  # somebody else's file, or one that has just gone
+            if path.stat().st_mtime > now:
+                os.utime(path)

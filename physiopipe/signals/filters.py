@@ -59,6 +59,18 @@ def bandpass_notch(
     return filtered.reshape(signal.shape)
 
 
+def ringing_s(*, highpass_hz: float, order: int, notch_hz: float | None, notch_quality: float) -> float:
+    """Seconds after which a step is felt to less than a millionth of its height: 16 time constants of the slowest pole.
+
+    Of the Butterworth high-pass: the prototype's pole nearest to the imaginary axis, at sin(pi / 2 order) of the
+    corner; of the notch: half its width, in radian a second each.
+    """
+    slowest = 2 * np.pi * highpass_hz * np.sin(np.pi / (2 * order))
+    if notch_hz is not None:
+        slowest = min(slowest, np.pi * notch_hz / notch_quality)
+    return float(16 / slowest)
+
+
 def check_corners(rate_hz: float, highpass_hz: float, lowpass_hz: float) -> None:
     """Raise PhysiopipeError unless 0 < highpass_hz < lowpass_hz < rate_hz / 2."""
     if not 0 < highpass_hz < lowpass_hz < rate_hz / 2:

@@ -6,6 +6,7 @@ Each step reads the file of the step before, one stack of recordings at a time, 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,12 +17,26 @@ from physiopipe.files import sha256_file, write_json
 from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
 from physiopipe.recordings.download import check_downloaded, read_download
-from physiopipe.recordings.recording import OF_EACH, Recording, RecordingBatch, Rejected, RejectedRecord, in_batches
+from physiopipe.recordings.recording import (
+    OF_EACH,
+    HeldSignal,
+    LongRecording,
+    Recording,
+    RecordingBatch,
+    Rejected,
+    RejectedRecord,
+    in_batches,
+    recording_batch_of,
+    recording_of,
+)
 from physiopipe.recordings.tree import Batch, record_of
-from physiopipe.signals.filters import bandpass_notch
-from physiopipe.signals.quality import measure_blocks
-from physiopipe.signals.resampling import resample_to_rates
+from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s
+from physiopipe.signals.pieces import LONG_SAMPLES, on_grid, pieces_of
+from physiopipe.signals.quality import measure_blocks, measure_blocks_of_long
+from physiopipe.signals.resampling import resample_to_rates, resampled_length, whole_seconds
 from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
+
+RESAMPLING_CONTEXT_S = 2.0  # twice what `resample_to_rates` extends a recording by
 
 
 def unpack_file(known: Cohort, path: Path, sha256: str, data: Section, simulated: bool, stamp: Path) -> None:
@@ -41,6 +56,7 @@ def unpack_file(known: Cohort, path: Path, sha256: str, data: Section, simulated
         }
         read = tqdm(known.read_file(path, data, simulated), desc="unpack", unit="", disable=None)
         for item in in_batches(read):
+            assert not isinstance(item, LongRecording), "a file is read whole"
             record = item.record if isinstance(item, Rejected) else item.record[0]  # of one source, so of one modality
             writers[record.rpartition("_")[2]].add(item)
     write_json(stamp, {"modalities": list(known.modalities)})
@@ -48,7 +64,7 @@ def unpack_file(known: Cohort, path: Path, sha256: str, data: Section, simulated
 
 def read_recordings(
     known: Cohort, modality: str, recordings: Path, batch: Batch, raw_folder: Path | None, data: Section
-) -> Iterator[RecordingBatch | Rejected]:
+) -> Iterator[RecordingBatch | LongRecording | Rejected]:
     """Recordings of a batch as they were recorded, in published order.
 
     Args:
@@ -71,7 +87,7 @@ def read_recordings(
 
 def _read_raw(
     known: Cohort, modality: str, batch: Batch, raw_folder: Path, stamp: Path, data: Section
-) -> Iterator[Recording | Rejected]:
+) -> Iterator[Recording | LongRecording | Rejected]:
     assert isinstance(known.publication, PublishedTree)
     missing = dict(read_download(stamp, raw_folder).rejected)
     read = imported(known.publication.read)
@@ -89,8 +105,10 @@ def _read_raw(
             yield Rejected(record, error.reason)
 
 
-def filter_batch(recordings: Iterable[RecordingBatch | Rejected], output: Path, params: Filter) -> None:
+def filter_batch(recordings: Iterable[RecordingBatch | LongRecording | Rejected], output: Path, params: Filter) -> None:
     """Band-pass and notch every recording at its own rate; one that cannot be filtered is rejected with its reason.
+
+    A long one is filtered, and goes on, in pieces (`physiopipe.signals.pieces`).
 
     What the quality flags rest on is measured here too, on the recording as it was read.
     """
@@ -101,9 +119,18 @@ def filter_batch(recordings: Iterable[RecordingBatch | Rejected], output: Path, 
             progress.update(_count(item))
 
 
-def _filtered(item: RecordingBatch | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
+def _filtered(item: RecordingBatch | LongRecording | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
     if isinstance(item, Rejected):
         yield item
+        return
+    if isinstance(item, LongRecording):
+        yield from _filtered_in_pieces(item, params)
+        return
+    if item.signal.shape[2] > LONG_SAMPLES:
+        for number in range(len(item)):
+            one = _one_of(item, number)
+            held = HeldSignal(one.signal[0])
+            yield from _filtered_in_pieces(LongRecording(recording_of(one), held), params)
         return
     mains_hz = params.notch_of(item.source)
     try:
@@ -127,13 +154,56 @@ def _filtered(item: RecordingBatch | Rejected, params: Filter) -> Iterator[Recor
     yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
 
 
+def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[RecordingBatch | Rejected]:
+    """A long recording in pieces that touch, each with what lies around it as far as resampling will ask."""
+    head, signal = recording.head, recording.signal
+    samples, rate_hz = signal.shape[1], head.rate_hz
+    mains_hz = params.notch_of(head.source)
+    filtering = partial(
+        bandpass_notch,
+        rate_hz=rate_hz,
+        highpass_hz=params.highpass_hz,
+        lowpass_hz=params.lowpass_hz,
+        order=params.order,
+        notch_hz=mains_hz,
+        notch_quality=params.notch_quality,
+    )
+    rings_s = ringing_s(
+        highpass_hz=params.highpass_hz, order=params.order, notch_hz=mains_hz, notch_quality=params.notch_quality
+    )
+    try:
+        check_corners(rate_hz, params.highpass_hz, params.lowpass_hz)
+        blocks = measure_blocks_of_long(signal.read, samples, rate_hz, mains_hz)
+    except PhysiopipeError as error:
+        yield Rejected(head.record, str(error))
+        return
+    grid = whole_seconds(rate_hz)
+    beside = on_grid(RESAMPLING_CONTEXT_S * rate_hz, grid)
+    context = beside + on_grid(rings_s * rate_hz, grid)
+    stack = recording_batch_of([head])
+    for piece in pieces_of(samples, grid, context):
+        raw = signal.read(piece.start, piece.stop)
+        filtered = filtering(raw)
+        first, end = max(piece.first - beside, 0), min(piece.end + beside, samples)
+        yield replace(
+            stack,
+            signal=filtered[None, :, first - piece.start : end - piece.start],
+            blocks=None if piece.first else blocks.values[None],
+            block_s=blocks.block_s,
+            whole=samples,
+            first=piece.first,
+            before=piece.first - first,
+            after=end - piece.end,
+        )
+
+
 def _one_of(stack: RecordingBatch, number: int) -> RecordingBatch:
     of_each = {name: getattr(stack, name)[number : number + 1] for name in OF_EACH}
     return replace(stack, signal=stack.signal[number : number + 1], **of_each)
 
 
-def _count(item: RecordingBatch | Rejected) -> int:
-    return 1 if isinstance(item, Rejected) else len(item)
+def _count(item: RecordingBatch | LongRecording | Rejected) -> int:
+    return len(item) if isinstance(item, RecordingBatch) else 1
 
 
 def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
@@ -148,9 +218,22 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
                 continue
             for rate, signal in resample_to_rates(item.signal, item.rate_hz, params.rates_hz).items():
                 resampled = replace(item, signal=signal, rate_hz=rate)
+                if item.whole:
+                    resampled = _own_samples(item, resampled)
                 if item.unit == "mV":
-                    counts, _, saturated = quantise(signal, MILLIVOLT_STEP)
+                    counts, _, saturated = quantise(resampled.signal, MILLIVOLT_STEP)
                     if not saturated.any():
                         resampled = replace(resampled, signal=counts, step=MILLIVOLT_STEP)
                 writer.add(resampled)
             progress.update(len(item))
+
+
+def _own_samples(piece: RecordingBatch, resampled: RecordingBatch) -> RecordingBatch:
+    """A resampled piece of a long recording without what came with it of its neighbours."""
+    own = piece.signal.shape[2] - piece.before - piece.after
+    first, begin, whole, end = (
+        resampled_length(samples, piece.rate_hz, resampled.rate_hz)
+        for samples in (piece.first, piece.before, piece.whole, piece.first + own)
+    )
+    signal = resampled.signal[:, :, begin : begin + end - first]
+    return replace(resampled, signal=signal, whole=whole, first=first, before=0, after=0)

@@ -28,7 +28,7 @@ class Rejections(NamedTuple):
     reasons: tuple[tuple[int, str, str], ...]
 
     def exceeds(self, most: float) -> bool:
-        """Whether more than this share of the records here is unusable; one record alone is not too many, unless it is 0."""
+        """Whether a larger share than `most` is unusable; one record alone is not too many, unless `most` is 0."""
         return self.unusable > (max(1.0, most * (self.usable + self.unusable)) if most else 0)
 
     def in_words(self) -> str:

@@ -23,8 +23,14 @@ def test_a_share_above_the_limit_stops_before_anything_is_written(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("usable", "unusable", "absent", "most", "stops"),
-    [(3, 1, 0, 0.05, False), (3, 1, 0, 0.0, True), (3, 2, 0, 0.05, True), (38, 2, 90, 0.05, False), (37, 2, 90, 0.05, True)],
-)  # fmt: skip
+    [
+        (3, 1, 0, 0.05, False),
+        (3, 1, 0, 0.0, True),
+        (3, 2, 0, 0.05, True),
+        (38, 2, 90, 0.05, False),
+        (37, 2, 90, 0.05, True),
+    ],
+)
 def test_one_record_is_never_too_many_and_absent_ones_do_not_count(
     usable: int, unusable: int, absent: int, most: float, stops: bool
 ) -> None:

@@ -1,8 +1,9 @@
 """Parameters, names and the inputs that are known only after `discover`."""
 
+import atexit
 from pathlib import Path
 
-from physiopipe import plan
+from physiopipe import errors_noted, plan
 from physiopipe.cohorts.base import OneFile
 from physiopipe.cohorts.registry import cohort
 from physiopipe.params import load_params
@@ -16,6 +17,12 @@ if workflow.is_main_process:
 
 onstart:
     plan.claim_folder()
+    errors_noted.begin_notes(plan.ERRORS)
+
+
+onerror:
+    # After Snakemake's own last words, so that the cause is what is seen
+    atexit.register(errors_noted.tell_notes, plan.ERRORS)
 
 
 onsuccess:
