@@ -118,7 +118,9 @@ def measure_blocks_of_long(
         blocks.min(axis=2, out=mine[1])
         _measure(blocks, mine, extremes, raw_rate_hz, mains_hz)
         means.append(_means(centred, fine))
-    values[5] = _wander_power(np.concatenate(means, axis=1), count * size, raw_rate_hz)
+    for row in range(len(offset)):  # one by one: the transforms are as long as the recording
+        mine = np.concatenate([of_stretch[row : row + 1] for of_stretch in means], axis=1)
+        values[5, row] = _wander_power(mine, count * size, raw_rate_hz)[0]
     return Blocks(np.moveaxis(values, 0, -3), size / raw_rate_hz)
 
 

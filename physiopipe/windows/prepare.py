@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from physiopipe.cohorts.base import Cohort, PublishedTree, imported
@@ -30,7 +31,7 @@ from physiopipe.recordings.recording import (
     recording_of,
 )
 from physiopipe.recordings.tree import Batch, record_of
-from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s
+from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s, surroundings
 from physiopipe.signals.pieces import LONG_SAMPLES, on_grid, pieces_of
 from physiopipe.signals.quality import measure_blocks, measure_blocks_of_long
 from physiopipe.signals.resampling import resample_to_rates, resampled_length, whole_seconds
@@ -179,11 +180,14 @@ def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[Re
         return
     grid = whole_seconds(rate_hz)
     beside = on_grid(RESAMPLING_CONTEXT_S * rate_hz, grid)
-    context = beside + on_grid(rings_s * rate_hz, grid)
+    rings = on_grid(rings_s * rate_hz, grid)
     stack = recording_batch_of([head])
-    for piece in pieces_of(samples, grid, context):
+    head_side, tail_side = surroundings(signal.read, samples, rate_hz, min(rings, samples // 2))
+    for piece in pieces_of(samples, grid, beside + rings):
         raw = signal.read(piece.start, piece.stop)
-        filtered = filtering(raw)
+        left = head_side.shape[1] if piece.start == 0 else 0
+        raw = np.concatenate([head_side[:, :left], raw, tail_side[:, : 0 if piece.stop < samples else None]], axis=1)
+        filtered = filtering(raw)[:, left:]
         first, end = max(piece.first - beside, 0), min(piece.end + beside, samples)
         yield replace(
             stack,
