@@ -11,15 +11,38 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
 
+LARGEST_SUMS_BYTES = 64 << 20  # SHA256SUMS.txt of the Challenge 2021: 19 MB for 176,000 files
+LARGEST_LIST_BYTES = 4 << 20  # RECORDS names at most some thousand folders or records
+LARGEST_HEADER_BYTES = 1 << 20
+LARGEST_FILE_BYTES = 1 << 30  # the longest recording of the Challenge 2021 takes 11 MB
 _PART_OF_A_PATH = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.+-]{1,200}")
 
 
 class MissingFile(Exception):  # noqa: N818 - a finding about the tree, told in rejected.csv
     """A file that the tree's lists name and its server does not have."""
+
+
+def largest_bytes(relative: str) -> int:
+    """The most bytes that a file of a tree may have, by its name: whatever is longer is no such file."""
+    name = relative.rpartition("/")[2]
+    if name == "SHA256SUMS.txt":
+        return LARGEST_SUMS_BYTES
+    if name == "RECORDS":
+        return LARGEST_LIST_BYTES
+    return LARGEST_HEADER_BYTES if name.endswith(".hea") else LARGEST_FILE_BYTES
+
+
+def too_large(where: str, relative: str) -> PhysiopipeError:
+    """What to say of a file that is longer than `largest_bytes`."""
+    return PhysiopipeError(
+        f"{where} is longer than the {largest_bytes(relative):,} bytes that such a file may have: nothing of it was "
+        "kept. Is data.challenge.base_url the tree that you meant?"
+    )
 
 
 class Connection(ABC):
@@ -95,6 +118,34 @@ def read_required(connection: Connection, relative: str) -> bytes:
             f"{connection.locate(relative)} is not there ({missing}): expected the root of a tree published like "
             "challenge-2021/1.0.3, with RECORDS and SHA256SUMS.txt. Correct data.challenge.base_url."
         ) from None
+
+
+def check_address(url: str) -> None:
+    """Refuse an http or https address that holds a secret, or no host. The message never repeats the address.
+
+    Raises:
+        PhysiopipeError: a user name or a password (`//user:password@host`), a query (where keys stand), no host, a port
+            that is no number.
+    """
+    what = "The address of the tree (data.challenge.base_url, or AWS_ENDPOINT_URL for s3://)"
+    if "@" in url:
+        raise PhysiopipeError(
+            f"{what} holds `@`: expected an address without user name and password, since it is written into stamps "
+            "and manifests. Credentials come from the environment (NETRC names a file) or from ~/.netrc: put the line "
+            "`machine <host> login <user> password <password>` there, and take them out of the address."
+        )
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise PhysiopipeError(f"{what} names no host, or a port that is none: expected https://host/folder.")
+    if "?" in url or "#" in url:
+        raise PhysiopipeError(
+            f"{what} holds `?` or `#`: expected the address of a folder, to which the files' paths are joined. "
+            "Where a server wants a key, that comes from ~/.netrc."
+        )
 
 
 def check_relative(path: str, where: str) -> str:
