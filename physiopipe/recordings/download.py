@@ -64,8 +64,8 @@ def download_batch(
         checksum stays wrong.
 
     Raises:
-        PhysiopipeError: wrong checksums of more than one file and of a twentieth of them, a host that cannot be reached,
-            too little disk space.
+        PhysiopipeError: wrong checksums of more than one file and of a twentieth of them, a host that cannot be
+            reached, too little disk space.
     """
     listed = sha256_json([list(entry) for entry in batch.files])
     earlier = _finished(stamp, listed, raw_root)

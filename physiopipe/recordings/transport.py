@@ -23,6 +23,7 @@ LARGEST_SUMS_BYTES = 64 << 20  # SHA256SUMS.txt of the Challenge 2021: 19 MB for
 LARGEST_LIST_BYTES = 4 << 20  # RECORDS names at most some thousand folders or records
 LARGEST_HEADER_BYTES = 1 << 20
 LARGEST_FILE_BYTES = 1 << 30  # the longest recording of the Challenge 2021 takes 11 MB
+LONGEST_PATH = 1000
 TRIES_OF_CONTENT = 3
 _PART_OF_A_PATH = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.+-]{1,200}")
 
@@ -163,10 +164,10 @@ def check_address(url: str) -> None:
 
 def check_relative(path: str, where: str) -> str:
     """`path` if it stays below the folder it is joined to; else PhysiopipeError naming the list it came from."""
-    if not path or not all(_PART_OF_A_PATH.fullmatch(part) for part in path.split("/")):
+    if not path or len(path) > LONGEST_PATH or not all(_PART_OF_A_PATH.fullmatch(part) for part in path.split("/")):
         raise PhysiopipeError(
-            f"{where} names {path!r}: expected a plain relative path of letters, digits, `_`, `-`, `.`, `+` and `/`. "
-            "It is refused; is data.challenge.base_url the tree that you meant?"
+            f"{where} names {shorten(path)!r}: expected a plain relative path of letters, digits and "
+            "`_-.+/`. It is refused; is data.challenge.base_url the tree that you meant?"
         )
     return path
 
