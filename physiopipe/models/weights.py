@@ -170,8 +170,9 @@ def _why_not(kind: str, error: Exception) -> str:
     if "weights_only" in text and named:
         return f"it holds more than tensors ({shorten(named[1], 80)}), and code in a file is never run"
     said = shorten((text.strip().splitlines() or [""])[0], 160)
-    few_words = len(said.split()) < 3  # a key or a number that was met: nothing that a person understands
-    return f"it begins as {kind} and is damaged, or something else" + ("" if few_words else f" ({said})")
+    # a key or a number that was met tells a person nothing, and torch's advice is to load the file without care
+    left_out = len(said.split()) < 3 or "weights_only" in text
+    return f"it begins as {kind}, and is damaged or something else" + ("" if left_out else f" ({said})")
 
 
 def _not_weights(path: Path, why: str) -> PhysiopipeError:
