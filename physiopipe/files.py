@@ -162,6 +162,13 @@ def sha256_json(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def shorten(text: str, most: int = 200) -> str:
+    """`text` on one line and of at most so many characters: what strangers wrote, before it gets into a table."""
+    cut = text[: 4 * most]  # enough to be longer than `most`, however it ends
+    line = "".join(letter if letter.isprintable() else " " for letter in cut).strip()
+    return line if len(line) <= most and len(cut) == len(text) else f"{line[: most - 3]}..."
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Hard-link `source` to `target`, or copy where the file system cannot link; `target` appears whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
