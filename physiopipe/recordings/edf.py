@@ -90,11 +90,13 @@ class EdfSamples(NamedTuple):
     """Channels of one rate.
 
     Attributes:
+        labels: of the channels.
         signal: float32 (channel, time), each in its own unit.
         rate_hz: samples a second.
         units: of each channel, as stored.
     """
 
+    labels: tuple[str, ...]
     signal: F32
     rate_hz: float
     units: tuple[str, ...]
@@ -139,7 +141,8 @@ def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
         digital = records[:, first : first + signal.samples]
         values[row] = (digital - np.float64(signal.digital_min)) * gain + signal.physical_min
     rate_hz = chosen[0].samples / header.record_s
-    return EdfSamples(values.reshape(len(labels), -1), rate_hz, tuple(signal.unit for signal in chosen))
+    units = tuple(signal.unit for signal in chosen)
+    return EdfSamples(labels, values.reshape(len(labels), -1), rate_hz, units)
 
 
 def in_unit(samples: EdfSamples, unit: Unit) -> F32:
@@ -148,8 +151,9 @@ def in_unit(samples: EdfSamples, unit: Unit) -> F32:
     Raises:
         RejectedRecord: a channel that is not a voltage.
     """
-    if foreign := [each or "no unit" for each in samples.units if each not in _VOLTS]:
-        raise RejectedRecord(f"a channel is in {foreign[0]}; expected a voltage ({', '.join(_VOLTS)})")
+    named = zip(samples.labels, samples.units, strict=True)
+    if foreign := [f"{label} in {of or 'no unit'}" for label, of in named if of not in _VOLTS]:
+        raise RejectedRecord(f"{', '.join(foreign)}; expected voltages")
     scale = np.array([_VOLTS[each] / _VOLTS[unit] for each in samples.units])
     if (scale == 1).all():
         return samples.signal
@@ -168,7 +172,7 @@ def read_edf(path: Path, channels: tuple[str, ...], modality: Literal["eeg", "ec
         samples = read_edf_samples(path, channels)
         signal = in_unit(samples, _UNIT_OF[modality])
     except RejectedRecord as error:
-        raise PhysiopipeError(f"{path} cannot be used: {error.reason}. Choose other channels or another file.") from None
+        raise PhysiopipeError(f"{path}: {error.reason}. Choose other channels, or another file.") from None
     return Recording(signal, samples.rate_hz, channels, _UNIT_OF[modality], "edf", f"{subject}_{modality}", subject)
 
 
@@ -193,7 +197,7 @@ def _header(name: str, content: bytes) -> EdfHeader:
     text = content[:HEAD_BYTES].decode("latin-1")  # one character a byte
     kind = text[192:236].strip()
     if kind.startswith("EDF+D"):
-        raise RejectedRecord(f"{name} is EDF+D, with gaps between its data records: only recordings in one piece are read")
+        raise RejectedRecord(f"{name} is EDF+D, with gaps between its data records; only files without are read")
     count = _whole(name, "number of signals", text[252:256], 1, _MAX_SIGNALS)
     start = HEAD_BYTES * (1 + count)
     if _whole(name, "size of the header", text[184:192], 0, 1 << 31) != start or len(content) < start:

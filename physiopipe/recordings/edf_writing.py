@@ -53,7 +53,7 @@ def edf_bytes(
     stamps = b"".join(f"+{second}\x14\x14".encode().ljust(_STAMP_BYTES, b"\0") for second in range(records))
     of_records = digital.reshape(count, records, rate_hz).transpose(1, 0, 2).reshape(records, -1)
     body = np.hstack([of_records, np.frombuffer(stamps, "<i2").reshape(records, -1)])
-    rows = [
+    rows: list[tuple[str | int, ...]] = [
         (each.label, "", each.unit, *end, _LOWEST, _HIGHEST, each.prefilter, rate_hz, "")
         for each, end in zip(channels, ends, strict=True)
     ]

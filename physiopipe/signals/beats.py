@@ -5,8 +5,8 @@ of two seconds stands little over the calmest quarter. The slope over 30 ms, squ
 Pan & Tompkins 1985 (doi:10.1109/TBME.1985.325532), tells the two apart without finding a single beat, whichever way
 up the lead is.
 
-Measured at 200 Hz, 0.5 to 40 Hz, over 10 s, in the best channel: white noise at most 9.6 and brown noise at most 11.5 of
-1,800 draws each; the four recordings of EEGMAT without beats 3.5 to 8.5, its other 68 from 13.0 on; 529 stretches of
+Measured at 200 Hz, 0.5 to 40 Hz, over 10 s, in the best channel: white noise at most 9.6 and brown noise at most 11.5
+of 1,800 draws each; the four recordings of EEGMAT without beats 3.5 to 8.5, its other 68 from 13.0 on; 529 stretches of
 real 12-lead records from 22.7 on, but for one at 10.7: ventricular flutter, whose complexes are all broad.
 """
 

@@ -21,7 +21,7 @@ def recorded_samples(signal: npt.NDArray[np.floating], rate_hz: float) -> int:
     Returns:
         From 0 (nothing was recorded: no channel ever changes) to the number of samples.
     """
-    samples = signal.shape[1]
+    samples = int(signal.shape[1])
     if samples == 0:
         return 0
     changes = np.flatnonzero((signal[:, 1:] != signal[:, :-1]).any(axis=0)) + 1  # samples that differ from the last
@@ -31,7 +31,7 @@ def recorded_samples(signal: npt.NDArray[np.floating], rate_hz: float) -> int:
     begin = int(changes[-1])  # of the last still stretch
     if samples - begin < least:
         return samples
-    if not _about_zero(signal, begin):
+    if not _about_zero(signal):
         return begin + 1
     before = int(changes[-2]) if len(changes) > 1 else 0  # of the still stretch before, if it is one
     if begin - before < least:
@@ -39,6 +39,6 @@ def recorded_samples(signal: npt.NDArray[np.floating], rate_hz: float) -> int:
     return before + 1 if len(changes) > 1 else 0
 
 
-def _about_zero(signal: npt.NDArray[np.floating], begin: int) -> bool:
+def _about_zero(signal: npt.NDArray[np.floating]) -> bool:
     spread = signal.max(axis=1) - signal.min(axis=1)
     return bool((np.abs(signal[:, -1]) <= LARGEST_REST * spread).all())
