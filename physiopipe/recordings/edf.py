@@ -39,6 +39,7 @@ SIGNAL_FIELDS = (
     ("reserved", 32),
 )
 _MAX_SIGNALS = 4096
+_LARGEST = 1e30  # of any number in a header: what is larger would overflow float32
 _VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}  # both of Unicode's mu
 _UNIT_OF: dict[str, Unit] = {"eeg": "uV", "ecg": "mV"}
 
@@ -249,7 +250,7 @@ def _number(name: str, what: str, text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= _LARGEST:
         raise RejectedRecord(f"{name} gives no usable {what}: {text.strip()[:80]!r}")
     return value
 

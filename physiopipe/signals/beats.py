@@ -44,12 +44,13 @@ class Beats:
         sums = np.cumsum(np.square(slope), axis=-1, dtype=np.float64)
         self._steepness = np.asarray(sums[..., mean::grid] - sums[..., :-mean:grid], dtype=np.float32)
 
-    def absent(self, start_s: npt.ArrayLike, window_s: npt.ArrayLike) -> Bools:
-        """True for each window (…, window) in which no channel shows heartbeats; a flat one shows none.
+    def absent(self, start_s: npt.ArrayLike, window_s: npt.ArrayLike, present: Bools | None = None) -> Bools:
+        """True for each window (…, window) in which no channel shows heartbeats.
 
         Args:
             start_s: (window,) where windows begin, s.
             window_s: their length (one, or one each), s; under `JUDGED_S` the recording around counts too.
+            present: (…, window, channel), the channels that count (a flat one holds rounding noise); None: all.
         """
         start, length = np.broadcast_arrays(np.asarray(start_s, np.float64), np.asarray(window_s, np.float64))
         judged = np.maximum(length, JUDGED_S)
@@ -58,19 +59,20 @@ class Beats:
         first = np.rint((start + (length - judged) / 2 - self._first_s) / self._step_s).astype(np.int64)
         first = np.clip(first, 0, count - size)
         stretches, which = np.unique(np.stack([first, size]), axis=1, return_inverse=True)  # shared by many windows
-        found = np.stack([self._prominence(*stretch) for stretch in stretches.T.tolist()], axis=-1)
-        return np.asarray(found < LEAST_PROMINENCE)[..., which.reshape(-1)]
+        found = np.stack([self._prominence(*stretch) for stretch in stretches.T.tolist()], axis=-2)
+        shown = (found >= LEAST_PROMINENCE)[..., which.reshape(-1), :]
+        return np.asarray(~(shown if present is None else shown & present).any(axis=-1))
 
     def _prominence(self, first: int, size: int) -> F32:
-        """Prominence of the steepest moments of a stretch in the channel where it is largest, (…,)."""
+        """How far the steepest moments of a stretch stand out in each channel, (…, channel)."""
         values = self._steepness[..., first : first + size]
         if size == 0:
-            return np.zeros(values.shape[:-2], np.float32)
+            return np.zeros(values.shape[:-1], np.float32)
         spans = max(1, size // self._samples_a_beat)
         whole = values[..., : size // spans * spans].reshape(*values.shape[:-1], spans, -1)
         steepest = np.median(whole.max(axis=-1), axis=-1)  # neither an artefact nor a pause moves it far
         quarter = size // 4
         calm = np.partition(values, quarter, axis=-1)[..., quarter]
-        # where three quarters are exactly still, what moves stands out without limit
-        ratio = np.divide(steepest, calm, out=np.where(steepest > 0, np.inf, 0.0).astype(np.float32), where=calm > 0)
-        return np.asarray(ratio.max(axis=-1), dtype=np.float32)
+        # where a quarter is exactly still, what moves stands out without limit
+        limitless = np.where(steepest > 0, np.inf, 0.0).astype(np.float32)
+        return np.asarray(np.divide(steepest, calm, out=limitless, where=calm > 0))
