@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import read_json, sha256_file, sha256_json, write_json
+from physiopipe.files import checksum_file, read_json, sha256_json, write_json
 from physiopipe.recordings.download_progress import Amount, DownloadProgress
 from physiopipe.recordings.transport import MissingFile, Tree, check_relative
-from physiopipe.recordings.tree import Batch
+from physiopipe.recordings.tree import Batch, record_of
 
 if TYPE_CHECKING:
     from physiopipe.params import Run
@@ -68,7 +68,7 @@ def download_batch(
     for relative, sha256 in batch.files:
         check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
-            rejected.setdefault(_record(relative), f"{relative}: no checksum of it is published")
+            rejected.setdefault(record_of(relative), f"{relative}: no checksum of it is published")
         elif not _is_right(raw_root / relative, sha256):
             wanted.append((relative, sha256))
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
@@ -79,7 +79,7 @@ def download_batch(
     with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
         missing = _fetch_all(tree, batch.name, wanted, raw_root, lock_folder, run, progress)
     for relative, found in missing:
-        rejected.setdefault(_record(relative), f"{relative}: listed, but not on the server ({found})")
+        rejected.setdefault(record_of(relative), f"{relative}: listed, but not on the server ({found})")
     reasons = [(record, rejected[record]) for record in batch.records if record in rejected]
     sizes = {
         relative: (raw_root / relative).stat().st_size for relative, _ in batch.files if (raw_root / relative).exists()
@@ -211,10 +211,10 @@ def _check_space(tree: Tree, batch: Batch, raw_root: Path, wanted: list[str]) ->
         )
 
 
-def _is_right(path: Path, sha256: str) -> bool:
+def _is_right(path: Path, checksum: str) -> bool:
     if not path.is_file():
         return False
-    if sha256_file(path) == sha256:
+    if checksum_file(path, checksum) == checksum:
         return True
     path.unlink()  # another version's, or damaged: it must not keep the final name while the right one comes
     return False
@@ -248,7 +248,3 @@ def _first_changed(sizes: dict[str, int], raw_root: Path) -> Path | None:
 def _parse(content: Any) -> Downloaded:
     rejected = tuple((str(record), str(reason)) for record, reason in content["rejected"])
     return Downloaded(tuple(str(record) for record in content["records"]), rejected)
-
-
-def _record(relative: str) -> str:
-    return relative.rpartition("/")[2].rpartition(".")[0]

@@ -24,9 +24,14 @@ class EdfChannel(NamedTuple):
 
 
 def edf_bytes(
-    signal: npt.NDArray[np.floating], rate_hz: int, channels: Sequence[EdfChannel], patient: str, recording: str
+    signal: npt.NDArray[np.floating],
+    rate_hz: int,
+    channels: Sequence[EdfChannel],
+    patient: str,
+    recording: str,
+    plus: bool = True,
 ) -> bytes:
-    """An EDF+C file with data records of one second and a channel of time stamps.
+    """An EDF file with data records of one second; as EDF+C with a channel of time stamps besides.
 
     Each channel fills the whole range of int16, so it is rounded to 1/65535 of its own range.
 
@@ -36,6 +41,7 @@ def edf_bytes(
         channels: one for each row.
         patient, recording: the header's two lines, EDF+ wants `code sex birthdate name` and
             `Startdate date code technician equipment`, an X for what is not known.
+        plus: EDF+C, else the plain format of 1992.
 
     Raises:
         ValueError: not whole seconds, values that are not finite, text that does not fit into its field.
@@ -50,16 +56,23 @@ def edf_bytes(
     first = np.array([float(a) for a, _ in ends])[:, None]
     step = (np.array([float(b) for _, b in ends])[:, None] - first) / (_HIGHEST - _LOWEST)
     digital = np.clip(np.rint((signal - first) / step) + _LOWEST, _LOWEST, _HIGHEST).astype("<i2")
-    stamps = b"".join(f"+{second}\x14\x14".encode().ljust(_STAMP_BYTES, b"\0") for second in range(records))
-    of_records = digital.reshape(count, records, rate_hz).transpose(1, 0, 2).reshape(records, -1)
-    body = np.hstack([of_records, np.frombuffer(stamps, "<i2").reshape(records, -1)])
+    body: npt.NDArray[np.int16] = digital.reshape(count, records, rate_hz).transpose(1, 0, 2).reshape(records, -1)
     rows: list[tuple[str | int, ...]] = [
         (each.label, "", each.unit, *end, _LOWEST, _HIGHEST, each.prefilter, rate_hz, "")
         for each, end in zip(channels, ends, strict=True)
     ]
-    rows.append((ANNOTATIONS, "", "", -1, 1, _LOWEST, _HIGHEST, "", _STAMP_BYTES // 2, ""))
+    if plus:
+        stamps = b"".join(f"+{second}\x14\x14".encode().ljust(_STAMP_BYTES, b"\0") for second in range(records))
+        body = np.hstack([body, np.frombuffer(stamps, "<i2").reshape(records, -1)])
+        rows.append((ANNOTATIONS, "", "", -1, 1, _LOWEST, _HIGHEST, "", _STAMP_BYTES // 2, ""))
     head = [("0", 8), (patient, 80), (recording, 80), ("01.01.85", 8), ("00.00.00", 8)]
-    head += [(str(HEAD_BYTES * (1 + len(rows))), 8), ("EDF+C", 44), (str(records), 8), ("1", 8), (str(len(rows)), 4)]
+    head += [
+        (str(HEAD_BYTES * (1 + len(rows))), 8),
+        ("EDF+C" if plus else "", 44),
+        (str(records), 8),
+        ("1", 8),
+        (str(len(rows)), 4),
+    ]
     head += [(str(row[at]), width) for at, (_, width) in enumerate(SIGNAL_FIELDS) for row in rows]
     return b"".join(_field(*each) for each in head) + body.tobytes()
 

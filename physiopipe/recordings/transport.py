@@ -1,4 +1,4 @@
-"""How the files of a published tree come here: one class for each kind of address, checked by sha256 whichever it is.
+"""How the files of a published tree come here: one class for each kind of address, checked by checksum whichever it is.
 
 A file lies under `<name>.partial` until its checksum is right. Here: what they share, and a tree on a disk.
 """
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import sha256_file
+from physiopipe.files import checksum_file
 
 _PART_OF_A_PATH = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.+-]{1,200}")
 
@@ -42,21 +42,26 @@ class Connection(ABC):
     def locate(self, relative: str) -> str:
         """Full address of a file, for messages."""
 
-    def fetch(self, relative: str, target: Path, sha256: str) -> None:
-        """Bring a file to `target`; its checksum is compared before it gets this name. Raises as `bring` does."""
+    def fetch(self, relative: str, target: Path, checksum: str) -> None:
+        """Bring a file to `target`; its checksum is compared before it gets this name. Raises as `bring` does.
+
+        Args:
+            checksum: a sha256, or `md5:` and an MD5.
+        """
         partial = target.with_name(f"{target.name}.partial")
         target.parent.mkdir(parents=True, exist_ok=True)
         found = ""
         for _ in range(2):  # what is wrong may be an old partial file's beginning: try once more from nothing
             self.bring(relative, partial)
-            found = sha256_file(partial)
-            if found == sha256:
+            found = checksum_file(partial, checksum)
+            if found == checksum:
                 partial.replace(target)
                 partial.unlink(missing_ok=True)  # renaming one link of a file to another link of it does nothing
                 return
             partial.unlink()
+        kind = "" if ":" in checksum else "sha256 "
         raise PhysiopipeError(
-            f"{self.locate(relative)} has not the bytes that were published, twice: expected sha256 {sha256}, "
+            f"{self.locate(relative)} has not the bytes that were published, twice: expected {kind}{checksum}, "
             f"found {found}. Nothing of it was kept. Run again later; if it stays so, compare the file with the "
             "address in docs/data.md, or take another mirror as data.challenge.base_url."
         )
