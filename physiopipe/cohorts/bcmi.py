@@ -145,7 +145,7 @@ COHORT = Cohort(
     citation="Daly et al., Neural and physiological data from participants listening to affective music, Sci. Data "
     "7:177, 2020, doi:10.1038/s41597-020-0507-6; dataset doi:10.18112/openneuro.ds002722.v1.0.1",
     caveats=(
-        "Its reader was tried on simulated signal files and on the published events, not yet on published signals.",
+        "Not yet run on the real files by us: its reader was tried on simulated signals and on the published events.",
         "What is felt is reported while the music plays: a person who leaves the slider alone gives no label. Such "
         "trials are flagged, not left out.",
         "The music is made for a target state, so a piece's mean label among other people tells much by itself.",
