@@ -6,8 +6,8 @@ Pan & Tompkins 1985 (doi:10.1109/TBME.1985.325532), tells the two apart without 
 up the lead is.
 
 Measured at 200 Hz, 0.5 to 40 Hz, over 10 s, in the best channel: white noise at most 9.6 and brown noise at most 11.5
-of 1,800 draws each; the four recordings of EEGMAT without beats 3.5 to 8.5, its other 68 from 13.0 on; 529 stretches of
-real 12-lead records from 22.7 on, but for one at 10.7: ventricular flutter, whose complexes are all broad.
+of 1,800 draws each; four real one-lead recordings without beats 3.5 to 8.5, 68 with beats from 13.0 on; 529 stretches
+of real 12-lead records from 22.7 on, but for one at 10.7: ventricular flutter, whose complexes are all broad.
 """
 
 import numpy as np
@@ -35,7 +35,9 @@ class Beats:
 
     def __init__(self, signal: npt.NDArray[np.floating] | npt.NDArray[np.int16], rate_hz: float) -> None:
         if rate_hz < LEAST_RATE_HZ:
-            raise ValueError(f"a rate of {rate_hz:g} Hz is too low to see heartbeats in: expected {LEAST_RATE_HZ:g} or more")
+            raise ValueError(
+                f"a rate of {rate_hz:g} Hz is too low to see heartbeats in: expected {LEAST_RATE_HZ:g} or more"
+            )
         half, mean, grid = (max(1, round(length_s * rate_hz)) for length_s in (_SLOPE_S, _MEAN_S, _GRID_S))
         self._step_s = grid / rate_hz
         self._first_s = (half + mean / 2) / rate_hz  # the middle of what the first value was measured over
