@@ -6,14 +6,15 @@ Pan & Tompkins 1985 (doi:10.1109/TBME.1985.325532), tells the two apart without 
 up the lead is.
 
 Measured at 200 Hz, 0.5 to 40 Hz, over 10 s, in the best channel: white noise at most 9.6 and brown noise at most 11.5
-of 1,800 draws each; the four recordings of EEGMAT without beats 3.5 to 8.5, its other 68 from 13.0 on; 529 stretches of
-real 12-lead records from 22.7 on, but for one at 10.7: ventricular flutter, whose complexes are all broad.
+of 1,800 draws each; four real one-lead recordings without beats 3.5 to 8.5, 68 with beats from 13.0 on; 529 stretches
+of real 12-lead records from 22.7 on, but for one at 10.7: ventricular flutter, whose complexes are all broad.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 LEAST_PROMINENCE = 11.0  # steepest moment of two seconds over the calmest quarter
+LEAST_RATE_HZ = 100.0  # too low a rate to see a QRS complex below
 JUDGED_S = 10.0  # a shorter window is judged by so much of the recording around it: it may hold a beat or none
 _SLOPE_S = 0.015  # half of the 30 ms that a slope is taken over
 _MEAN_S = 0.1
@@ -33,8 +34,10 @@ class Beats:
     """
 
     def __init__(self, signal: npt.NDArray[np.floating] | npt.NDArray[np.int16], rate_hz: float) -> None:
-        if rate_hz < 100:
-            raise ValueError(f"a rate of {rate_hz:g} Hz is too low to see heartbeats in: expected 100 or more")
+        if rate_hz < LEAST_RATE_HZ:
+            raise ValueError(
+                f"a rate of {rate_hz:g} Hz is too low to see heartbeats in: expected {LEAST_RATE_HZ:g} or more"
+            )
         half, mean, grid = (max(1, round(length_s * rate_hz)) for length_s in (_SLOPE_S, _MEAN_S, _GRID_S))
         self._step_s = grid / rate_hz
         self._first_s = (half + mean / 2) / rate_hz  # the middle of what the first value was measured over
