@@ -156,6 +156,14 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def checksum_file(path: Path, like: str) -> str:
+    """Checksum of a file's bytes in the form of a published one: `md5:` and an MD5, or a sha256 alone."""
+    if not like.startswith("md5:"):
+        return sha256_file(path)
+    with path.open("rb") as handle:
+        return "md5:" + hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def sha256_json(content: Any) -> str:
     """Hexadecimal sha256 of a JSON value's canonical text: the name of whatever `content` determines."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import read_json, sha256_file, sha256_json, shorten, write_json
+from physiopipe.files import checksum_file, read_json, sha256_json, shorten, write_json
 from physiopipe.recordings.download_progress import Amount, DownloadProgress
 from physiopipe.recordings.transport import MissingFile, Tree, UnusableFile, WrongContent, check_relative
-from physiopipe.recordings.tree import Batch
+from physiopipe.recordings.tree import Batch, record_of
 
 if TYPE_CHECKING:
     from physiopipe.params import Run
@@ -75,7 +75,7 @@ def download_batch(
     for relative, sha256 in batch.files:
         check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
-            rejected.setdefault(_record(relative), f"{relative}: no checksum of it is published")
+            rejected.setdefault(record_of(relative), f"{relative}: no checksum of it is published")
         elif not _is_right(raw_root / relative, sha256):
             wanted.append((relative, sha256))
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
@@ -87,7 +87,7 @@ def download_batch(
         unusable = _fetch_all(tree, batch, wanted, raw_root, lock_folder, run, progress)
     for relative, finding in unusable.items():
         what = "listed, but not on the server" if isinstance(finding, MissingFile) else "not what was published"
-        rejected.setdefault(_record(relative), f"{relative}: {what} ({finding})")
+        rejected.setdefault(record_of(relative), f"{relative}: {what} ({finding})")
     reasons = [(record, shorten(rejected[record])) for record in batch.records if record in rejected]
     files = {relative: sha256 for relative, sha256 in batch.files if sha256 and relative not in unusable}
     records = [record for record in batch.records if record not in rejected]
@@ -232,10 +232,10 @@ def _check_space(tree: Tree, batch: Batch, raw_root: Path, wanted: list[str]) ->
         )
 
 
-def _is_right(path: Path, sha256: str) -> bool:
+def _is_right(path: Path, checksum: str) -> bool:
     if not path.is_file():
         return False
-    if _sha256_of(path) == sha256:
+    if _checksum_of(path, checksum) == checksum:
         return True
     path.unlink()  # another version's, or damaged: it must not keep the final name while the right one comes
     return False
@@ -256,16 +256,16 @@ def _finished(stamp: Path, listed: str, raw_root: Path) -> Downloaded | None:
 
 def _first_changed(files: dict[str, str], raw_root: Path) -> Path | None:
     """The first file of a stamp that is not there with its bytes."""
-    for relative, sha256 in files.items():
+    for relative, checksum in files.items():
         path = raw_root / relative
-        if not path.is_file() or _sha256_of(path) != sha256:
+        if not path.is_file() or _checksum_of(path, checksum) != checksum:
             return path
     return None
 
 
-def _sha256_of(path: Path) -> str:
+def _checksum_of(path: Path, like: str) -> str:
     try:
-        return sha256_file(path)
+        return checksum_file(path, like)
     except OSError as error:
         raise PhysiopipeError(
             f"{path} cannot be read ({error.strerror}): look at the disk or its permissions, then run again."
@@ -275,7 +275,3 @@ def _sha256_of(path: Path) -> str:
 def _parse(content: Any) -> Downloaded:
     rejected = tuple((str(record), str(reason)) for record, reason in content["rejected"])
     return Downloaded(tuple(str(record) for record in content["records"]), rejected)
-
-
-def _record(relative: str) -> str:
-    return relative.rpartition("/")[2].rpartition(".")[0]

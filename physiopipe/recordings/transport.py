@@ -1,4 +1,4 @@
-"""How the files of a published tree come here: one class for each kind of address, checked by sha256 whichever it is.
+"""How the files of a published tree come here: one class for each kind of address, checked by checksum whichever it is.
 
 A file lies under `<name>.partial` until its checksum is right. Here: what they share, and a tree on a disk.
 """
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import sha256_file, shorten
+from physiopipe.files import checksum_file, shorten
 
 LARGEST_SUMS_BYTES = 64 << 20  # SHA256SUMS.txt of the Challenge 2021: 19 MB for 176,000 files
 LARGEST_LIST_BYTES = 4 << 20  # RECORDS names at most some thousand folders or records
@@ -78,8 +78,11 @@ class Connection(ABC):
     def locate(self, relative: str) -> str:
         """Full address of a file, for messages."""
 
-    def fetch(self, relative: str, target: Path, sha256: str) -> None:
+    def fetch(self, relative: str, target: Path, checksum: str) -> None:
         """Bring a file to `target`; its checksum is compared before it gets this name.
+
+        Args:
+            checksum: a sha256, or `md5:` and an MD5.
 
         Raises:
             WrongContent: its bytes are not those that were published, however often it is brought.
@@ -90,13 +93,15 @@ class Connection(ABC):
         found = ""
         for _ in range(TRIES_OF_CONTENT):  # what is wrong may be an old partial file's beginning, or the way here
             self.bring(relative, partial)
-            found = sha256_file(partial)
-            if found == sha256:
+            found = checksum_file(partial, checksum)
+            if found == checksum:
                 partial.replace(target)
                 partial.unlink(missing_ok=True)  # renaming one link of a file to another link of it does nothing
                 return
             partial.unlink()
-        raise WrongContent(f"sha256 begins {found[:12]}, published is {sha256[:12]}; brought {TRIES_OF_CONTENT} times")
+        raise WrongContent(
+            f"its checksum begins {found[:16]}, published is {checksum[:16]}; brought {TRIES_OF_CONTENT} times"
+        )
 
 
 class Tree(ABC):

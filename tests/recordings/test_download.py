@@ -165,7 +165,7 @@ def test_a_checksum_that_stays_wrong_is_a_named_reject(server: Server, tmp_path:
     ((record, reason),) = bring(server.url, batch, tmp_path)
     assert record == "E00001"
     assert re.fullmatch(
-        rf"{FIRST}: not what was published \(sha256 begins [0-9a-f]{{12}}, published is [0-9a-f]{{12}}; "
+        rf"{FIRST}: not what was published \(its checksum begins [0-9a-f]{{16}}, published is [0-9a-f]{{16}}; "
         r"brought 3 times\)",
         reason,
     )
