@@ -10,9 +10,10 @@ from physiopipe.methods.ours import Ours
 class Transductive(Ours):
     """Every subject's embeddings on the scale of that subject's own windows, training and test subjects alike.
 
-    `predict` must be given all clips of a test subject at once: their mean and SD, not their labels, are used. No row
-    of it may be compared with an inductive one as an equal. The encoders stay frozen whatever the parameter `frozen`
-    says: a subject's mean is not to be had from a batch.
+    `predict` must be given all clips of a test subject at once: their mean and SD, not their labels, are used. What is
+    fitted, and the thresholds, know no test subject; what is predicted of a clip knows the subject's other clips. So no
+    row of it may be compared with an inductive one as an equal. The encoders stay frozen whatever the parameter
+    `frozen` says: a subject's mean is not to be had from a batch.
     """
 
     name = "transductive"

@@ -121,14 +121,9 @@ def null_cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
 
 @pytest.mark.slow
 def test_the_canary_tells_a_leaky_split_from_an_honest_one_small(null_cohort: tuple[Path, Path, Params]) -> None:
-    assert mean_auc(leaky_predictions(null_cohort[0], "nearest_neighbours", *null_cohort[1:])) > 0.8
-    assert abs(subject_auc(null_cohort[0], "nearest_neighbours", *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["handcrafted", "ours", "mixture", "transductive", "chance", "always_high"])
-def test_without_an_effect_a_row_is_at_chance_small(null_cohort: tuple[Path, Path, Params], method: str) -> None:
-    assert abs(subject_auc(null_cohort[0], method, *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
+    leaky = mean_auc(leaky_predictions(null_cohort[0], "nearest_neighbours", *null_cohort[1:]))
+    assert leaky > 0.8  # that honest rows are at one half is tested more sharply by test_leak_detector.py
+    assert subject_auc(null_cohort[0], "nearest_neighbours", *null_cohort[1:]) < leaky - 2 * SMALL_SD
 
 
 @pytest.mark.slow
