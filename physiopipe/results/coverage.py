@@ -57,8 +57,8 @@ def coverage_note(protocol: str, subjects: int) -> str:
 def as_markdown(frame: pd.DataFrame) -> str:
     """The measured coverage as a table, a row each size and case."""
     lines = [
-        "| test subjects × clips | scores: | " + " | ".join(QUANTITIES) + " |",
-        "| --- | --- |" + " ---: |" * len(QUANTITIES),
+        "| test subjects × clips | scores: | " + " | ".join((*QUANTITIES, P_QUANTITY)) + " |",
+        "| --- | --- |" + " ---: |" * (len(QUANTITIES) + 1),
     ]
     for key, rows in frame.groupby(["protocol", "subjects", "clips", "case"], sort=False):
         protocol, subjects, clips, case = key
