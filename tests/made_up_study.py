@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from made_up_predictions import make_params
 
-from physiopipe.params import METHODS
+from physiopipe.params import METHODS, Params
+from physiopipe.report.data_facts import facts_of
+from physiopipe.report.figures import make_figures
+from physiopipe.report.page import Origin, write_report
+from physiopipe.results.study import study_of
 from physiopipe.windows.part import INDEX_SCHEMA, write_index
 from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
@@ -21,6 +26,23 @@ CHANNELS = {
     ("dreamer", "ecg"): ("II", "III"),
 }
 UNITS = {("challenge", "ecg"): "mV", ("dreamer", "eeg"): "uV", ("dreamer", "ecg"): "unspecified"}
+
+
+ORIGIN = Origin(preset="demo", commit="0a1b2c3", date="2026-11-30", duration="7 minutes")
+
+
+def draw(results: Path, windows: Path, params: Params | None = None) -> None:
+    params = params or make_params()
+    facts = facts_of(params, "challenge"), facts_of(params, "dreamer")
+    make_figures(results, results / "pretrain", windows, study_of(params, "dreamer"), *facts)
+
+
+def write_page(results: Path, windows: Path, origin: Origin = ORIGIN) -> Path:
+    params = make_params()
+    facts = facts_of(params, "challenge"), facts_of(params, "dreamer")
+    return write_report(
+        results, results / "pretrain", windows, params, study_of(params, "dreamer"), *facts, origin
+    )  # fmt: skip
 
 
 def write_windows(root: Path) -> None:

@@ -83,10 +83,18 @@ def test_the_table_of_the_docs_holds_the_numbers_of_the_file_under_their_heading
     ("protocol", "subjects", "shown"), [("crossval", 23, 23), ("crossval", 9, 12), ("paper", 6, 6)]
 )
 def test_the_note_is_of_the_nearest_cohort(protocol: str, subjects: int, shown: int) -> None:
-    note = coverage_note(protocol, subjects)
+    note = coverage_note(protocol, subjects, "subject_auc", ("a", "b", "c"))
     kept = pd.read_csv(COVERAGE).set_index(["protocol", "subjects", "case", "quantity"])["coverage"]
     assert f"({shown} test subjects" in note
     for case in ("own", "clip"):
         for quantity in QUANTITIES:
             assert f"{100 * kept[protocol, shown, case, quantity]:.0f} %" in note
         assert f"{100 * (1 - kept[protocol, shown, case, P_QUANTITY]):.0f} %" in note
+
+
+def test_the_note_of_one_task_speaks_of_no_mean_of_tasks() -> None:
+    kept = pd.read_csv(COVERAGE).set_index(["protocol", "subjects", "case", "quantity"])["coverage"]
+    note = coverage_note("paper", 6, "auc", ("only",))
+    assert "mean of" not in note
+    assert "per-subject" not in note
+    assert f"held 50 in {100 * kept['paper', 6, 'own', POOLED]:.0f} % (pooled AUC)" in note

@@ -15,6 +15,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from physiopipe.cohorts.dreamer_file import RATINGS
 from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.leaks import run_leaky
@@ -25,8 +26,9 @@ from physiopipe.params import METHODS, MethodName, Params, SimulateDreamer
 from physiopipe.params.presets import preset_with
 from physiopipe.recordings.batchfile import read_batch
 from physiopipe.recordings.recording import Rejected
-from physiopipe.results.evaluate import one_seed
-from physiopipe.results.statistics import MEAN, permutation_p_values
+from physiopipe.results.intervals import MEAN
+from physiopipe.results.p_values import permutation_p_values
+from physiopipe.results.test_set import one_seed
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_dreamer
@@ -106,8 +108,8 @@ def null_p(frame: pd.DataFrame) -> float:
     subjects = tuple(sorted(frame["subject"].unique()))
     clips = sorted(set(frame[["subject", "clip"]].itertuples(index=False, name=None)))
     rows = {key: number for number, key in enumerate(clips)}
-    seeds = [one_seed(part, subjects, rows) for _, part in frame.groupby("seed")]
-    (found,) = permutation_p_values([seeds], 2000, 0)
+    seeds = [one_seed(part, subjects, rows, RATINGS) for _, part in frame.groupby("seed")]
+    (found,) = permutation_p_values([seeds], 2000, 0, RATINGS)
     return found[MEAN]
 
 

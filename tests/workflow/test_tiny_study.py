@@ -42,9 +42,9 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
         *SIDE_TABLES,
     ):
         assert (results / name).stat().st_size > 0, name
-    assert "simulated cohort" in (results / "table1.md").read_text()
+    assert "simulated DREAMER" in (results / "table1.md").read_text()
     assert "SIMULATED" in (results / "table1.tex").read_text() or "simulated" in (results / "table1.tex").read_text()
-    assert "simulated cohort" in (results / "report.html").read_text()
+    assert "SIMULATED cohort" in (results / "report.html").read_text()
     table = pd.read_csv(results / "table1.csv")
     assert set(table["kind"]) == {"reported", "measured"}
     assert table[table["kind"] == "reported"]["method"].nunique() == 11
