@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from physiopipe.clips.embeddings import encoder_inputs
 from physiopipe.clips.selection import load_clips
 from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
-from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders
@@ -97,7 +97,7 @@ def frozen(scratch: Path, windows: Path, params: Params) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, runs in (("frozen", "runs"), ("frozen_embeddings_kept", "runs again")):
         with timed() as spent:
-            run_method("ours", params, windows, encoder, scratch / f"{name}.parquet", scratch / runs)
+            run_method(Study("ours", params, windows, encoder, scratch / runs), scratch / f"{name}.parquet")
         found |= {f"{name}_wall_s": round(spent.wall_s, 1), f"{name}_cpu_s": round(spent.cpu_s, 1)}
     return found
 

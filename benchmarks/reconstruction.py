@@ -36,7 +36,7 @@ from physiopipe.models.losses import TERMS, combine, part_sums, part_targets
 from physiopipe.models.masking import draw_masks
 from physiopipe.params import Encoder, Params, Pretrain, Run
 from physiopipe.training.arrays import load_batch
-from physiopipe.training.group import choose_device
+from physiopipe.training.device import choose_device
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.windows.pretraining import load_windows, pretrain_on_store
 from physiopipe.windows.store import WindowStore

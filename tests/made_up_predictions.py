@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from physiopipe.experiments.predictions import write_predictions
-from physiopipe.params import FUSIONS, METHODS, Params, check_params
+from physiopipe.methods.registry import METHODS
+from physiopipe.params import Params, check_params
 from physiopipe.results.intervals import SeedPredictions
 from physiopipe.results.study import Study, study_of
 
 LABELS = ("valence", "arousal", "dominance")
+FUSIONS = ("gated", "cross_attention", "mixture")
 READS_RAW = "Reads EEG, and the raw ECG's QRS and T amplitudes."
 PRETRAINED = {
     "eeg": "untrained (no weights given)",

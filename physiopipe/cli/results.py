@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, ParamsFile, load
+from physiopipe.cli.options import DEFAULT, FOR_THE_WORKFLOW, CohortName, ParamsFile, chosen_downstream, load
 
 if TYPE_CHECKING:
     from physiopipe.params import Params
@@ -15,49 +15,45 @@ if TYPE_CHECKING:
 verbs = typer.Typer()
 
 
-@verbs.command()
-def evaluate(params: ParamsFile = DEFAULT) -> None:
-    """Compute metrics and Table 1 from the saved predictions."""
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
+def evaluate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
+    """Compute metrics and tables of a cohort from the saved predictions."""
     from physiopipe.results.evaluate import evaluate as evaluate_predictions
     from physiopipe.results.study import study_of
 
-    folder = Path("results")
-    for line in evaluate_predictions(folder, study_of(load(params), "dreamer")):
+    loaded = load(params)
+    folder = Path("results") / chosen_downstream(cohort, loaded).name
+    for line in evaluate_predictions(folder, study_of(loaded, cohort)):
         print(line)
-    print(f"wrote {folder}/metrics.json, table1.{{csv,md,tex}}, summary.json and the tables beside them")
+    print(f"wrote {folder}/metrics.json, summary.json, table1.{{csv,md,tex}} and the tables beside them")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def report(
+    cohort: CohortName,
     params: ParamsFile = DEFAULT,
     duration: Annotated[str, typer.Option(help="how long the study took, to be told on the page")] = "",
 ) -> None:
-    """Draw the figures and write results/report.html."""
+    """Draw the figures of a cohort and write its report.html."""
     from physiopipe import plan
-    from physiopipe.report.data_facts import facts_of
     from physiopipe.report.figures import make_figures
     from physiopipe.report.page import Origin, write_report
-    from physiopipe.results.study import study_of
 
-    loaded, folder, pretrain = load(params), Path("results"), Path("results/pretrain")
-    study, windows = study_of(loaded, "dreamer"), plan.DATA / "windows"
-    facts = facts_of(loaded, "challenge"), facts_of(loaded, "dreamer")
-    make_figures(folder, pretrain, windows, study, *facts)
+    loaded, windows = load(params), plan.DATA / "windows"
+    name = chosen_downstream(cohort, loaded).name
+    folder = Path("results") / name
+    make_figures(folder, Path("results/pretrain"), windows, loaded, name)
     origin = Origin(preset=_preset_of(loaded), **_commit(), duration=duration)
-    print(f"wrote {write_report(folder, pretrain, windows, loaded, study, *facts, origin)}")
+    print(f"wrote {write_report(folder, Path('results/pretrain'), windows, loaded, name, origin)}")
 
 
 def _preset_of(loaded: "Params") -> str:
     """Name of the preset that the parameters are equal to, but for `run`; empty where they are none's."""
-    from physiopipe.params.presets import preset_names
-    from physiopipe.params.reading import load_params
+    from physiopipe.params.presets import preset_names, preset_with
 
-    folder = Path("presets")
-    for name in preset_names(folder):
-        preset = load_params(folder / f"{name}.yaml")
-        if preset.model_copy(update={"run": loaded.run}) == loaded:
-            return name
-    return ""
+    folder, found = Path("presets"), loaded.model_dump(exclude={"run"})
+    names = preset_names(folder)
+    return next((name for name in names if preset_with(folder, name, []).model_dump(exclude={"run"}) == found), "")
 
 
 def _commit() -> dict[str, str]:

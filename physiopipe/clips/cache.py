@@ -5,6 +5,7 @@ the clips it is given.
 """
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from physiopipe.checksums import kept_file, read_kept
 from physiopipe.clips.clip_data import F32, ClipData, Modality
-from physiopipe.files import atomic_file, sha256_json
+from physiopipe.files import sha256_json
 
 
 class SubjectCache:
-    """`compute` of each subject's clips, kept as `<digest>.npy` in `folder`."""
+    """`compute` of each subject's clips, kept as `<digest>.npy` in `folder`, with a checksum each."""
 
     def __init__(
         self, folder: Path, recipe: Any, modalities: tuple[Modality, ...], compute: Callable[[ClipData], F32]
@@ -59,14 +61,12 @@ class SubjectCache:
         for modality in self._modalities:
             digest.update(clips.digests(modality)[mine].tobytes())
         path = self._folder / f"{digest.hexdigest()}.npy"
-        try:
-            found: F32 = np.load(path, allow_pickle=False)
-            if found.ndim == 2 and len(found) == mine.sum():
-                return found
-        except (FileNotFoundError, ValueError, EOFError):
-            pass  # not there, or cut short by a full disk: made again below
+        content = read_kept(path)
+        if content is not None:
+            found: F32 = np.load(io.BytesIO(content), allow_pickle=False)
+            return found
         values = np.ascontiguousarray(self._compute(clips.of_windows(mine).without_labels()), dtype=np.float32)
-        with atomic_file(path) as temporary, temporary.open("wb") as handle:
+        with kept_file(path) as temporary, temporary.open("wb") as handle:
             np.save(handle, values, allow_pickle=False)
         return values
 

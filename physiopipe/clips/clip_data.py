@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 Modality = Literal["eeg", "ecg"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
-LABELS = ("valence", "arousal", "dominance")
 HIDDEN_LABEL = -1  # in place of the labels of clips that a method is to predict
 
 F32 = npt.NDArray[np.float32]
@@ -23,12 +22,14 @@ class ClipData:
 
     Attributes:
         subjects, clips: (n,) whose clip it is, and its 1-based number in the experiment.
-        labels: int8 (n, 3), 1 high, 0 low in the order of LABELS; HIDDEN_LABEL where the method must not know.
-        eeg: float32 (w, 14, P, 200), microvolt.
-        ecg: float32 (w, 2, P, 200), in the stored unit (DREAMER documents none: z-score it).
+        labels: int8 (n, n tasks), 1 high, 0 low in the order of `tasks`; HIDDEN_LABEL where the method must not know.
+        eeg: float32 (w, EEG channels, P, 200), microvolt.
+        ecg: float32 (w, ECG channels, P, 200), in the stored unit (which a cohort may leave open: z-score it).
         eeg_present, ecg_present: bool (w, channel), False where a channel is missing or flat.
         valid_patches: int64 (w,), leading patches of the window that hold signal in both modalities.
         clip_of: int64 (w,), the clip (row of `subjects`) of each window; ascending, in order of time inside a clip.
+        tasks: names of the columns of `labels`.
+        eeg_channels, ecg_channels: names of the channels, in order.
     """
 
     subjects: npt.NDArray[np.str_]
@@ -40,6 +41,9 @@ class ClipData:
     ecg_present: npt.NDArray[np.bool_]
     valid_patches: npt.NDArray[np.int64]
     clip_of: npt.NDArray[np.int64]
+    tasks: tuple[str, ...]
+    eeg_channels: tuple[str, ...]
+    ecg_channels: tuple[str, ...]
     _digests: dict[Modality, npt.NDArray[np.bytes_]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -55,7 +59,8 @@ class ClipData:
         """The chosen windows (w,), with the clips that have one among them, in the order they have here."""
         kept = np.zeros(len(self), dtype=bool)
         kept[self.clip_of[chosen]] = True
-        found = ClipData(
+        found = replace(
+            self,
             subjects=self.subjects[kept],
             clips=self.clips[kept],
             labels=self.labels[kept],

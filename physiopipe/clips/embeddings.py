@@ -4,6 +4,7 @@ One encoder's embeddings are kept apart from the other's, so that another ECG en
 costs only what it changes. Every pooling and every fusion is made from these.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,36 +16,46 @@ from torch import Tensor
 
 from physiopipe.clips.cache import SubjectCache
 from physiopipe.clips.clip_data import F32, ClipData, Modality
-from physiopipe.experiments.provenance import digest_of_sources, library_versions
+from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.files import sha256_file
-from physiopipe.methods.base import Setup
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import patch_embeddings, valid_entries
 from physiopipe.models.normalisation import normalised
-from physiopipe.models.weights import fetch_weights, load_encoder
-from physiopipe.params import Encoder
+from physiopipe.models.weights import fetch_weights, load_encoder, read_metadata
+from physiopipe.params import Encoder, Weights
 from physiopipe.training.threads import in_threads
 
-EMBEDDING_SOURCES = (
-    "clips/embeddings.py",
-    "models/cpu_kernels.py",
-    "models/dropout.py",
-    "models/encoder.py",
-    "models/fusion.py",
-    "models/normalisation.py",
-    "models/weights.py",
-    "training/threads.py",
-)
 EMBEDDING_BLOCK = 32  # windows of a forward pass; more only costs memory
 _UNTRAINED_SEEDS = {"eeg": 1, "ecg": 2}  # fixed: embeddings of an untrained encoder serve every seed and fold
 _INT16_PEAK = 32767
+_PRETRAINED_WITH = {"records": "records", "train_windows": "windows", "steps": "steps"}  # of a file's metadata
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """Which encoders, and how the EEG is scaled for its own.
+
+    Attributes:
+        eeg, ecg: their sizes.
+        eeg_weights: of the EEG encoder.
+        ecg_weights: file of the pretrained ECG encoder; None for an untrained one.
+        eeg_scale_uv: the EEG is divided by this many microvolts.
+        shared: whether the ECG encoder embeds the EEG too.
+    """
+
+    eeg: Encoder
+    ecg: Encoder
+    eeg_weights: Weights
+    ecg_weights: Path | None
+    eeg_scale_uv: float
+    shared: bool = False
 
 
 class Encoders:
     """The EEG and the ECG encoder as they are before any fine-tuning, and their embeddings."""
 
-    def __init__(self, setup: Setup, device: torch.device) -> None:
-        self._setup, self._params, self._device = setup, setup.params.finetune, device
+    def __init__(self, choice: EncoderChoice, state_folder: Path, device: torch.device) -> None:
+        self.choice, self._folder, self._device = choice, state_folder / "embeddings", device
         self._caches: dict[Modality, SubjectCache] = {}
         self._loaded: dict[Modality, CrissCrossEncoder] = {}
 
@@ -52,32 +63,48 @@ class Encoders:
         """The encoder, loaded when first needed: not at all where every result is kept. A shared one is one object."""
         modality = self._owner(modality)
         if modality not in self._loaded:
-            path = fetch_weights(self._params.eeg_weights) if modality == "eeg" else self._setup.ecg_encoder
+            path = fetch_weights(self.choice.eeg_weights) if modality == "eeg" else self.choice.ecg_weights
             self._loaded[modality] = _encoder(path, self.sizes(modality), _UNTRAINED_SEEDS[modality])
         return self._loaded[modality]
 
     def sizes(self, modality: Modality) -> Encoder:
-        if self._owner(modality) == "ecg":
-            return self._setup.params.pretrain.encoder
-        return self._params.eeg_encoder
+        return self.choice.ecg if self._owner(modality) == "ecg" else self.choice.eeg
 
     def untrained(self, modality: Modality) -> bool:
         """Whether a modality's encoder has never learned anything."""
         if self._owner(modality) == "ecg":
-            return self._setup.ecg_encoder is None
-        return self._params.eeg_weights.origin == "none"
+            return self.choice.ecg_weights is None
+        return self.choice.eeg_weights.origin == "none"
+
+    def described(self, modality: Modality) -> str:
+        """What a modality's encoder was pretrained on, and the name and digest of its weights, in words."""
+        owner = self._owner(modality)
+        shared = " (the ECG encoder)" if owner != modality else ""
+        if self.untrained(modality):
+            return f"untrained, no weights given{shared}"
+        weights, digest = self.choice.eeg_weights, str(self._sha256[owner])[:12]
+        if owner == "eeg" and weights.origin == "hub":
+            name = f"{weights.repository}/{weights.filename}"
+            return f"pretrained on real recordings by the authors of its weights ({name}, sha256 {digest})"
+        path = Path(weights.path) if owner == "eeg" else self.choice.ecg_weights
+        assert path is not None
+        told = read_metadata(path) if path.suffix == ".safetensors" else {}
+        size = [f"{int(told[key]):,} {words}" for key, words in _PRETRAINED_WITH.items() if key in told]
+        data = ", ".join([f"pretrained on {told['cohort']}", *size]) if "cohort" in told else "pretraining not known"
+        return f"{data} ({path.name}, sha256 {digest}){shared}"
 
     def digest(self, modality: Modality) -> dict[str, Any]:
-        """What the encoder of a modality is, as JSON values."""
+        """What the encoder of a modality is, and how its input is scaled, as JSON values."""
         sizes = self.sizes(modality).model_dump(mode="json")
-        return {"sizes": sizes, "sha256": self._sha256[self._owner(modality)]}
+        scale_uv = self.choice.eeg_scale_uv if modality == "eeg" else None
+        return {"sizes": sizes, "sha256": self._sha256[self._owner(modality)], "scale_uv": scale_uv}
 
     @cached_property
     def _sha256(self) -> dict[Modality, str | None]:
         """Digests of the weights; a file of the Hub is the one whose sha256 is expected."""
-        weights, ecg = self._params.eeg_weights, self._setup.ecg_encoder
+        weights, ecg = self.choice.eeg_weights, self.choice.ecg_weights
         eeg_sha256 = {"none": None, "hub": weights.sha256}.get(weights.origin)
-        if weights.origin == "file" and not self._params.shared_encoder:
+        if weights.origin == "file" and not self.choice.shared:
             eeg_sha256 = sha256_file(fetch_weights(weights) or Path(weights.path))
         return {"eeg": eeg_sha256, "ecg": None if ecg is None else sha256_file(ecg)}
 
@@ -92,20 +119,19 @@ class Encoders:
             self._cache(modality).precompute(clips)
 
     def _owner(self, modality: Modality) -> Modality:
-        return "ecg" if self._params.shared_encoder else modality
+        return "ecg" if self.choice.shared else modality
 
     def _cache(self, modality: Modality) -> SubjectCache:
         if modality not in self._caches:
             recipe: dict[str, Any] = {
                 "kind": f"patch embeddings of {modality}",
                 "encoder": self.digest(modality),
-                "eeg_scale_uv": self._params.eeg_scale_uv if modality == "eeg" else None,
                 "device": self._device.type,
-                "code": digest_of_sources(EMBEDDING_SOURCES),
+                "code": code_digest(__name__),
                 "libraries": library_versions(["torch"]),
             }
             self._caches[modality] = SubjectCache(
-                self._setup.state_folder / "embeddings",
+                self._folder,
                 recipe,
                 (modality,),
                 lambda clips: self._embed(clips, modality),
@@ -114,7 +140,7 @@ class Encoders:
 
     def _embed(self, clips: ClipData, modality: Modality) -> F32:
         model = self.encoder(modality).to(self._device).eval()
-        windows, valid = eeg_input(clips, self._params.eeg_scale_uv) if modality == "eeg" else ecg_input(clips)
+        windows, valid = eeg_input(clips, self.choice.eeg_scale_uv) if modality == "eeg" else ecg_input(clips)
 
         def compute(x: Tensor, valid: Tensor) -> Tensor:
             return patch_embeddings(model, x, valid)
@@ -145,13 +171,13 @@ def encoder_inputs(clips: ClipData, eeg_scale_uv: float) -> tuple[Tensor, Tensor
 
 
 def eeg_input(clips: ClipData, scale_uv: float) -> tuple[Tensor, Tensor]:
-    """EEG (w, 14, P, 200) over its scale, and its valid entries."""
+    """EEG (w, C, P, 200) over its scale, and its valid entries."""
     eeg, valid = torch.from_numpy(clips.eeg), _valid(clips.eeg_present, clips)
     return torch.where(valid.unsqueeze(-1), eeg / scale_uv, 0.0), valid
 
 
 def ecg_input(clips: ClipData) -> tuple[Tensor, Tensor]:
-    """ECG (w, 2, P, 200), each lead z-scored, and its valid entries."""
+    """ECG (w, C, P, 200), each lead z-scored, and its valid entries."""
     ecg, valid = torch.from_numpy(clips.ecg), _valid(clips.ecg_present, clips)
     ecg = torch.where(valid.unsqueeze(-1), ecg, 0.0)  # what is not valid must not set the unit
     unit = ecg.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / _INT16_PEAK  # of int16, as in pretraining

@@ -1,5 +1,6 @@
 """From stored windows to the clips that methods are fitted on: the last seconds, both modalities aligned."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physiopipe.clips.clip_data import F32, LABELS, ClipData
+from physiopipe.clips.clip_data import F32, ClipData
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import PATCH_SAMPLES, Finetune
+from physiopipe.params import PATCH_SAMPLES
 from physiopipe.windows.store import WindowStore
 
 RATE_HZ = 200  # at this rate a patch lasts one second, as in CBraMod's training
@@ -21,50 +22,55 @@ class ClipChoice:
     """Which stored windows make up which clips, known from the index alone.
 
     Attributes:
-        clips: one row a clip: subject, clip, LABELS (0 or 1).
+        clips: one row a clip: subject, clip, tasks (0 or 1).
         pairs: one row a window: clip_of, start_s, eeg and ecg (rows of the index), ordered by clip, then time.
         left_out: subject, clip and reason of every clip that cannot be used.
+        tasks: names of the tasks, in order.
     """
 
     clips: pd.DataFrame
     pairs: pd.DataFrame
     left_out: tuple[tuple[str, int, str], ...]
+    tasks: tuple[str, ...]
 
 
-def load_clips(windows_folder: Path, params: Finetune) -> ClipData:
+def load_clips(windows_folder: Path, last_s: float, high_from: Mapping[str, float]) -> ClipData:
     """All usable clips of the cohort in `windows_folder`; what is left out is told by `choose_clips`."""
     store = WindowStore(windows_folder)
-    return gather_clips(store, choose_clips(store, params))
+    return gather_clips(store, choose_clips(store, last_s, high_from))
 
 
-def choose_clips(store: WindowStore, params: Finetune) -> ClipChoice:
+def choose_clips(store: WindowStore, last_s: float, high_from: Mapping[str, float]) -> ClipChoice:
     """Pair the EEG and ECG windows of each clip's last `last_s` seconds that start at the same instant.
+
+    Args:
+        high_from: tasks in order, columns of the index, and the least value of each that is high.
 
     Raises:
         PhysiopipeError: no clip has a window in both modalities.
     """
-    eeg = _windows_of(store, "eeg", params.last_s)
-    ecg = _windows_of(store, "ecg", params.last_s)
+    eeg = _windows_of(store, "eeg", last_s, high_from)
+    ecg = _windows_of(store, "ecg", last_s, high_from)
     clips: list[dict[str, str | int]] = []
     pairs: list[pd.DataFrame] = []
     left_out: list[tuple[str, int, str]] = []
     names = pd.concat([eeg, ecg])[["subject", "clip"]].drop_duplicates().sort_values(["subject", "clip"])
     eeg_of, ecg_of = (dict(list(found.groupby(["subject", "clip"]))) for found in (eeg, ecg))
     for subject, clip in names.itertuples(index=False):
-        paired, ratings, reason = _pair(eeg_of.get((subject, clip)), ecg_of.get((subject, clip)), params.last_s)
+        paired, values, reason = _pair(eeg_of.get((subject, clip)), ecg_of.get((subject, clip)), last_s, [*high_from])
         if reason:
             left_out.append((str(subject), int(clip), reason))
             continue
         pairs.append(paired.assign(clip_of=len(clips)))
-        high = {label: int(rating >= params.high_from) for label, rating in zip(LABELS, ratings, strict=True)}
+        high = {task: int(value >= limit) for (task, limit), value in zip(high_from.items(), values, strict=True)}
         clips.append({"subject": str(subject), "clip": int(clip), **high})
     if not clips:
         detail = "; ".join(f"{s} clip {c}: {why}" for s, c, why in left_out[:3]) or "the index names no clip"
         raise PhysiopipeError(
             f"{store.folder}: no clip has windows of EEG and ECG at {RATE_HZ} Hz that start together ({detail}). "
-            "Prepare both modalities of the cohort `dreamer` with the same shard parameters."
+            "Prepare both modalities of the cohort with the same shard parameters."
         )
-    return ClipChoice(pd.DataFrame(clips), pd.concat(pairs, ignore_index=True), tuple(left_out))
+    return ClipChoice(pd.DataFrame(clips), pd.concat(pairs, ignore_index=True), tuple(left_out), tuple(high_from))
 
 
 def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
@@ -74,26 +80,29 @@ def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
     return ClipData(
         subjects=choice.clips["subject"].to_numpy().astype(np.str_),
         clips=choice.clips["clip"].to_numpy(np.int64),
-        labels=choice.clips[list(LABELS)].to_numpy(np.int8),
+        labels=choice.clips[list(choice.tasks)].to_numpy(np.int8),
         eeg=eeg,
         ecg=ecg,
         eeg_present=_present(store, choice.pairs["eeg"].to_numpy(), eeg.shape[1]),
         ecg_present=_present(store, choice.pairs["ecg"].to_numpy(), ecg.shape[1]),
         valid_patches=np.minimum(eeg_valid, ecg_valid).astype(np.int64),
         clip_of=choice.pairs["clip_of"].to_numpy(np.int64),
+        tasks=choice.tasks,
+        eeg_channels=tuple(store.attributes("eeg", RATE_HZ)["channels"]),
+        ecg_channels=tuple(store.attributes("ecg", RATE_HZ)["channels"]),
     )
 
 
-def _windows_of(store: WindowStore, modality: str, last_s: float) -> pd.DataFrame:
+def _windows_of(store: WindowStore, modality: str, last_s: float, tasks: Iterable[str]) -> pd.DataFrame:
     """Index rows of a modality within the last seconds of their clip, with `window` naming the row of the index."""
-    columns = ["modality", "rate_hz", "subject", "clip", "start_s", *LABELS]
+    columns = ["modality", "rate_hz", "subject", "clip", "start_s", *tasks]
     index = store.index[columns].astype({"modality": str, "subject": str}).reset_index(drop=True)
     rows = index[(index["modality"] == modality) & (index["rate_hz"] == RATE_HZ)]
     if rows.empty:
         found = sorted({f"{m} at {r} Hz" for m, r in zip(index["modality"], index["rate_hz"], strict=True)})
         raise PhysiopipeError(
             f"{store.folder}: no {modality} windows at {RATE_HZ} Hz, found {', '.join(found) or 'nothing'}. "
-            f"Put {RATE_HZ} into resample.dreamer.{modality}.rates_hz and prepare the cohort again."
+            f"Put {RATE_HZ} into resample.{store.manifest['cohort']}.{modality}.rates_hz and prepare the cohort again."
         )
     rows = rows.assign(window=rows.index)
     ends = rows.groupby(["subject", "clip"])["start_s"].transform("max")
@@ -102,23 +111,23 @@ def _windows_of(store: WindowStore, modality: str, last_s: float) -> pd.DataFram
 
 
 def _pair(
-    eeg: pd.DataFrame | None, ecg: pd.DataFrame | None, last_s: float
+    eeg: pd.DataFrame | None, ecg: pd.DataFrame | None, last_s: float, tasks: list[str]
 ) -> tuple[pd.DataFrame, npt.NDArray[np.float64], str]:
-    """Windows of one clip that start together, its ratings, and why it cannot be used (empty where it can)."""
-    nothing, unknown = pd.DataFrame(), np.full(len(LABELS), np.nan)
+    """Windows of one clip that start together, its tasks' values, and why it cannot be used (empty where it can)."""
+    nothing, unknown = pd.DataFrame(), np.full(len(tasks), np.nan)
     if eeg is None or ecg is None:
         return nothing, unknown, f"no {'EEG' if eeg is None else 'ECG'} window in the last {last_s:g} s"
-    ratings = eeg[list(LABELS)].to_numpy(np.float64)[0]
-    if not np.isfinite(ratings).all():
-        return nothing, ratings, "a rating is missing"
-    if not np.array_equal(ratings, ecg[list(LABELS)].to_numpy(np.float64)[0]):
-        return nothing, ratings, "EEG and ECG carry different ratings"
+    values = eeg[tasks].to_numpy(np.float64)[0]
+    if not np.isfinite(values).all():
+        return nothing, values, "a rating is missing"
+    if not np.array_equal(values, ecg[tasks].to_numpy(np.float64)[0]):
+        return nothing, values, "EEG and ECG carry different ratings"
     apart_s = np.abs(np.subtract.outer(eeg["start_s"].to_numpy(np.float64), ecg["start_s"].to_numpy(np.float64)))
     of_eeg, of_ecg = np.nonzero(apart_s <= START_TOLERANCE_S)
     if not len(of_eeg):
-        return nothing, ratings, "no EEG window starts together with an ECG window"
+        return nothing, values, "no EEG window starts together with an ECG window"
     paired = eeg[["start_s", "window"]].rename(columns={"window": "eeg"}).iloc[of_eeg]
-    return paired.assign(ecg=ecg["window"].to_numpy()[of_ecg]).sort_values("start_s"), ratings, ""
+    return paired.assign(ecg=ecg["window"].to_numpy()[of_ecg]).sort_values("start_s"), values, ""
 
 
 def _dequantised(store: WindowStore, rows: npt.NDArray[np.int64]) -> tuple[F32, npt.NDArray[np.integer]]:

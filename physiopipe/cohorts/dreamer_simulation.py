@@ -20,16 +20,10 @@ import scipy.fft
 import scipy.io
 
 from physiopipe.cohorts.base import ClipRule, Task
-from physiopipe.cohorts.dreamer_file import (
-    ECG_RATE_HZ,
-    EEG_CHANNELS,
-    EEG_RATE_HZ,
-    RATINGS,
-    SIMULATED_MARK,
-)
+from physiopipe.cohorts.dreamer import ECG_RATE_HZ, EEG_CHANNELS, EEG_RATE_HZ, RATINGS, SimulateDreamer
+from physiopipe.cohorts.dreamer_file import SIMULATED_MARK
 from physiopipe.cohorts.heartbeats import DOWER, F32, F64, NORMAL_BEAT, beats_of_rate, gaussians
 from physiopipe.files import atomic_file
-from physiopipe.params import SimulateDreamer
 
 # How often 1..5 were given in the real file, of its 23 × 18 clips.
 REAL_COUNTS = {

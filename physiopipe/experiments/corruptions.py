@@ -1,7 +1,7 @@
 """What can happen to a test recording: a modality or channels are lost, noise is added. Pure functions on clips.
 
-What is damaged is a function of seed, subject and clip alone, so that every method, seed and fold meets the same, and
-a stronger damage contains a weaker one: more channels include the fewer, noise is the same at another size.
+What is corrupted is a function of seed, subject and clip alone, so that every method, seed and fold meets the same, and
+a stronger corruption contains a weaker one: more channels include the fewer, noise is the same at another size.
 """
 
 import zlib
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from physiopipe.clips.clip_data import F32, ClipData
+from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Robustness
 
 Kind = Literal["clean", "lost_eeg", "lost_ecg", "dropped_eeg_channels", "noise_snr_db"]
@@ -19,14 +20,14 @@ Kind = Literal["clean", "lost_eeg", "lost_ecg", "dropped_eeg_channels", "noise_s
 
 @dataclass(frozen=True)
 class Condition:
-    """A kind of damage and its level: channels lost, or the signal-to-noise ratio in dB; 0 for the others."""
+    """A kind of corruption and its level: channels lost, or the signal-to-noise ratio in dB; 0 for the others."""
 
     kind: Kind
     level: float = 0.0
 
 
 def conditions(params: Robustness) -> Iterator[Condition]:
-    """Undamaged clips first, then every damage of the parameters."""
+    """Clean clips first, then every corruption of the parameters."""
     yield Condition("clean")
     for modality in params.lost_modalities:
         yield Condition("lost_eeg" if modality == "eeg" else "lost_ecg")
@@ -35,7 +36,7 @@ def conditions(params: Robustness) -> Iterator[Condition]:
 
 
 def corrupted(clips: ClipData, condition: Condition, seed: int) -> ClipData:
-    """The clips after a damage; what is lost is absent and 0, labels and the rest are as they were."""
+    """The clips after a corruption; what is lost is absent and 0, labels and the rest are as they were."""
     if condition.kind == "lost_eeg":
         return replace(clips, eeg=np.zeros_like(clips.eeg), eeg_present=np.zeros_like(clips.eeg_present))
     if condition.kind == "lost_ecg":
@@ -54,6 +55,11 @@ def corrupted(clips: ClipData, condition: Condition, seed: int) -> ClipData:
 def _without_channels(clips: ClipData, count: int, seed: int) -> ClipData:
     """The EEG without `count` channels, drawn for each subject: an electrode that fails stays failed."""
     present = clips.eeg_present.copy()
+    if count > present.shape[1]:
+        raise PhysiopipeError(
+            f"{count} EEG channels cannot be dropped of {present.shape[1]}: take the number out of "
+            "robustness.dropped_eeg_channels."
+        )
     for name in np.unique(clips.subjects):
         order = np.random.default_rng([seed, 3, zlib.crc32(name.encode())]).permutation(present.shape[1])
         rows = (clips.subjects == name)[clips.clip_of]

@@ -3,9 +3,9 @@
 import copy
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,25 +15,19 @@ from tqdm import tqdm
 
 from physiopipe.clips.clip_data import MODALITIES, ClipData
 from physiopipe.clips.selection import choose_clips, gather_clips
+from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.cohorts.registry import cohort
+from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
-from physiopipe.experiments.predictions import read_predictions, write_predictions
+from physiopipe.experiments.kept_folds import CURVE_COLUMNS, KeptFolds, write_curve
+from physiopipe.experiments.predictions import COLUMNS, write_predictions
 from physiopipe.experiments.processes import run_in_processes
-from physiopipe.experiments.provenance import digest_of_sources, library_versions
 from physiopipe.experiments.subject_splits import fewer_training_subjects, subject_split
 from physiopipe.files import atomic_file, sha256_file, sha256_json
-from physiopipe.methods.base import Setup, method_class
-from physiopipe.params import MethodName, Params
+from physiopipe.methods.base import Method, Setup
+from physiopipe.methods.registry import method_class
+from physiopipe.params import Params
 from physiopipe.windows.store import WindowStore
-
-CURVE_COLUMNS = ("method", "protocol", "seed", "fold", "epoch", "split", "loss", "auc")
-HARNESS_SOURCES = (
-    "methods/base.py",
-    "experiments/fold_run.py",
-    "clips/selection.py",
-    "experiments/cross_validation.py",
-    "clips/cache.py",
-    "experiments/subject_splits.py",
-)
 
 
 class Tester(Protocol):
@@ -49,34 +43,58 @@ def predict_once(params: Params, fitted: Sequence[Fitted], test: ClipData) -> li
 
 @dataclass(frozen=True)
 class Study:
-    """What makes the runs of a method, in few bytes: every process has its own `CrossValidation` from it.
+    """What is cross-validated, on what, and where it is kept.
 
     Attributes:
-        windows_folder: the cohort's windows, `data/windows/dreamer`.
+        method: its name in `physiopipe.methods.registry`.
+        cohort: its name in `physiopipe.cohorts.registry`.
+        windows_root: holds the cohort's windows, `<root>/<cohort>`.
         encoder_path: the pretrained ECG encoder; methods without one ignore it.
-        runs_folder: `<digest>.parquet` and `<digest>.csv` of each seed and fold, reused by later runs.
-        tester: what is predicted once a method is fitted; a function of a module.
-        group_by_test_subjects: whether runs with the same test subjects are made at once: `tester` prepares these once.
+        state_folder: what later runs reuse: embeddings and features by content, and what is kept of each seed and fold
+            (`finetune/`, see `KeptFolds`): what one study has fitted another does not fit again.
     """
 
-    name: MethodName
+    method: str
     params: Params
-    windows_folder: Path
+    cohort: str
+    windows_root: Path
     encoder_path: Path | None
-    runs_folder: Path
-    tester: Tester = predict_once
-    group_by_test_subjects: bool = False
+    state_folder: Path
+
+    @property
+    def without_meaning(self) -> str:
+        """Why the method says nothing on this cohort; empty where it does."""
+        return cohort(self.cohort).without_meaning.get(self.method, "")
+
+    @property
+    def high_from(self) -> dict[str, float]:
+        """Tasks of the cohort in order, and the least value of each that is high."""
+        rule = self.params.clips[self.cohort]
+        return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
+
+    @property
+    def last_s(self) -> float:
+        """The part of a clip that is used: its last seconds."""
+        return float(self.params.clips[self.cohort].last_s)
 
 
 class CrossValidation:
     """Where a study's runs are made: its method, its clips, read when first needed, and what is kept."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, tester: Tester = predict_once, group_by_test_subjects: bool = False) -> None:
+        """Set up; no window is read yet.
+
+        Args:
+            tester: what is predicted once a method is fitted; a function of a module, which other processes import.
+            group_by_test_subjects: whether runs with the same test subjects are made at once: `tester` prepares these
+                once.
+        """
         self.study, self.params = study, study.params
-        self.store = WindowStore(study.windows_folder)
-        self.choice = choose_clips(self.store, self.params.finetune)
-        setup = Setup(self.params, study.encoder_path, Path(self.params.run.state_folder))
-        self.method = method_class(study.name)(setup)
+        self._tester, self._grouped = tester, group_by_test_subjects
+        self.kept = KeptFolds(study.state_folder / "finetune")
+        self.store = WindowStore(study.windows_root / study.cohort)
+        self.choice = choose_clips(self.store, study.last_s, study.high_from)
+        self.method = method_class(study.method)(Setup(self.params, study.encoder_path, study.state_folder))
 
     @cached_property
     def clips(self) -> ClipData:
@@ -88,36 +106,52 @@ class CrossValidation:
         return clips
 
     def runs(self, extra: dict[str, Any] | None = None) -> list[FoldRun]:
-        """Every seed and fold of the protocol; `extra` JSON values enter their digests too."""
-        common = self._inputs() | (extra or {})
+        """Every seed and fold of the protocol; `extra` JSON values determine the predictions, but not the fits."""
+        common, protocol = self._inputs(), self.params.evaluate.protocol
         subjects = sorted(self.choice.clips["subject"].unique())
-        protocol = self.params.evaluate.protocol
         runs = []
         for seed in self.params.evaluate.seeds:
             for number, whole in enumerate(subject_split(subjects, protocol, seed)):
-                fold = fewer_training_subjects(whole, self.params.finetune.train_share, seed)
+                fold = fewer_training_subjects(whole, self.params.evaluate.train_share, seed)
                 sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
-                digest = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
-                runs.append(FoldRun(seed, number, fold, digest))
+                fitted = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
+                digest = fitted if extra is None else sha256_json({"fitted": fitted, **extra})
+                runs.append(FoldRun(seed, number, fold, digest, fitted))
         return runs
 
+    def runs_with_meaning(self, extra: dict[str, Any] | None = None) -> list[FoldRun]:
+        """As `runs`; none, and a word on it, where the method says nothing on the cohort."""
+        reason = self.study.without_meaning
+        if not reason:
+            return self.runs(extra)
+        print(f"{self.study.method} on {self.study.cohort}: {reason} No row is made.", flush=True)
+        return []
+
     def make(self, runs: Sequence[FoldRun]) -> None:
-        """Fit and test runs that share their test subjects, and keep their predictions and training curves."""
+        """Fit, or restore, and test runs that share their test subjects, and keep what is made."""
         fitted = []
         for run in runs:
             train, validation, test = run.sides(self.clips)
-            fitted.append(Fitted(run, copy.copy(self.method).fit(train, validation, run.seed), validation))
-        for each, frame in zip(fitted, self.study.tester(self.params, fitted, test), strict=True):
-            about: dict[str, Any] = {"method": self.method.name, "protocol": self.params.evaluate.protocol}
-            about |= {"seed": each.run.seed, "fold": each.run.number}
-            points = [about | point._asdict() for point in each.method.curve()]
-            _write_csv(self._kept(each.run, "csv"), pd.DataFrame(points, columns=list(CURVE_COLUMNS)))
-            write_predictions(self._kept(each.run, "parquet"), frame, about)  # last: it marks the run done
+            fitted.append(Fitted(run, self._fitted(run, train, validation), validation))
+        for each, frame in zip(fitted, self._tester(self.params, fitted, test), strict=True):
+            self.kept.save_predictions(each.run.digest, frame, self._about_run(each.run))  # last: it marks the run done
+
+    def _fitted(self, run: FoldRun, train: ClipData, validation: ClipData) -> Method:
+        """The method as a run fits it: restored where an earlier run has fitted it, else fitted and kept."""
+        method = copy.copy(self.method)
+        if self.kept.has_curve(run.fitted):
+            known = self.kept.fitted(run.fitted)
+            if known is not None:
+                return method.restore(*known)
+        method.fit(train, validation, run.seed)
+        self.kept.save_curve(run.fitted, method.curve(), self._about_run(run))
+        self.kept.save_fitted(run.fitted, method)
+        return method
 
     def make_missing(self, runs: Sequence[FoldRun]) -> None:
         """Make the runs that are not kept yet, in as many processes as are worth it."""
-        name, plain = self.study.name, not sys.stderr.isatty()
-        missing = [run for run in runs if not self._kept(run, "parquet").exists()]
+        name, plain = self.study.method, not sys.stderr.isatty()
+        missing = [run for run in runs if not self._is_kept(run)]
         print(f"{name}: {self.method.provenance}", flush=True)  # an untrained encoder is told here as in the table
         for subject, clip, reason in self.choice.left_out:
             print(f"{name}: {subject} clip {clip} is left out: {reason}")
@@ -131,6 +165,12 @@ class CrossValidation:
                     bar.update()
                     if plain:
                         print(f"{name}: seed {run.seed} fold {run.number} done, {done} of {len(missing)}", flush=True)
+        size = self.kept.fitted_bytes({run.fitted for run in runs})
+        print(f"{name}: {len(runs)} fitted folds are kept in {self.kept.folder}, {size / 1e6:.1f} MB", flush=True)
+
+    def _is_kept(self, run: FoldRun) -> bool:
+        """Whether a run's predictions are there, and its curve where they are the fit's own."""
+        return self.kept.has_predictions(run.digest) and (run.digest != run.fitted or self.kept.has_curve(run.fitted))
 
     def _made(self, shares: list[list[FoldRun]]) -> Iterator[list[FoldRun]]:
         """Each share of runs once it is made, here or in other processes."""
@@ -138,80 +178,95 @@ class CrossValidation:
         workers = self.method.workers(sum(map(len, shares)), cores)
         if workers > 1:
             _ = self.clips  # what all processes need is computed once, and kept where they find it
-            yield from run_in_processes(self.study, shares, min(workers, len(shares)))
+            run = self.params.run.model_copy(update={"threads": 1})
+            single = replace(self.study, params=self.params.model_copy(update={"run": run}))
+            begin = partial(_begin, single, self._tester, self._grouped)
+            workers = min(workers, len(shares))
+            yield from run_in_processes(self.study.method, begin, shares, workers, self.params.run.device != "cpu")
             return
         for share in shares:
             self.make(share)
             yield share
 
     def _shares(self, runs: list[FoldRun]) -> list[list[FoldRun]]:
-        if not self.study.group_by_test_subjects:
+        if not self._grouped:
             return [[run] for run in runs]
         ordered = sorted(runs, key=lambda run: (run.fold.test, run.seed))
         return [list(group) for _, group in groupby(ordered, key=lambda run: run.fold.test)]
 
     def predictions(self, runs: Sequence[FoldRun]) -> pd.DataFrame:
         """What is kept of these runs."""
-        return pd.concat([read_predictions(self._kept(run, "parquet"))[0] for run in runs])
+        empty = pd.DataFrame(columns=list(COLUMNS))
+        return pd.concat([self._there(self.kept.predictions(run.digest)) for run in runs]) if runs else empty
 
     def curves(self, runs: Sequence[FoldRun]) -> pd.DataFrame:
         """CURVE_COLUMNS of these runs, one row an epoch and split."""
-        return pd.concat([pd.read_csv(self._kept(run, "csv"), float_precision="round_trip") for run in runs])
+        empty = pd.DataFrame(columns=list(CURVE_COLUMNS))
+        return pd.concat([self._there(self.kept.curve(run.fitted)) for run in runs]) if runs else empty
+
+    def _there(self, frame: pd.DataFrame | None) -> pd.DataFrame:
+        if frame is None:
+            raise PhysiopipeError(f"{self.kept.folder}: a fold that was made is there no more. Run again.")
+        return frame
 
     def about(self) -> dict[str, Any]:
         """What a predictions file says of itself."""
+        method = self.method
         return self._inputs() | {
-            "cohort": str(self.store.manifest["cohort"]),
+            "cohort": self.study.cohort,
+            "cohort_title": cohort(self.study.cohort).title,
             "simulated": bool(self.store.manifest["simulated"]),
-            "provenance": self.method.provenance,
-            "licence": self.method.licence,
-            "inputs": list(self.method.inputs),
+            "tasks": list(self.choice.tasks),
+            "title": method.title,
+            "note": method.note,
+            "details": method.details,
+            "reads": method.reads,
+            "encoders": method.encoders,
+            "family": method.family,
+            "provenance": method.provenance,
+            "licence": method.licence,
+            "inputs": list(method.inputs),
             "left_out": [list(row) for row in self.choice.left_out],
+            **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
+    def _about_run(self, run: FoldRun) -> dict[str, Any]:
+        """Whose fold it is: the first columns of a curve."""
+        about = {"method": self.method.name, "protocol": self.params.evaluate.protocol}
+        return about | {"seed": run.seed, "fold": run.number}
+
     def _inputs(self) -> dict[str, Any]:
-        """What determines a method's results besides seed and fold."""
+        """What determines a fitted method besides seed and sides."""
         return {
             "method": self.method.name,
             "fingerprint": self.method.fingerprint(),
-            "code": digest_of_sources([*HARNESS_SOURCES, *self.method.sources]),
+            "code": code_digest(type(self.method).__module__, __name__),
             "libraries": library_versions(self.method.libraries),
             "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
-            "last_s": self.params.finetune.last_s,
-            "high_from": self.params.finetune.high_from,
+            "last_s": self.study.last_s,
+            "high_from": self.study.high_from,
         }
 
-    def _kept(self, run: FoldRun, suffix: str) -> Path:
-        return self.study.runs_folder / f"{run.digest}.{suffix}"
+
+def _begin(study: Study, tester: Tester, grouped: bool) -> Callable[[Sequence[FoldRun]], None]:
+    """In another process: how it makes runs."""
+    return CrossValidation(study, tester, grouped).make
 
 
-def run_method(
-    name: MethodName,
-    params: Params,
-    windows_folder: Path,
-    encoder_path: Path | None,
-    out_parquet: Path,
-    runs_folder: Path,
-    curves_csv: Path | None = None,
-) -> None:
+def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) -> None:
     """Fit and predict every seed and fold that is not there yet; write all predictions and training curves.
 
     Args:
-        windows_folder, encoder_path, runs_folder: see `Study`.
         out_parquet: written last, see `physiopipe.experiments.predictions`.
         curves_csv: CURVE_COLUMNS, one row an epoch and split; only a header where nothing is trained in epochs.
 
     Raises:
         PhysiopipeError: a subject on two sides of a split, no usable clip, or what the method itself refuses.
     """
-    validation_runs = CrossValidation(Study(name, params, windows_folder, encoder_path, runs_folder))
-    runs = validation_runs.runs()
-    validation_runs.make_missing(runs)
+    validation = CrossValidation(study)
+    runs = validation.runs_with_meaning()
+    validation.make_missing(runs)
     if curves_csv is not None:
-        _write_csv(curves_csv, validation_runs.curves(runs))
-    write_predictions(out_parquet, validation_runs.predictions(runs), validation_runs.about())
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    with atomic_file(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+        with atomic_file(curves_csv) as temporary:
+            write_curve(temporary, validation.curves(runs))
+    write_predictions(out_parquet, validation.predictions(runs), validation.about())

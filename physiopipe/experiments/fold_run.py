@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physiopipe.clips.clip_data import F64, LABELS, MODALITIES, ClipData
+from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.subject_splits import Fold
 from physiopipe.methods.base import Method
@@ -14,12 +14,18 @@ from physiopipe.methods.base import Method
 
 @dataclass(frozen=True)
 class FoldRun:
-    """One seed and fold: who is on which side, and the digest that its result is kept under."""
+    """One seed and fold: who is on which side, and what its results are kept under.
+
+    Attributes:
+        digest: of everything that determines the predictions.
+        fitted: of everything that determines the fitted method and its curve; the same where nothing else is special.
+    """
 
     seed: int
     number: int
     fold: Fold
     digest: str
+    fitted: str
 
     def sides(self, clips: ClipData) -> tuple[ClipData, ClipData, ClipData]:
         """Clips to train on, to validate on and to test on; a subject on two sides fails the run."""
@@ -87,21 +93,21 @@ def best_threshold(truth: npt.NDArray[np.int8], probability: F64) -> float:
 
 def predicted(fitted: Fitted, protocol: str, test: ClipData) -> pd.DataFrame:
     """Predictions of a fitted method on the test clips, with the thresholds that are best on the validation clips."""
-    thresholds, validation = np.full(len(LABELS), 0.5), fitted.validation
+    thresholds, validation = np.full(len(test.tasks), 0.5), fitted.validation
     if len(validation):
         found = fitted.method.predict(validation.without_labels())
-        thresholds = np.array([best_threshold(validation.labels[:, i], found[:, i]) for i in range(len(LABELS))])
+        thresholds = np.array([best_threshold(validation.labels[:, i], found[:, i]) for i in range(len(test.tasks))])
     return predictions_frame(fitted, protocol, test, thresholds)
 
 
 def predictions_frame(fitted: Fitted, protocol: str, test: ClipData, thresholds: F64) -> pd.DataFrame:
-    """Predictions on the test clips, a row a clip and label; `thresholds` (label,) stand beside them."""
+    """Predictions on the test clips, a row a clip and task; `thresholds` (n tasks,) stand beside them."""
     method, run = fitted.method, fitted.run
     probability = method.predict(test.without_labels())
-    if probability.shape != (len(test), len(LABELS)) or not np.isfinite(probability).all():
+    if probability.shape != (len(test), len(test.tasks)) or not np.isfinite(probability).all():
         raise PhysiopipeError(
             f"{method.name}, seed {run.seed}, fold {run.number}: expected finite probabilities "
-            f"{(len(test), len(LABELS))}, found shape {probability.shape} with "
+            f"{(len(test), len(test.tasks))}, found shape {probability.shape} with "
             f"{int((~np.isfinite(probability)).sum())} that are not finite."
         )
     frames = [
@@ -113,12 +119,12 @@ def predictions_frame(fitted: Fitted, protocol: str, test: ClipData, thresholds:
                 "fold": run.number,
                 "subject": test.subjects,
                 "clip": test.clips,
-                "label": label,
+                "label": task,
                 "truth": test.labels[:, i],
                 "probability": probability[:, i],
                 "threshold": thresholds[i],
             }
         )
-        for i, label in enumerate(LABELS)
+        for i, task in enumerate(test.tasks)
     ]
     return pd.concat(frames)

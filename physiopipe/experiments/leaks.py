@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiopipe.clips.clip_data import ClipData
+from physiopipe.code_digest import code_digest
 from physiopipe.experiments.cross_validation import CrossValidation, Study
 from physiopipe.experiments.fold_run import FoldRun
 from physiopipe.experiments.predictions import write_predictions
-from physiopipe.experiments.provenance import digest_of_sources
 from physiopipe.experiments.subject_splits import GROUPS, Fold, shuffled_windows
 from physiopipe.files import sha256_json
-from physiopipe.params import MethodName, Params
 
 PROVENANCE = "LEAKY: windows shuffled over the split, so that training windows come from test clips"
 
@@ -28,32 +27,27 @@ class LeakyFoldRun(FoldRun):
         return train, validation, test.of_subjects(self.fold.test)
 
 
-def run_leaky(
-    name: MethodName,
-    params: Params,
-    windows_folder: Path,
-    encoder_path: Path | None,
-    out_parquet: Path,
-    runs_folder: Path,
-) -> None:
+def run_leaky(study: Study, out_parquet: Path) -> None:
     """Fit and predict with shuffled windows, for every seed, on the clips that the honest protocol tests.
 
     A clip's probability is the mean over the groups that hold windows of it.
     """
-    validation_runs = CrossValidation(Study(name, params, windows_folder, encoder_path, runs_folder))
-    print(f"{name}: {PROVENANCE}", flush=True)
-    honest = validation_runs.runs({"leaky": digest_of_sources(["experiments/leaks.py"])})
+    validation = CrossValidation(study)
+    print(f"{study.method}: {PROVENANCE}", flush=True)
+    honest = validation.runs_with_meaning({"leaky": code_digest(__name__)})
     runs = []
-    for seed in params.evaluate.seeds:
+    for seed in study.params.evaluate.seeds:
         mine = [run for run in honest if run.seed == seed]
+        if not mine:
+            continue
         tested = Fold((), (), tuple(sorted({subject for run in mine for subject in run.fold.test})))
-        digests = [run.digest for run in mine]
-        runs += [LeakyFoldRun(seed, number, tested, sha256_json([number, digests])) for number in range(GROUPS)]
-    validation_runs.make_missing(runs)
-    whole = validation_runs.predictions(runs).groupby(["seed", "subject", "clip", "label"], as_index=False)
+        digests = [sha256_json([number, [run.digest for run in mine]]) for number in range(GROUPS)]
+        runs += [LeakyFoldRun(seed, number, tested, digest, digest) for number, digest in enumerate(digests)]
+    validation.make_missing(runs)
+    whole = validation.predictions(runs).groupby(["seed", "subject", "clip", "label"], as_index=False)
     first = dict.fromkeys(("method", "protocol", "truth"), "first")
     frame = whole.agg(first | dict.fromkeys(("probability", "threshold"), "mean")).assign(fold=0)
-    write_predictions(out_parquet, frame, validation_runs.about() | {"provenance": PROVENANCE, "leaky": True})
+    write_predictions(out_parquet, frame, validation.about() | {"provenance": PROVENANCE, "leaky": True})
 
 
 def leaky_sides(clips: ClipData, seed: int, number: int) -> tuple[ClipData, ClipData, ClipData]:

@@ -1,43 +1,48 @@
-"""Cells shared out over processes of one thread each, and these over the GPUs, where there are any."""
+"""Folds shared out over processes of one thread each, and these over the GPUs, where there are any."""
 
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from physiopipe.errors import PhysiopipeError
 
-if TYPE_CHECKING:
-    from physiopipe.experiments.cross_validation import CrossValidation, Study
-    from physiopipe.experiments.fold_run import FoldRun
+Share = TypeVar("Share")
+Make = Callable[[Any], None]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
-_study: "Study"  # in a worker: whose runs it makes, which of the workers it is, and, once needed, where it makes them
+# in a worker: which of the workers it is, how it begins, and, once it has begun, how it makes a share
 _number: int
-_bench: "CrossValidation | None" = None
+_gpus: bool
+_begin_work: Callable[[], Make]
+_make_share: Make | None = None
 
 
-def run_in_processes(study: "Study", shares: list[list["FoldRun"]], workers: int) -> Iterator[list["FoldRun"]]:
-    """Make every share of runs in one of `workers` new processes; yields each once its files are written.
+def run_in_processes(
+    name: str, begin: Callable[[], Make], shares: list[Share], workers: int, gpus: bool
+) -> Iterator[Share]:
+    """Make every share in one of `workers` new processes; yields each once its files are written.
+
+    Args:
+        name: of whose shares these are, for the words of an error.
+        begin: what a process calls once, when it has something to do; it returns how a share is made. It is pickled.
+        gpus: whether processes take turns at this machine's GPUs, where `begin` has loaded torch.
 
     Raises:
-        PhysiopipeError: what a run was refused with, or a process that was killed; the others are stopped, and what
-            they had finished is kept. Any other error of a run is raised as it is.
+        PhysiopipeError: what a share was refused with, or a process that was killed; the others are stopped, and what
+            they had finished is kept. Any other error of a share is raised as it is.
     """
-    single = study.params.run.model_copy(update={"threads": 1})
-    study = replace(study, params=study.params.model_copy(update={"run": single}))
     context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, _begin, (study, context.Value("i", 0)))
+    pool = ProcessPoolExecutor(workers, context, _begin, (begin, gpus, context.Value("i", 0)))
     try:
         with _one_thread_each():
             futures = {pool.submit(_make, share): share for share in shares}
@@ -46,7 +51,7 @@ def run_in_processes(study: "Study", shares: list[list["FoldRun"]], workers: int
             yield futures[future]
     except BrokenProcessPool:
         raise PhysiopipeError(
-            f"{study.name}: one of {workers} processes was killed, most likely for want of memory. Finished folds are "
+            f"{name}: one of {workers} processes was killed, most likely for want of memory. Finished folds are "
             "kept: run again, with run.threads: 1 for one process alone."
         ) from None
     except BaseException:
@@ -57,28 +62,26 @@ def run_in_processes(study: "Study", shares: list[list["FoldRun"]], workers: int
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(study: "Study", turn: "Synchronized[int]") -> None:
+def _begin(begin: Callable[[], Make], gpus: bool, turn: "Synchronized[int]") -> None:
     """In a new worker: its number, and the kernel's word that it ends with its parent, which alone hears Ctrl-C."""
-    global _study, _number
+    global _begin_work, _number, _gpus
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _study = study
+    _begin_work, _gpus = begin, gpus
     with turn.get_lock():
         _number = turn.value
         turn.value += 1
 
 
-def _make(share: list["FoldRun"]) -> None:
-    """In a worker: make these runs, on the GPU whose turn it is where the method has loaded torch."""
-    global _bench
-    if _bench is None:
-        from physiopipe.experiments.cross_validation import CrossValidation
-
-        _bench = CrossValidation(_study)
+def _make(share: Any) -> None:
+    """In a worker: make a share, on the GPU whose turn it is."""
+    global _make_share
+    if _make_share is None:
+        _make_share = _begin_work()
         torch = sys.modules.get("torch")
-        if torch is not None and _study.params.run.device != "cpu" and torch.cuda.is_available():
+        if torch is not None and _gpus and torch.cuda.is_available():
             torch.cuda.set_device(_number % torch.cuda.device_count())
-    _bench.make(share)
+    _make_share(share)
 
 
 @contextmanager

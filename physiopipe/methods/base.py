@@ -1,59 +1,65 @@
 """What every row of Table 1 is: a method that is fitted on some subjects' clips and predicts others'.
 
-A new method is one file with one subclass of `Method`, its name in `params.MethodName` and a line in `METHOD_CLASSES`.
-This module and the trivial methods import no torch and no scikit-learn.
+A new method is one file with one subclass of `Method` and a line in `physiopipe.methods.registry`. Parameters are
+checked with each method's `Settings`, so files of methods import torch and scikit-learn inside functions alone.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import MethodName, Params
+from physiopipe.params.section import Section
 from physiopipe.training.curve import CurvePoint
 
-METHOD_CLASSES: dict[MethodName, str] = {
-    "always_high": "physiopipe.methods.always_high:AlwaysHigh",
-    "clip_prior": "physiopipe.methods.clip_prior:ClipPrior",
-    "chance": "physiopipe.methods.chance:Chance",
-    "handcrafted": "physiopipe.methods.handcrafted:Handcrafted",
-    "nearest_neighbours": "physiopipe.methods.nearest_neighbours:NearestNeighbours",
-    "ecg_only": "physiopipe.methods.ecg_only:EcgOnly",
-    "eeg_only": "physiopipe.methods.eeg_only:EegOnly",
-    "ours": "physiopipe.methods.ours:Ours",
-    "transductive": "physiopipe.methods.transductive:Transductive",
-    "gated": "physiopipe.methods.gated:Gated",
-    "cross_attention": "physiopipe.methods.cross_attention:CrossAttention",
-    "mixture": "physiopipe.methods.mixture:Mixture",
-}
+if TYPE_CHECKING:
+    from physiopipe.params import Params
+
+Arrays = dict[str, npt.NDArray[Any]]
+S = TypeVar("S", bound=Section)
 
 
 @dataclass(frozen=True)
 class Setup:
     """What a method may need besides clips: parameters, the pretrained ECG encoder, a folder for reusable state."""
 
-    params: Params
+    params: "Params"
     ecg_encoder: Path | None
     state_folder: Path
+
+    def section(self, name: str, kind: type[S]) -> S:
+        """The section of the parameters that is the method's own; the defaults, where the study does not list it."""
+        found = self.params.method[name] if name in self.params.method else kind()
+        assert isinstance(found, kind)
+        return found
+
+
+class NoSettings(Section):
+    """A method without parameters."""
 
 
 class Method(ABC):
     """A row of Table 1.
 
-    Class attributes: `name`; `inputs`, the modalities it reads; `licence` of the code behind it; `sources`, package
-    files (patterns under physiopipe/) whose change makes earlier results stale; `libraries`, distributions likewise.
+    Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
+    of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
+    modalities it reads; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
+    results stale.
     """
 
-    name: ClassVar[MethodName]
+    name: ClassVar[str]
+    title: ClassVar[str]
+    note: ClassVar[str]
+    Settings: ClassVar[type[Section]] = NoSettings
+    family: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "BSD-3-Clause"
-    sources: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     def __init__(self, setup: Setup) -> None:
@@ -64,9 +70,24 @@ class Method(ABC):
         """What the row is: `baseline`, `reimplementation`, `library`, `stand-in: …`, and what a reader must know."""
         return "baseline"
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Parameters and digests of inputs, as JSON values, that determine the predictions besides the clips."""
+    @property
+    def reads(self) -> str:
+        """What it takes of each modality, as a sentence for tables; empty: the modalities as they are named."""
+        return ""
+
+    @property
+    def details(self) -> str:
+        """What its settings make of it, as a sentence for tables; empty: the note says all."""
+        return ""
+
+    @property
+    def encoders(self) -> dict[str, str]:
+        """What the encoder of each modality was trained on, in words; empty where there are none."""
         return {}
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""
+        return {"settings": self.setup.section(self.name, self.Settings).model_dump(mode="json")}
 
     def workers(self, runs: int, cores: int) -> int:  # noqa: ARG002
         """Processes, of one thread each, that so many fits are worth sharing out over; above 1 only where one thread
@@ -80,7 +101,15 @@ class Method(ABC):
 
     @abstractmethod
     def predict(self, test: ClipData) -> F64:
-        """Probability of `high`, (n clips, 3), in the order of LABELS."""
+        """Probability of `high`, (n clips, n tasks), in the order of the clips' tasks."""
+
+    @abstractmethod
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """What `fit` has learnt, as arrays by name and JSON values: enough for `restore` to predict equal bytes."""
+
+    @abstractmethod
+    def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:
+        """Be as after the `fit` that these arrays and values are the `state` of; `curve` is not restored."""
 
     def precompute(self, clips: ClipData) -> None:  # noqa: B027
         """Make what is computed of windows without their labels ready for any choice among these windows."""
@@ -90,15 +119,8 @@ class Method(ABC):
         return ()
 
 
-def method_class(name: MethodName) -> type[Method]:
-    """The class behind a name; only now are the libraries it needs imported."""
-    module, _, attribute = METHOD_CLASSES[name].partition(":")
-    found: type[Method] = getattr(import_module(module), attribute)
-    return found
-
-
 def prevalence(train: ClipData) -> F64:
-    """Share of high labels among the training clips, (3,)."""
+    """Share of high labels among the training clips, (n tasks,)."""
     if len(train) == 0:
         raise PhysiopipeError("No training clips: the split leaves no subject to learn from. Use more subjects.")
     share: F64 = train.labels.mean(axis=0, dtype=np.float64)

@@ -1,18 +1,19 @@
 """The mean label of the same film clip among the training subjects: what the clip says without any physiology."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from physiopipe.clips.clip_data import F64, ClipData
-from physiopipe.methods.base import Method, prevalence
+from physiopipe.methods.base import Arrays, Method, prevalence
 
 
 class ClipPrior(Method):
     """All subjects watch the same clips, so this is a strong baseline; an unseen clip gets the training prevalence."""
 
     name = "clip_prior"
-    sources = ("methods/clip_prior.py",)
+    title = "Clip prior"
+    note = "Mean label of the same film clip among the training subjects: knows nothing of physiology."
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         self._prevalence = prevalence(train)
@@ -21,4 +22,13 @@ class ClipPrior(Method):
 
     def predict(self, test: ClipData) -> F64:
         rows = [self._means.get(int(clip), self._prevalence) for clip in test.clips]
-        return np.array(rows, dtype=np.float64).reshape(len(test), 3)
+        return np.array(rows, dtype=np.float64).reshape(len(test), len(test.tasks))
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        means = np.array(list(self._means.values()), dtype=np.float64)
+        return {"prevalence": self._prevalence, "clips": np.array(list(self._means)), "means": means}, {}
+
+    def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:  # noqa: ARG002
+        self._prevalence = arrays["prevalence"]
+        self._means = dict(zip(arrays["clips"].tolist(), arrays["means"], strict=True))
+        return self

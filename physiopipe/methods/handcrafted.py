@@ -1,40 +1,65 @@
 """Logistic regression on handcrafted features: EEG band power, heart rate, wave amplitudes."""
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from pydantic import Field
 
 from physiopipe.clips.cache import SubjectCache
 from physiopipe.clips.clip_data import F32, F64, ClipData
-from physiopipe.clips.features import window_features
-from physiopipe.experiments.provenance import digest_of_sources
-from physiopipe.methods.base import Method, Setup, prevalence
-from physiopipe.params import MethodName
+from physiopipe.code_digest import code_digest
+from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.params.section import Positive, Section
 
-_FEATURE_SOURCES = ("methods/handcrafted.py", "clips/features.py")
-INVERSE_REGULARISATION = 0.1  # more than a hundred correlated features, about two hundred clips
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
-class Handcrafted(Method):
-    """Mean of the window features over a clip → z-score by the training clips → logistic regression, per label."""
+class HandcraftedSettings(Section):
+    """Logistic regression on handcrafted features."""
 
-    name: ClassVar[MethodName] = "handcrafted"
+    inverse_regularisation: Positive = Field(
+        0.1, description="C of the L2 penalty: more than a hundred correlated features, about two hundred clips"
+    )
+
+
+class WindowFeatures(Method):
+    """A method on handcrafted features of windows, computed once and kept by content."""
+
     inputs = ("eeg", "ecg")
-    sources: ClassVar[tuple[str, ...]] = _FEATURE_SOURCES
     libraries = ("numpy", "scipy", "scikit-learn")
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        recipe: dict[str, Any] = {"kind": "handcrafted", "code": digest_of_sources(_FEATURE_SOURCES)}
+        recipe: dict[str, Any] = {"kind": "handcrafted", "code": code_digest("physiopipe.clips.features")}
         self._cache = SubjectCache(setup.state_folder / "window_features", recipe, ("eeg", "ecg"), _features_of)
+
+    @property
+    def reads(self) -> str:
+        return "Reads EEG (band power in µV²) and ECG (beats, QRS and T amplitudes in the stored unit, not z-scored)."
 
     def precompute(self, clips: ClipData) -> None:
         self._cache.precompute(clips)
 
+    def _window_features(self, clips: ClipData) -> F32:
+        """Features of each window, (w, k); NaN where one could not be measured."""
+        return self._cache.of(clips)
+
+
+class Handcrafted(WindowFeatures):
+    """Mean of the window features over a clip → z-score by the training clips → logistic regression, per task."""
+
+    name = "handcrafted"
+    title = "Handcrafted"
+    note = "Logistic regression on EEG band power, heart rate and ECG wave amplitudes."
+    Settings: ClassVar[type[HandcraftedSettings]] = HandcraftedSettings
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        strength = self.setup.section(self.name, self.Settings).inverse_regularisation
         features = self._features(train)
         with np.errstate(invalid="ignore"):
             known = np.isfinite(features).any(axis=0)
@@ -42,20 +67,35 @@ class Handcrafted(Method):
         self._constant = prevalence(train)
         filled = self._filled(features)
         self._models: list[Pipeline | None] = []
-        for label in range(train.labels.shape[1]):
-            truth = train.labels[:, label]
+        for task in range(train.labels.shape[1]):
+            truth = train.labels[:, task]
             one_class = truth.min() == truth.max()  # nothing to separate: predict the prevalence
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_REGULARISATION, max_iter=2000))
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
             self._models.append(None if one_class else model.fit(filled, truth))
         return self
 
     def predict(self, test: ClipData) -> F64:
         features = self._filled(self._features(test))
         columns = [
-            np.full(len(test), self._constant[label]) if model is None else model.predict_proba(features)[:, 1]
-            for label, model in enumerate(self._models)
+            np.full(len(test), self._constant[task]) if model is None else model.predict_proba(features)[:, 1]
+            for task, model in enumerate(self._models)
         ]
         return np.stack(columns, axis=1).astype(np.float64)
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        arrays: Arrays = {"fill": self._fill, "constant": self._constant}
+        for task, model in enumerate(self._models):
+            if model is not None:
+                scaler, regression = (step for _, step in model.steps)
+                arrays |= {f"{task}.mean": scaler.mean_, f"{task}.deviation": scaler.scale_}
+                arrays |= {f"{task}.coefficients": regression.coef_[0], f"{task}.intercept": regression.intercept_}
+        return arrays, {}
+
+    def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:  # noqa: ARG002
+        self._fill, self._constant = arrays["fill"], arrays["constant"]
+        known = [f"{task}.mean" in arrays for task in range(len(self._constant))]
+        self._models = [_regression(arrays, task) if there else None for task, there in enumerate(known)]
+        return self
 
     def _filled(self, features: F64) -> F64:
         """Features (n, k) with what could not be measured (no beat found, a dead channel) at the training mean."""
@@ -65,11 +105,23 @@ class Handcrafted(Method):
         """Mean of the window features of each clip, (n, k)."""
         return clips.clip_means(self._window_features(clips))
 
-    def _window_features(self, clips: ClipData) -> F32:
-        """Features of each window, (w, k); NaN where one could not be measured."""
-        return self._cache.of(clips)
+
+def _regression(arrays: Arrays, task: int) -> "Pipeline":
+    """The scaler and the regression of a task, from what was kept of them."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    scaler, regression = StandardScaler(), LogisticRegression()
+    scaler.mean_, scaler.scale_ = arrays[f"{task}.mean"], arrays[f"{task}.deviation"]
+    scaler.n_features_in_ = regression.n_features_in_ = len(scaler.mean_)
+    regression.coef_, regression.intercept_ = arrays[f"{task}.coefficients"][None], arrays[f"{task}.intercept"]
+    regression.classes_ = np.array([0, 1], dtype=np.int8)
+    return make_pipeline(scaler, regression)
 
 
 def _features_of(clips: ClipData) -> F32:
+    from physiopipe.clips.features import window_features
+
     features, _ = window_features(clips.eeg, clips.ecg)
     return features

@@ -4,27 +4,32 @@ import numpy as np
 
 from physiopipe.clips.clip_data import F32, ClipData
 from physiopipe.methods.base import Setup
-from physiopipe.methods.ours import FUSION_SOURCES, Ours
+from physiopipe.methods.ours import Ours
 
 
 class Transductive(Ours):
     """Every subject's embeddings on the scale of that subject's own windows, training and test subjects alike.
 
     `predict` must be given all clips of a test subject at once: their mean and SD, not their labels, are used. No row
-    of it may be compared with an inductive one as an equal. The encoders stay frozen whatever `finetune.frozen` says: a
-    subject's mean is not to be had from a batch.
+    of it may be compared with an inductive one as an equal. The encoders stay frozen whatever the parameter `frozen`
+    says: a subject's mean is not to be had from a batch.
     """
 
     name = "transductive"
-    sources = ("methods/transductive.py", *FUSION_SOURCES)
+    title = "Ours, transductive"
+    note = "TRANSDUCTIVE: embeddings standardised by subject, for which a test subject's unlabelled clips are used."
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self._params = self._params.model_copy(update={"frozen": True})
+        self.settings = self.settings.model_copy(update={"frozen": True})
 
     @property
     def provenance(self) -> str:
         return f"{super().provenance}, TRANSDUCTIVE: standardised by subject, test subjects' unlabelled clips included"
+
+    @property
+    def _standardised(self) -> str:
+        return "standardised by each subject's own windows"
 
     def _embeddings(self, clips: ClipData) -> F32:
         found = super()._embeddings(clips)

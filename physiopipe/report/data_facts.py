@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from physiopipe.cohorts.registry import cohort as registered
 from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.params import Filter, Params, Quality
 
@@ -35,31 +36,21 @@ class DataFacts:
 
 def facts_of(params: Params, cohort: str) -> DataFacts:
     """The facts of a cohort."""
-    data, shard, filters = (getattr(part, cohort) for part in (params.data, params.shard, params.filter))
+    known, data = registered(cohort), params.data[cohort]
     sources = tuple(getattr(data, "sources", (cohort,)))
-    modalities = tuple(type(shard).model_fields)
-    simulated = data.origin == "simulated"
-    downstream = cohort == "dreamer"
-    notes: tuple[str, ...] = (
-        f"Origin: {'simulated' if simulated else getattr(data, 'base_url', 'the file from its authors')}.",
-    )
-    if downstream:
-        notes += (
-            f"The file documents no units: one unit of its EEG is taken as {data.eeg_unit_uv:g} µV; the unit of its "
-            "ECG is not known.",
-        )
-    tasks = ("valence", "arousal", "dominance") if downstream else ()
-    infos = [SOURCE_INFO[name] for name in sources]
+    by_source = [SOURCE_INFO[name] for name in sources if name in SOURCE_INFO]
+    citations = [(info.name, info.citation, f"{info.licence} ({info.access})") for info in by_source]
+    thresholds = {task.name: params.clips[cohort].threshold(task) for task in known.tasks}
     return DataFacts(
         cohort=cohort,
-        title="DREAMER" if downstream else cohort,
-        simulated=simulated,
-        notes=notes,
+        title=known.title,
+        simulated=params.simulated(cohort),
+        notes=known.data_notes(data),
         sources=sources,
         allow_missing=bool(getattr(data, "allow_missing_sources", False)),
-        tasks=tasks,
-        thresholds=dict.fromkeys(tasks, float(params.finetune.high_from)),
-        quality={modality: getattr(shard, modality).quality for modality in modalities},
-        filters={modality: getattr(filters, modality) for modality in modalities},
-        citations=tuple((info.name, info.citation, f"{info.licence} ({info.access})") for info in infos),
+        tasks=known.task_names,
+        thresholds=thresholds,
+        quality={modality: params.shard[cohort][modality].quality for modality in known.modalities},
+        filters={modality: params.filter[cohort][modality] for modality in known.modalities},
+        citations=tuple(citations) or ((known.title, known.citation, f"{known.licence} ({known.access})"),),
     )

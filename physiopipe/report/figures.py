@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image  # matplotlib writes its PNG with it
 
 from physiopipe.files import atomic_file, read_json
+from physiopipe.params import Params
 from physiopipe.report import (
     auc_figures,
     data_figures,
@@ -17,29 +18,29 @@ from physiopipe.report import (
     reconstruction_figures,
     robustness_figure,
 )
-from physiopipe.report.data_facts import DataFacts
+from physiopipe.report.data_facts import DataFacts, facts_of
 from physiopipe.report.read_table import read_table
 from physiopipe.report.style import styled
 from physiopipe.results.evaluate import families
-from physiopipe.results.study import Study
+from physiopipe.results.study import Study, study_of
 from physiopipe.results.test_set import read_test_set
 from physiopipe.windows.store import WindowStore
 
 
-def make_figures(
-    folder: Path, pretrain_folder: Path, windows_root: Path, study: Study, pretraining: DataFacts, downstream: DataFacts
-) -> None:  # fmt: skip
+def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params: Params, cohort: str) -> None:
     """Write `folder`/figures/*.png and *.svg.
 
     Args:
         folder: results/<cohort>, which holds predictions/, finetune/*.csv, robustness.csv and metrics.json.
         pretrain_folder: holds loss.csv, metrics.json and reconstructions.npz of pretraining.
         windows_root: holds a folder of each of the two cohorts.
+        cohort: the downstream one.
 
     Raises:
         PhysiopipeError: an input is missing; it says which step writes it.
     """
-    out = folder / "figures"
+    out, study = folder / "figures", study_of(params, cohort)
+    pretraining, downstream = facts_of(params, params.cohorts.pretraining), facts_of(params, cohort)
     with styled():
         _draw_pretraining(pretrain_folder, out, pretraining)
         _draw_results(folder, out, study)

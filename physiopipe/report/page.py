@@ -11,13 +11,13 @@ from jinja2 import Environment, StrictUndefined
 from physiopipe.files import atomic_file, read_json, sha256_file
 from physiopipe.params import Params
 from physiopipe.report import data_parts, quality_figures, quality_tables, reconstruction_figures, result_parts
-from physiopipe.report.data_facts import DataFacts
+from physiopipe.report.data_facts import DataFacts, facts_of
 from physiopipe.report.parts import Part, Section, figure, slug
 from physiopipe.report.pretraining_parts import pretraining as pretraining_numbers
 from physiopipe.report.read_table import read_table
 from physiopipe.results.contrasts_text import ABLATIONS_ARE, FUSIONS_ARE
 from physiopipe.results.evaluate import families, without_meaning
-from physiopipe.results.study import Study
+from physiopipe.results.study import Study, study_of
 from physiopipe.results.test_set import read_test_set
 from physiopipe.results.typeset import typeset
 from physiopipe.windows.store import WindowStore
@@ -49,14 +49,7 @@ class Origin:
 
 
 def write_report(
-    folder: Path,
-    pretrain_folder: Path,
-    windows_root: Path,
-    params: Params,
-    study: Study,
-    pretraining: DataFacts,
-    downstream: DataFacts,
-    origin: Origin,
+    folder: Path, pretrain_folder: Path, windows_root: Path, params: Params, cohort: str, origin: Origin
 ) -> Path:
     """Write `folder`/report.html and return its path.
 
@@ -64,10 +57,13 @@ def write_report(
         folder: results/<cohort> with its tables, predictions/ and figures/.
         pretrain_folder: holds metrics.json and reconstructions.npz of pretraining.
         windows_root: holds a folder of each of the two cohorts with index.parquet, rejected.csv and manifest.json.
+        cohort: the downstream one.
 
     Raises:
         PhysiopipeError: an input is missing; it says which step writes it.
     """
+    study = study_of(params, cohort)
+    pretraining, downstream = facts_of(params, params.cohorts.pretraining), facts_of(params, cohort)
     table1, ablations = read_table(folder / "table1.csv"), read_table(folder / "ablations.csv")
     metrics = read_json(folder / "metrics.json")
     figures = folder / "figures"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from physiopipe.cohorts.base import imported
+from physiopipe.cohorts.registry import cohort as registered
 from physiopipe.cohorts.reported import Reported
 from physiopipe.params import Evaluate, Params
 from physiopipe.results.metrics import Headline
@@ -53,26 +55,23 @@ class Study:
 
 def study_of(params: Params, cohort: str) -> Study:
     """The study of a downstream cohort, as the parameters have it."""
-    from physiopipe.cohorts.base import ClipRule, Task
-    from physiopipe.cohorts.dreamer_file import RATINGS
-    from physiopipe.cohorts.dreamer_reported import REPORTED
-    from physiopipe.cohorts.dreamer_simulation import attainable_auc
-
-    class Rule(ClipRule):
-        high_from: int
-
-    rule = Rule(last_s=params.finetune.last_s, high_from=params.finetune.high_from)
+    known = registered(cohort)
+    rule, simulated = params.clips[cohort], params.simulated(cohort)
+    planted = imported(known.attainable)(params.simulate[cohort], rule) if simulated and known.attainable else None
+    reported = known.printed_rows()
     return Study(
         cohort=cohort,
-        title="DREAMER",
-        simulated=params.simulated,
-        tasks=tuple(RATINGS),
-        thresholds={task: rule.threshold(Task(task)) for task in RATINGS},
+        title=known.title,
+        simulated=simulated,
+        tasks=known.task_names,
+        thresholds={task.name: rule.threshold(task) for task in known.tasks},
         settings=params.evaluate,
         methods=params.methods,
         ablations=params.ablations.variants,
         robustness=params.robustness.methods,
-        expected_best=attainable_auc(params.simulate.dreamer, rule) if params.simulated else None,
-        reported=REPORTED,
-        footnotes=REPORTED.footnotes(rule),
+        headline=known.headline,
+        caveats=known.caveats,
+        expected_best=planted,
+        reported=reported,
+        footnotes=reported.footnotes(rule) if reported else (),
     )

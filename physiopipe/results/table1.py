@@ -47,10 +47,12 @@ def note_of(about: Mapping[str, Any]) -> str:
     """What a measured row is, what it reads, what its encoders were trained on, and where its code is from.
 
     Args:
-        about: what the row's predictions file says of itself: note, reads (else inputs), encoders, provenance, licence.
+        about: what the row's predictions file says of itself: note, details, reads (else inputs), encoders,
+            provenance, licence.
     """
     sentences = [
         str(about.get("note", "")),
+        str(about.get("details", "")),
         str(about.get("reads", "")) or f"Reads {inputs_of(about) or 'no signal'}.",
         *encoders_of(about),
         f"Code: {about.get('provenance', 'unknown')}; licence {about.get('licence', 'unknown')}.",

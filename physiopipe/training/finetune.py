@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.fusion import Fusion, in_blocks
-from physiopipe.params import Finetune
 from physiopipe.training.curve import CurvePoint
+from physiopipe.training.recipe import TrainingSettings
 
 EVALUATION_BLOCK = 64  # windows of a forward pass without gradients
 CLIP_NORM = 1.0  # of the recipe two_rate
@@ -27,7 +27,7 @@ class LabelledWindows:
 
     Attributes:
         inputs: what the model is called with, (w, ...) each, on the CPU.
-        labels: float32 (w, 3), 0 or 1.
+        labels: float32 (w, n tasks), 0 or 1.
         clip_of: int64 (w,), which clip each window is of.
     """
 
@@ -43,7 +43,7 @@ def train(
     model: nn.Module,
     windows: LabelledWindows,
     validation: LabelledWindows,
-    params: Finetune,
+    params: TrainingSettings,
     seed: int,
     device: torch.device,
 ) -> list[CurvePoint]:
@@ -53,7 +53,7 @@ def train(
     and where no label has both the lowest validation loss decides (the last epoch, without validation windows).
 
     Args:
-        model: windows' inputs → logits (B, 3).
+        model: windows' inputs → logits (B, n tasks).
         seed: of the order of windows and of dropout; torch's global state is left as it was.
 
     Raises:
@@ -74,7 +74,7 @@ def train(
             curve.append(_train_epoch(model, recipe, windows, rows, params.batch_size, epoch, device))
             if not np.isfinite(curve[-1].loss):
                 raise PhysiopipeError(
-                    f"The fine-tuning loss is {curve[-1].loss} in epoch {epoch}: lower finetune.learning_rate."
+                    f"The fine-tuning loss is {curve[-1].loss} in epoch {epoch}: lower the method's learning rate."
                 )
             score = (float(epoch), 0.0)
             if len(validation):
@@ -91,7 +91,7 @@ def train(
 class Recipe:
     """Optimiser and schedule of `params.recipe`."""
 
-    def __init__(self, model: nn.Module, params: Finetune, steps_per_epoch: int) -> None:
+    def __init__(self, model: nn.Module, params: TrainingSettings, steps_per_epoch: int) -> None:
         self._trained = [weight for weight in model.parameters() if weight.requires_grad]
         self._clip = params.recipe == "two_rate"
         self._step_epochs = params.recipe == "table2"
@@ -131,11 +131,13 @@ class Recipe:
             self._schedule.step()
 
 
-def probabilities(model: nn.Module, inputs: tuple[Tensor, ...], device: torch.device) -> npt.NDArray[np.float64]:
-    """Probability of high, (w, 3), for each window; dropout is off."""
+def probabilities(
+    model: nn.Module, inputs: tuple[Tensor, ...], tasks: int, device: torch.device
+) -> npt.NDArray[np.float64]:
+    """Probability of high, (w, tasks), for each window; dropout is off."""
     model.to(device).eval()
     if len(inputs[0]) == 0:
-        return np.empty((0, 3))
+        return np.empty((0, tasks))
     compute: Callable[..., Tensor] = model
     logits = in_blocks(compute, inputs, EVALUATION_BLOCK, device)
     found: npt.NDArray[np.float64] = torch.sigmoid(logits.double()).numpy()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Run
+from physiopipe.training.device import choose_device
 
 _TIMEOUT = timedelta(minutes=30)  # of one process waiting for the others: evaluation and writing take their time
 _PR_SET_PDEATHSIG = 1
@@ -85,13 +86,6 @@ def join_group(run: Run) -> Iterator[Group]:
         yield Group(dist.get_rank(), dist.get_world_size(), device)
     finally:
         dist.destroy_process_group()
-
-
-def choose_device(run: Run) -> torch.device:
-    """The device that `run.device` names; auto: an NVIDIA GPU where there is one."""
-    if run.device == "cuda" and not torch.cuda.is_available():
-        raise PhysiopipeError("run.device is cuda, and no NVIDIA GPU is usable here: set it to auto or cpu.")
-    return torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def processes_here() -> int:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Run
-from physiopipe.training.group import choose_device
+from physiopipe.training.device import choose_device
 from physiopipe.training.interruption import WARNINGS
 
 _SAVING_S = 300  # how long the processes may take to save themselves after a signal

@@ -1,21 +1,29 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_cohort import store_cohort
+from made_cohort import store_cohort as store_root
 
 from physiopipe.clips.selection import choose_clips, load_clips
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import Finetune
 from physiopipe.windows.store import WindowStore
+
+TASKS = ("valence", "arousal", "dominance")
+HIGH_FROM = dict.fromkeys(TASKS, 3.0)
+
+
+def store_cohort(folder: Path, *args: Any, **changes: Any) -> Path:
+    """The folder of the cohort's windows."""
+    return store_root(folder, *args, **changes) / "dreamer"
 
 
 def test_stored_clips_come_back(tmp_path: Path, make_clips) -> None:
     made = make_clips(subjects=3, clips=4, windows=3, patches=10)
     made.eeg_present[:, 5] = False
     made.ecg_present[4, 1] = False
-    found = load_clips(store_cohort(tmp_path, made), Finetune())
+    found = load_clips(store_cohort(tmp_path, made), 60.0, HIGH_FROM)
     assert found.subjects.tolist() == made.subjects.tolist()
     assert found.clips.tolist() == made.clips.tolist()
     np.testing.assert_array_equal(found.labels, made.labels)
@@ -32,19 +40,19 @@ def test_stored_clips_come_back(tmp_path: Path, make_clips) -> None:
 def test_only_the_last_seconds_are_used(tmp_path: Path, make_clips) -> None:
     made = make_clips(subjects=2, clips=2, windows=5, patches=10)
     folder = store_cohort(tmp_path, made)
-    found = load_clips(folder, Finetune(last_s=20.0))
+    found = load_clips(folder, 20.0, HIGH_FROM)
     assert np.bincount(found.clip_of).tolist() == [2] * 4
     last_two = np.concatenate([np.flatnonzero(made.clip_of == clip)[-2:] for clip in range(4)])
     np.testing.assert_allclose(found.eeg, made.eeg[last_two], atol=0.01)
     np.testing.assert_allclose(found.ecg, made.ecg[last_two], atol=0.1)
-    assert len(load_clips(folder, Finetune(last_s=1000.0)).clip_of) == 20
+    assert len(load_clips(folder, 1000.0, HIGH_FROM).clip_of) == 20
 
 
 @pytest.mark.parametrize("high_from", [3, 4])
 def test_labels_follow_the_ratings(tmp_path: Path, make_clips, high_from: int) -> None:
     made = make_clips(subjects=2, clips=5, windows=1, patches=10)
     ratings = np.random.default_rng(0).integers(1, 6, (10, 3)).astype(float)
-    found = load_clips(store_cohort(tmp_path, made, ratings=ratings), Finetune(high_from=high_from))
+    found = load_clips(store_cohort(tmp_path, made, ratings=ratings), 60.0, dict.fromkeys(TASKS, float(high_from)))
     np.testing.assert_array_equal(found.labels, ratings >= high_from)
 
 
@@ -53,7 +61,7 @@ def test_clips_that_cannot_be_used_are_named(tmp_path: Path, make_clips) -> None
     ratings = 2.0 + 2.0 * made.labels
     ratings[7, 1] = np.nan
     folder = store_cohort(tmp_path, made, ratings=ratings, left_out=(("eeg", "s01", 2), ("ecg", "s02", 1)))
-    choice = choose_clips(WindowStore(folder), Finetune(last_s=60.0))
+    choice = choose_clips(WindowStore(folder), 60.0, HIGH_FROM)
     assert choice.left_out == (
         ("s01", 2, "no EEG window in the last 60 s"),
         ("s02", 1, "no ECG window in the last 60 s"),
@@ -71,7 +79,7 @@ def test_clips_that_cannot_be_used_are_named(tmp_path: Path, make_clips) -> None
 def test_windows_that_do_not_start_together_are_refused(tmp_path: Path, make_clips) -> None:
     folder = store_cohort(tmp_path, make_clips(subjects=2, clips=2, patches=10), ecg_delay_s=1.0)
     with pytest.raises(PhysiopipeError, match="s01 clip 1: no EEG window starts together with an ECG window"):
-        load_clips(folder, Finetune())
+        load_clips(folder, 60.0, HIGH_FROM)
 
 
 def test_a_missing_rate_names_the_key_to_change(tmp_path: Path, make_clips) -> None:
@@ -80,4 +88,4 @@ def test_a_missing_rate_names_the_key_to_change(tmp_path: Path, make_clips) -> N
     index.loc[index["modality"] == "ecg", "rate_hz"] = 256
     index.to_parquet(folder / "index.parquet")
     with pytest.raises(PhysiopipeError, match=r"ecg at 256 Hz.*\n?.*resample\.dreamer\.ecg\.rates_hz"):
-        load_clips(folder, Finetune())
+        load_clips(folder, 60.0, HIGH_FROM)

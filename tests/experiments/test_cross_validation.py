@@ -6,23 +6,27 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 
 from physiopipe.clips.clip_data import HIDDEN_LABEL, ClipData
 from physiopipe.experiments import cross_validation as harness
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import best_threshold
+from physiopipe.experiments.kept_folds import CURVE_COLUMNS
 from physiopipe.experiments.predictions import read_predictions
-from physiopipe.methods.base import METHOD_CLASSES
+from physiopipe.methods.base import Arrays
 from physiopipe.methods.chance import Chance
 from physiopipe.methods.clip_prior import ClipPrior
 from physiopipe.params import Params, check_params
 
 
-def parameters(tmp_path: Path, protocol: str = "crossval", seeds: tuple[int, ...] = (0,), **finetune: Any) -> Params:
+def parameters(
+    tmp_path: Path, protocol: str = "crossval", seeds: tuple[int, ...] = (0,), method: Any = None, **clips: Any
+) -> Params:
     content = {
         "evaluate": {"protocol": protocol, "seeds": list(seeds)},
-        "finetune": finetune,
+        "clips": {"dreamer": clips},
+        "method": method or {},
         "run": {"state_folder": str(tmp_path / "state"), "device": "cpu"},
     }
     return check_params(content, "test")
@@ -37,15 +41,25 @@ class Spy(ClipPrior):
     """Clip prior that notes what it is shown."""
 
     seen: list[tuple[set[str], set[str], int]]
+    trained: set[str]
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
-        self.seen.append((set(train.subjects), set(validation.subjects), seed))
+        self.trained = set(train.subjects)
+        self.seen.append((self.trained, set(validation.subjects), seed))
         return super().fit(train, validation, seed)
 
     def predict(self, test: ClipData) -> np.ndarray:
         assert (test.labels == HIDDEN_LABEL).all()
-        assert not set(test.subjects) & self.seen[-1][0]
+        assert not set(test.subjects) & self.trained
         return super().predict(test)
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        arrays, about = super().state()
+        return arrays, about | {"trained": sorted(self.trained)}
+
+    def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:
+        self.trained = set(about["trained"])
+        return super().restore(arrays, about)
 
 
 @pytest.fixture
@@ -57,7 +71,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str], int]]
 
 def run(name: Any, params: Params, cohort: Path, tmp_path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     out = tmp_path / "results" / f"{name}.parquet"
-    run_method(name, params, cohort, None, out, tmp_path / "runs", tmp_path / "results" / f"{name}.csv")
+    run_method(study_of(name, params, cohort), out, tmp_path / "results" / f"{name}.csv")
     return read_predictions(out)
 
 
@@ -101,9 +115,14 @@ def test_finished_folds_are_skipped_and_missing_ones_made(
     run("clip_prior", params, cohort, tmp_path)
     assert spy == []
     assert out.read_bytes() == first
-    kept = sorted((tmp_path / "runs").glob("*.parquet"))
+    kept = sorted((tmp_path / "state" / "finetune").glob("*.parquet"))
     assert len(kept) == 10
     kept[3].unlink()
+    run("clip_prior", params, cohort, tmp_path)
+    assert spy == []  # the fitted method is still there
+    assert out.read_bytes() == first
+    for suffix in (".parquet", ".safetensors"):
+        kept[3].with_suffix(suffix).unlink()
     run("clip_prior", params, cohort, tmp_path)
     assert len(spy) == 1
     assert out.read_bytes() == first
@@ -113,7 +132,7 @@ def test_finished_folds_are_skipped_and_missing_ones_made(
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, cohort: Path, monkeypatch) -> None:
-    whole, _ = run("chance", parameters(tmp_path), cohort, tmp_path / "whole")
+    whole, _ = run("chance", parameters(tmp_path / "whole"), cohort, tmp_path / "whole")
     calls = 0
     fit = Chance.fit
 
@@ -142,13 +161,13 @@ def test_other_data_labels_or_code_are_other_results(
         run("clip_prior", params, cohort, tmp_path)
         assert len(spy) == 5
     spy.clear()
-    run("clip_prior", parameters(tmp_path, learning_rate=0.5), cohort, tmp_path)  # not a parameter of this method
+    run("clip_prior", parameters(tmp_path, method={"ours": {"epochs": 3}}), cohort, tmp_path)  # another method's
     assert spy == []
     other = store_cohort(tmp_path / "other", make_clips(subjects=6, clips=4, windows=1, patches=10, seed=1))
     run("clip_prior", parameters(tmp_path), other, tmp_path)
     assert len(spy) == 5
     spy.clear()
-    monkeypatch.setattr(harness, "digest_of_sources", lambda patterns: f"other code of {len(list(patterns))} files")
+    monkeypatch.setattr(harness, "code_digest", lambda *modules: f"other code of {len(modules)} modules")
     run("clip_prior", parameters(tmp_path), cohort, tmp_path)
     assert len(spy) == 5
 
@@ -169,13 +188,8 @@ def test_permuting_the_test_labels_changes_no_prediction(tmp_path: Path, make_cl
 def test_curves_are_written_even_where_there_are_none(tmp_path: Path, cohort: Path) -> None:
     run("always_high", parameters(tmp_path), cohort, tmp_path)
     curves = pd.read_csv(tmp_path / "results" / "always_high.csv")
-    assert list(curves.columns) == list(harness.CURVE_COLUMNS)
+    assert list(curves.columns) == list(CURVE_COLUMNS)
     assert curves.empty
-
-
-def test_sources_of_the_harness_are_there() -> None:
-    for patterns in (harness.HARNESS_SOURCES, *(harness.method_class(name).sources for name in METHOD_CLASSES)):
-        harness.digest_of_sources(patterns)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.3, 0.45, 0.5, 0.55, 0.8, 1.0])), max_size=20))

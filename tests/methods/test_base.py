@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planted_clips import planted_clips
 
-from physiopipe.clips.clip_data import HIDDEN_LABEL, LABELS
+from physiopipe.clips.clip_data import HIDDEN_LABEL
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments.provenance import digest_of_sources, library_versions
-from physiopipe.methods.base import METHOD_CLASSES, Method, Setup, method_class
-from physiopipe.params import METHODS, Params
+from physiopipe.methods.base import Method, Setup
+from physiopipe.methods.registry import METHODS, method_class, settings_class
+from physiopipe.params import Params
+from physiopipe.params.section import Section
 
 
 @pytest.fixture
@@ -20,20 +21,32 @@ def setup(tmp_path: Path) -> Setup:
     return Setup(Params(), None, tmp_path)
 
 
-def test_every_method_of_the_parameters_has_a_class() -> None:
-    assert set(METHOD_CLASSES) == set(METHODS)
-    for name in METHODS:
-        found = method_class(name)
+def test_every_registered_method_says_what_it_is() -> None:
+    classes = {name: method_class(name) for name in METHODS}
+    for name, found in classes.items():
         assert issubclass(found, Method)
         assert found.name == name
-        digest_of_sources(found.sources)
-        library_versions(found.libraries)
+        assert found.note.endswith(".")
+        assert issubclass(found.Settings, Section)
+        assert settings_class(name) is found.Settings
+        assert found.Settings() == found.Settings.model_validate({})  # every parameter has a default
+    assert len({found.title for found in classes.values()}) == len(classes)
+    assert {name for name, found in classes.items() if found.family} == {"gated", "cross_attention", "mixture"}
 
 
-def test_trivial_methods_import_neither_torch_nor_sklearn() -> None:
+def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(PhysiopipeError, match="no method named 'handcraftd'; did you mean 'handcrafted'"):
+        method_class("handcraftd")
+    with pytest.raises(PhysiopipeError, match="no method named 'xyz'; there are: always_high, "):
+        method_class("xyz")
+
+
+def test_parameters_are_checked_without_heavy_libraries() -> None:
+    """Every job of the workflow reads params.yaml, and with it the settings of all methods."""
     code = (
-        "import sys; from physiopipe.methods.base import method_class as m; m('always_high'), m('clip_prior'), "
-        "m('chance'); print([x for x in ('torch', 'sklearn', 'zarr', 'scipy') if x in sys.modules])"
+        "import sys; from physiopipe.methods.registry import METHODS, settings_class\n"
+        "for name in METHODS: settings_class(name)\n"
+        "print([x for x in ('torch', 'sklearn', 'zarr', 'scipy', 'pandas', 'safetensors') if x in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -106,7 +119,3 @@ def test_nothing_to_learn_from_is_said(make_clips, setup: Setup) -> None:
     nobody = make_clips().of_subjects([])
     with pytest.raises(PhysiopipeError, match="No training clips"):
         method_class("chance")(setup).fit(nobody, nobody, 0)
-
-
-def test_labels_are_in_the_papers_order() -> None:
-    assert LABELS == ("valence", "arousal", "dominance")

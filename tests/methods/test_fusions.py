@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 from sklearn.metrics import roc_auc_score
 from test_ours import parameters, setup, sides
 
@@ -14,8 +14,9 @@ from physiopipe.clips.clip_data import ClipData
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
-from physiopipe.methods.base import Setup, method_class
+from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import Ours
+from physiopipe.methods.registry import method_class
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import embed
 from physiopipe.models.weights import save_encoder
@@ -88,11 +89,11 @@ def test_patch_embeddings_serve_every_fusion_and_are_those_of_the_encoder(make_c
     ours = made("ours", setup(tmp_path))
     whole = ours._embeddings(clips)
     folder = tmp_path / "state" / "embeddings"
-    kept = len(list(folder.iterdir()))
+    kept = len(list(folder.glob("*.npy")))
     sequence = made("cross_attention", setup(tmp_path))._embeddings(clips)
     assert sequence.shape == (len(clips.clip_of), 3, 80)
     assert made("ecg_only", setup(tmp_path))._embeddings(clips).shape == (len(clips.clip_of), 40)
-    assert len(list(folder.iterdir())) == kept
+    assert len(list(folder.glob("*.npy"))) == kept
     eeg, _, eeg_valid, _ = encoder_inputs(clips, 100.0)
     with torch.inference_mode():
         direct = embed(ours._encoders.encoder("eeg"), eeg, eeg_valid, "channels_and_patches").numpy()
@@ -197,7 +198,7 @@ def test_predictions_are_blind_to_test_labels(make_clips, tmp_path: Path, name: 
     for folder in ("a", "b"):
         cohort = store_cohort(tmp_path / folder, made_clips)
         out = tmp_path / folder / "o.parquet"
-        run_method(name, parameters(tmp_path / folder, epochs=1), cohort, None, out, tmp_path / folder / "runs")
+        run_method(study_of(name, parameters(tmp_path / folder, epochs=1), cohort), out)
         found.append(read_predictions(out)[0])
         made_clips.labels[np.isin(made_clips.subjects, found[0]["subject"].unique())] ^= 1
     assert (found[0]["truth"] != found[1]["truth"]).all()

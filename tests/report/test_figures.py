@@ -140,8 +140,8 @@ def test_used_epochs_are_those_that_training_keeps() -> None:
     """Against the trainer itself: the loss of the weights that it leaves is that of the epoch that is marked."""
     import torch
 
+    from physiopipe.methods.ours import FusionSettings
     from physiopipe.models.fusion import LabelHeads
-    from physiopipe.params import Finetune
     from physiopipe.training.finetune import LabelledWindows, train
 
     generator = torch.Generator().manual_seed(2)
@@ -152,7 +152,7 @@ def test_used_epochs_are_those_that_training_keeps() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LabelHeads((8,), 16, 0.0, 1)
-    points = train(model, windows, held_out, Finetune(epochs=6, batch_size=8), 0, torch.device("cpu"))
+    points = train(model, windows, held_out, FusionSettings(epochs=6, batch_size=8), 0, torch.device("cpu"))
     curves = pd.DataFrame([point._asdict() | {"method": "m", "seed": 0, "fold": 0} for point in points])
     (used,) = used_epochs(curves)["epoch"]
     with torch.no_grad():

@@ -11,7 +11,7 @@ from made_up_predictions import make_params
 from made_up_study import write_page
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import Params
+from physiopipe.params import check_params
 from physiopipe.report.html_table import as_table
 from physiopipe.report.page import Origin
 from physiopipe.report.pretraining_parts import worse_than_zero
@@ -100,10 +100,10 @@ def test_page_says_what_it_must_and_loads_nothing_from_elsewhere(report: Path) -
 
 def test_parameters_on_the_page_are_those_in_force(report: Path) -> None:
     text = "".join(Page(report).text)
-    start = text.index("data:\n  challenge:")
+    start = text.index("cohorts:\n  pretraining:")
     end = text.index("state_folder:", start)
     end = text.index("\n", end)
-    assert Params.model_validate(yaml.safe_load(text[start:end])) == make_params()
+    assert check_params(yaml.safe_load(text[start:end]), "page") == make_params()
 
 
 def test_two_pages_have_the_same_bytes(report: Path, study: tuple[Path, Path]) -> None:

@@ -9,11 +9,11 @@ from made_up_predictions import make_params
 from made_up_study import CHANNELS, write_windows
 from matplotlib.figure import Figure
 
-from physiopipe.params import Params
+from physiopipe.params import check_params
 from physiopipe.report.data_facts import DataFacts, facts_of
 from physiopipe.report.quality_figures import FLAGS, NO_FLAG, example_rows, quality_plots, strips
 from physiopipe.report.quality_tables import flags_by_source, quality, thresholds
-from physiopipe.windows.part import INDEX_SCHEMA, write_index
+from physiopipe.windows.part import index_schema, write_index
 from physiopipe.windows.store import WindowStore
 
 COHORTS = [("challenge", "ecg"), ("dreamer", "eeg"), ("dreamer", "ecg")]
@@ -36,7 +36,7 @@ def changed(windows: Path, target: Path, index: pd.DataFrame) -> WindowStore:
     for path in (windows / "challenge").iterdir():
         if path.name != "index.parquet":
             (target / path.name).symlink_to(path)
-    write_index(target / "index.parquet", pa.Table.from_pandas(index, schema=INDEX_SCHEMA, preserve_index=False))
+    write_index(target / "index.parquet", pa.Table.from_pandas(index, schema=index_schema(()), preserve_index=False))
     return WindowStore(target)
 
 
@@ -143,7 +143,7 @@ def test_thresholds_are_the_parameters_with_their_units() -> None:
         "mains_share": 0.125,
     }  # fmt: skip
     settings["filter"]["challenge"]["ecg"]["notch_hz"] = {"default": 60.0, "ptb": 50.0}
-    table = thresholds(facts_of(Params.model_validate(settings), "challenge"), "ecg", "mV").set_index("Flag")
+    table = thresholds(facts_of(check_params(settings, "test"), "challenge"), "ecg", "mV").set_index("Flag")
     expected = {
         "flat": "under 0.023 mV", "amplitude": "±7.5 mV", "clipping": "3.5% of", "wander": "61% of",
         "mains": "12.5% of", "saturated": "±32.767 mV",
@@ -154,6 +154,6 @@ def test_thresholds_are_the_parameters_with_their_units() -> None:
     assert table["Judged on the signal"].to_dict() == {
         flag: "stored" if flag in ("amplitude", "saturated") else "raw" for flag in FLAGS
     }
-    eeg = thresholds(facts_of(Params.model_validate(settings), "dreamer"), "eeg", "µV").set_index("Flag")["Raised when"]
+    eeg = thresholds(facts_of(check_params(settings, "test"), "dreamer"), "eeg", "µV").set_index("Flag")["Raised when"]
     assert "±100 µV" in eeg["amplitude"]
     assert "cannot occur" in eeg["saturated"]

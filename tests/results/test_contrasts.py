@@ -8,6 +8,7 @@ import pytest
 from made_up_predictions import (
     ABLATIONS,
     CONDITIONS,
+    FUSIONS,
     LABELS,
     ROBUST,
     make_study,
@@ -18,7 +19,6 @@ from sklearn.metrics import roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions, write_predictions
-from physiopipe.params import FUSIONS
 from physiopipe.results.contrasts_text import share_of_the_expected
 from physiopipe.results.evaluate import write_side_tables
 from physiopipe.results.intervals import estimate, headline_interval, resample_subjects

@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions, write_predictions
-from physiopipe.params import METHODS, check_params
+from physiopipe.methods.registry import METHODS
+from physiopipe.params import check_params
 from physiopipe.results.evaluate import write_table1
 from physiopipe.results.study import study_of
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders, embed, in_blocks, valid_entries
-from physiopipe.params import Encoder, Finetune
+from physiopipe.params import Encoder
 from physiopipe.training.finetune import LabelledWindows, mean_auc, probabilities, train
+from physiopipe.training.recipe import TrainingSettings
 
 CPU = torch.device("cpu")
 SMALL = Encoder(layers=1, width=40, feedforward=40, heads=4)
@@ -36,9 +37,9 @@ def heads(width: int = 12, seed: int = 0) -> LabelHeads:
 
 def test_each_head_learns_its_own_label() -> None:
     model = heads()
-    train(model, planted(160, 3, 0), planted(30, 3, 1), Finetune(), 0, CPU)
+    train(model, planted(160, 3, 0), planted(30, 3, 1), TrainingSettings(), 0, CPU)
     test = planted(100, 3, 2)
-    found = probabilities(model, test.inputs, CPU)
+    found = probabilities(model, test.inputs, 3, CPU)
     truth = test.labels.numpy()
     auc = np.array([[roc_auc_score(truth[:, label], found[:, head]) for head in range(3)] for label in range(3)])
     assert np.diag(auc).min() > 0.85
@@ -49,14 +50,14 @@ def test_each_head_learns_its_own_label() -> None:
 @pytest.mark.slow
 def test_noise_teaches_nothing() -> None:
     model = heads()
-    train(model, planted(80, 3, 0, effect=0.0), planted(30, 3, 1, effect=0.0), Finetune(), 0, CPU)
+    train(model, planted(80, 3, 0, effect=0.0), planted(30, 3, 1, effect=0.0), TrainingSettings(), 0, CPU)
     test = planted(200, 3, 2, effect=0.0)
-    assert abs(mean_auc(test.labels.numpy().astype(int), probabilities(model, test.inputs, CPU)) - 0.5) < 0.08
+    assert abs(mean_auc(test.labels.numpy().astype(int), probabilities(model, test.inputs, 3, CPU)) - 0.5) < 0.08
 
 
 @pytest.mark.slow
 def test_loss_starts_at_three_coins_and_falls() -> None:
-    curve = train(heads(), planted(160, 3, 0), planted(30, 3, 1), Finetune(), 0, CPU)
+    curve = train(heads(), planted(160, 3, 0), planted(30, 3, 1), TrainingSettings(), 0, CPU)
     assert [(p.epoch, p.split) for p in curve[:4]] == [(1, "train"), (1, "validation"), (2, "train"), (2, "validation")]
     assert len(curve) == 20
     losses = [p.loss for p in curve if p.split == "train"]
@@ -66,12 +67,12 @@ def test_loss_starts_at_three_coins_and_falls() -> None:
 
 def test_best_epoch_by_validation_is_kept() -> None:
     # a learning rate this high wanders; the kept weights must be those of the best epoch, not of the last
-    params = Finetune(learning_rate=0.5, step_epochs=100, epochs=12)
+    params = TrainingSettings(learning_rate=0.5, step_epochs=100, epochs=12)
     model, validation = heads(), planted(30, 2, 1, effect=0.7)
     curve = train(model, planted(40, 2, 0, effect=0.7), validation, params, 0, CPU)
     aucs = [p.auc for p in curve if p.split == "validation"]
     assert max(aucs) > aucs[-1]
-    found = probabilities(model, validation.inputs, CPU).reshape(30, 2, 3).mean(axis=1)
+    found = probabilities(model, validation.inputs, 3, CPU).reshape(30, 2, 3).mean(axis=1)
     assert mean_auc(validation.labels.numpy()[::2].astype(int), found) == pytest.approx(max(aucs), abs=1e-9)
 
 
@@ -80,7 +81,7 @@ def test_same_seed_same_weights_and_no_trace_in_the_global_stream() -> None:
     for seed in (5, 5, 6):
         model = heads()
         torch.manual_seed(123)
-        train(model, planted(20, 2, 0), planted(10, 2, 1), Finetune(epochs=2), seed, CPU)
+        train(model, planted(20, 2, 0), planted(10, 2, 1), TrainingSettings(epochs=2), seed, CPU)
         results.append((copy.deepcopy(model.state_dict()), torch.rand(1)))
     first, again, other = results
     assert all(torch.equal(first[0][name], again[0][name]) for name in first[0])
@@ -99,16 +100,16 @@ def test_step_schedule_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.optim.Adam, "step", record)
     windows = planted(4, 2, 0)  # eight windows: a step an epoch
-    train(heads(), windows, planted(4, 2, 1), Finetune(), 0, CPU)
+    train(heads(), windows, planted(4, 2, 1), TrainingSettings(), 0, CPU)
     assert rates == pytest.approx([1e-3] * 4 + [1e-4] * 4 + [1e-5] * 2)
 
 
 def test_without_validation_the_last_epoch_stays_and_single_class_falls_back_to_loss() -> None:
     windows, nobody = planted(20, 2, 0), planted(1, 1, 0)
     empty = LabelledWindows((nobody.inputs[0][:0],), nobody.labels[:0], nobody.clip_of[:0])
-    assert {p.split for p in train(heads(), windows, empty, Finetune(epochs=2), 0, CPU)} == {"train"}
+    assert {p.split for p in train(heads(), windows, empty, TrainingSettings(epochs=2), 0, CPU)} == {"train"}
     one_class = LabelledWindows(windows.inputs, torch.ones_like(windows.labels), windows.clip_of)
-    curve = train(heads(), windows, one_class, Finetune(epochs=2), 0, CPU)
+    curve = train(heads(), windows, one_class, TrainingSettings(epochs=2), 0, CPU)
     assert np.isnan(curve[-1].auc)
 
 
@@ -116,10 +117,10 @@ def test_no_windows_and_diverging_losses_are_said() -> None:
     windows = planted(4, 2, 0)
     empty = LabelledWindows((windows.inputs[0][:0],), windows.labels[:0], windows.clip_of[:0])
     with pytest.raises(PhysiopipeError, match="No training windows"):
-        train(heads(), empty, windows, Finetune(), 0, CPU)
+        train(heads(), empty, windows, TrainingSettings(), 0, CPU)
     spoilt = LabelledWindows((windows.inputs[0] * torch.nan,), windows.labels, windows.clip_of)
-    with pytest.raises(PhysiopipeError, match=r"lower finetune\.learning_rate"):
-        train(heads(), spoilt, windows, Finetune(), 0, CPU)
+    with pytest.raises(PhysiopipeError, match=r"lower the learning rate"):
+        train(heads(), spoilt, windows, TrainingSettings(), 0, CPU)
 
 
 @given(st.integers(2, 40), st.integers(0, 2**31), st.booleans())
@@ -182,7 +183,7 @@ def test_end_to_end_trains_both_encoders_and_agrees_with_its_parts() -> None:
     before = copy.deepcopy(model.state_dict())
     labels = torch.randint(0, 2, (8, 3), generator=torch.Generator().manual_seed(1)).float()
     windows = LabelledWindows(inputs, labels, np.arange(8))
-    train(model, windows, windows, Finetune(epochs=1), 0, CPU)
+    train(model, windows, windows, TrainingSettings(epochs=1), 0, CPU)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     for part in ("encoders.eeg.encoder", "encoders.ecg.encoder", "encoders.eeg.patch_embedding", "heads.heads.2"):
         assert any(name.startswith(part) for name in changed), part
