@@ -13,8 +13,8 @@ from physiopipe.report.parts import paragraph
 
 _SPLIT_NOTE = (
     "The split is by record: no window of a held-out record was trained on. It is not by patient: where a source has "
-    "several recordings of one patient and names none (PTB and PTB-XL have several records of some patients), "
-    "held-out records may be of patients whose other records were trained on."
+    "several records of a patient and names none, held-out records may be of patients whose other records were trained "
+    "on."
 )
 _BASELINES_NOTE = (
     "Without learning: zero; the mean of a lead's visible patches; a straight line across each gap. The limb "

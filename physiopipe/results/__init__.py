@@ -5,7 +5,6 @@ What to find where:
 study             what is asked of a cohort: tasks, metric that leads, statistics, printed rows
 test_set          predictions read back and held to the very same clips
 metrics           AUC within a person and pooled, accuracy, F1, balanced accuracy
-challenge_score   the metric of the PhysioNet/CinC Challenge 2021
 intervals         bootstrap over subjects
 p_values          labels permuted, signs flipped, Holm's correction
 coverage          what the intervals cover where there is nothing to find

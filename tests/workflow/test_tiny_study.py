@@ -115,7 +115,7 @@ def test_what_run_holds_changes_no_result(tiny: Study) -> None:
 
 
 def test_dvc_shows_metrics_and_its_graph(tiny: Study) -> None:
-    assert "results/metrics.json" in tiny.run("dvc", "metrics", "show")
+    assert "summary.json" in tiny.run("dvc", "metrics", "show")
     graph = tiny.run("dvc", "dag")
     for stage in (
         "windows@challenge",
