@@ -105,14 +105,16 @@ def _result(folder: Path, study: Study) -> Section:
     rows, _ = families(folder / "predictions", study)
     test = read_test_set(folder / "predictions", study, rows)
     table = typeset(read_table(folder / "table1.csv"), study, without_meaning(test))
-    figures = folder / "figures"
+    figures, several = folder / "figures", len(study.tasks) > 1
     parts = result_parts.table1_parts(table)
     parts.append(Part("Comparisons", result_parts.comparisons(read_table(folder / "comparisons.csv"), study)))
     changed, fused = (read_table(folder / f"{name}.csv") for name in ("ablations", "fusions"))
     parts.append(Part("Ablations", result_parts.contrasts(changed, ABLATIONS_ARE, study)))
     parts.append(Part("Fusions", result_parts.contrasts(fused, FUSIONS_ARE, study, explained=changed.empty)))
-    parts.append(_figure_part(figures, "Robustness", "robustness", _ROBUSTNESS))
-    if len(study.tasks) > 1:
+    parts.append(
+        _figure_part(figures, "Robustness", "robustness", ("Mean of the tasks. " if several else "") + _ROBUSTNESS)
+    )
+    if several:
         parts.append(_figure_part(figures, "AUC by task", "auc_by_task", _picture_words(study)))
     parts.append(
         _figure_part(figures, "ROC curves", "roc", "Clips pooled within a seed, mean over seeds.", folded=True)
@@ -179,7 +181,7 @@ def _figure_part(figures: Path, title: str, name: str, caption: str, *, folded: 
 
 
 _ROBUSTNESS = (
-    "Mean of the tasks, intervals over subjects. Trained on undamaged clips, tested on damaged ones: white noise on "
+    "Intervals over subjects. Trained on undamaged clips, tested on damaged ones: white noise on "
     "every channel of all modalities; EEG channels drawn for each subject; one modality absent."
 )
 _CONFUSION = "Clips by truth and prediction at .5, summed over seeds."

@@ -5,16 +5,23 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
-from made_up_predictions import make_params
+from made_up_predictions import LABELS, make_params
 from made_up_study import write_page
 
+from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.params import check_params
+from physiopipe.report.figures import make_figures
 from physiopipe.report.html_table import as_table
-from physiopipe.report.page import Origin
+from physiopipe.report.page import Origin, write_report
 from physiopipe.report.pretraining_parts import worse_than_zero
+from physiopipe.results.evaluate import evaluate
+from physiopipe.results.study import study_of
+from physiopipe.windows.part import index_schema, write_index
 
 
 class Page(HTMLParser):
@@ -196,3 +203,35 @@ def test_numbers_stand_right_and_words_left() -> None:
     table = as_table(frame)
     assert re.findall(r'<th(?: class="(.)")?>', table) == ["t", "n", "n", "n", ""]
     assert "&lt;b&gt;" in table
+
+
+@pytest.mark.slow
+def test_a_cohort_of_one_task_led_by_the_pooled_auc_has_its_own_page(made: Path, tmp_path: Path) -> None:
+    """Files of the made-up study renamed to another registered cohort: nothing of the first one is on its page."""
+    name, task = "eegmat", "arithmetic"
+    assert cohort(name).task_names == (task,)
+    results, windows = tmp_path / "results" / name, tmp_path / "windows"
+    shutil.copytree(made / "results", results)
+    shutil.copytree(made / "data" / "windows" / "challenge", windows / "challenge")
+    shutil.copytree(made / "data" / "windows" / "dreamer", windows / name)
+    index = pd.read_parquet(windows / name / "index.parquet")
+    high = (index["valence"] >= 3).astype("float32")
+    index = index.drop(columns=list(LABELS)).assign(**{task: high}, source=name, cohort=name)
+    schema = index_schema((task,))
+    write_index(windows / name / "index.parquet", pa.Table.from_pandas(index[schema.names], schema=schema))
+    for path in results.glob("*/*.parquet"):
+        frame, about = read_predictions(path)
+        one = frame[frame["label"] == "valence"].assign(label=task)
+        write_predictions(path, one, about | {"cohort": name, "cohort_title": "EEGMAT"})
+    content = make_params().model_dump(mode="json", include={"methods", "evaluate", "ablations", "robustness"})
+    content |= {"cohorts": {"downstream": [name]}, "data": {name: {"origin": "simulated"}}}
+    params = check_params(content, "test")
+    evaluate(results, study_of(params, name))
+    make_figures(results, results / "pretrain", windows, params, name)
+    page = Page(write_report(results, results / "pretrain", windows, params, name, Origin()))
+    for words in ("DREAMER", "valence", "dominance", "Brant-X", "film clip", "ean of the tasks"):
+        assert words not in page.words, words
+    for words in (*cohort(name).caveats, "AUC of all clips pooled, arithmetic", "Measured, simulated"):
+        assert words in page.words, words
+    assert not (results / "figures" / f"{name}_composition.png").exists()
+    assert (results / "figures" / f"{name}_values.png").exists()

@@ -13,11 +13,13 @@ from sklearn.metrics import roc_auc_score
 
 from physiopipe.cohorts.base import ClipRule
 from physiopipe.cohorts.dreamer_reported import always_high
+from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import SCHEMA, write_predictions
+from physiopipe.params import check_params
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.metrics import Headline
-from physiopipe.results.study import Study
+from physiopipe.results.study import Study, study_of
 
 CAVEAT = "Counting well and badly differs in age too."
 NAMES = ("always_high", "handcrafted", "ours", "clip_prior")
@@ -147,3 +149,21 @@ def test_the_trivial_score_is_that_of_the_threshold_in_force(high_from: int, sco
     assert scores in sentence
     assert f"a rating of {high_from} or more" in sentence
     assert "DREAMER.mat, 414 of each task" in sentence
+
+
+@pytest.mark.parametrize("name", [name for name in COHORTS if cohort(name).tasks])
+def test_every_registered_cohort_with_labels_makes_a_study(name: str) -> None:
+    known = cohort(name)
+    content = {
+        "cohorts": {"downstream": [name]}, "data": {name: {"origin": "simulated"}}, "methods": ["always_high", "ours"],
+        "ablations": {"variants": []}, "robustness": {"methods": []},
+    }  # fmt: skip
+    made = study_of(check_params(content, "test"), name)
+    assert (made.cohort, made.title, made.tasks, made.headline) == (name, known.title, known.task_names, known.headline)
+    assert made.simulated
+    assert made.expected_best is not None
+    assert set(made.expected_best) == set(made.tasks) == set(made.thresholds)
+    assert (made.reported is None) == (not known.reported)
+    real = study_of(check_params(content | {"data": {}}, "test"), name)
+    assert not real.simulated
+    assert real.expected_best is None
