@@ -9,13 +9,18 @@ from made_up_predictions import make_params
 from made_up_study import CHANNELS, write_windows
 from matplotlib.figure import Figure
 
-from physiopipe.params import Params
-from physiopipe.report.quality_page import flags_by_source, quality, thresholds
-from physiopipe.report.quality_strips import FLAGS, NO_FLAG, example_rows, quality_plots, strips
-from physiopipe.windows.part import INDEX_SCHEMA, write_index
+from physiopipe.params import check_params
+from physiopipe.report.data_facts import DataFacts, facts_of
+from physiopipe.report.quality_figures import FLAGS, NO_FLAG, example_rows, quality_plots, strips
+from physiopipe.report.quality_tables import flags_by_source, quality, thresholds
+from physiopipe.windows.part import index_schema, write_index
 from physiopipe.windows.store import WindowStore
 
 COHORTS = [("challenge", "ecg"), ("dreamer", "eeg"), ("dreamer", "ecg")]
+
+
+def facts(cohort: str) -> DataFacts:
+    return facts_of(make_params(), cohort)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def changed(windows: Path, target: Path, index: pd.DataFrame) -> WindowStore:
     for path in (windows / "challenge").iterdir():
         if path.name != "index.parquet":
             (target / path.name).symlink_to(path)
-    write_index(target / "index.parquet", pa.Table.from_pandas(index, schema=INDEX_SCHEMA, preserve_index=False))
+    write_index(target / "index.parquet", pa.Table.from_pandas(index, schema=index_schema(()), preserve_index=False))
     return WindowStore(target)
 
 
@@ -47,8 +52,8 @@ def words_of(page: str) -> str:
 def test_each_flag_has_its_strips_or_is_said_to_be_absent(windows: Path, cohort: str, modality: str) -> None:
     store = WindowStore(windows / cohort)
     index = store.index[store.index["modality"] == modality]
-    drawn = titles(quality_plots(store, cohort, make_params())[modality])
-    words = words_of(quality(store, cohort, make_params()))
+    drawn = titles(quality_plots(store, facts(cohort))[modality])
+    words = words_of(quality(store, facts(cohort)))
     start = words.index(f"{modality}: windows with each flag")
     said = re.search(r"No window carries: ([\w, ]+)\.", words[start:])
     absent = said.group(1).split(", ") if said else []
@@ -69,15 +74,15 @@ def test_all_flags_at_once_and_none_at_all(windows: Path, tmp_path: Path) -> Non
     index = WindowStore(windows / "challenge").index
     every = index.assign(**dict.fromkeys(FLAGS, True)).assign(saturated=3)
     store = changed(windows, tmp_path / "every", every)
-    words = words_of(quality(store, "challenge", make_params()))
+    words = words_of(quality(store, facts("challenge")))
     assert "Each flag is carried by some window. No window is without a flag." in words
-    drawn = titles(quality_plots(store, "challenge", make_params())["ecg"])
+    drawn = titles(quality_plots(store, facts("challenge"))["ecg"])
     assert [title.split(":")[0] for title in drawn] == [flag for flag in FLAGS for _ in range(2)]
     assert all("also" in title for title in drawn)
     none = index.assign(**dict.fromkeys(FLAGS, False)).assign(saturated=0)
     store = changed(windows, tmp_path / "none", none)
-    assert f"No window carries: {', '.join(FLAGS)}." in words_of(quality(store, "challenge", make_params()))
-    (title,) = titles(quality_plots(store, "challenge", make_params())["ecg"])
+    assert f"No window carries: {', '.join(FLAGS)}." in words_of(quality(store, facts("challenge")))
+    (title,) = titles(quality_plots(store, facts("challenge"))["ecg"])
     assert title.startswith("no flag: georgia0 (georgia), ")
 
 
@@ -108,7 +113,7 @@ def test_strips_are_the_stored_windows_and_mark_the_leads(windows: Path, tmp_pat
     assert [name for name, marked in zip(channels, missing.marked, strict=True) if marked] == ["II"]
     assert [name for name, marked in zip(channels, amplitude.marked, strict=True) if marked] == ["V5", "V6"]
     assert not clean.marked.any()
-    figure = quality_plots(store, "challenge", make_params())["ecg"]
+    figure = quality_plots(store, facts("challenge"))["ecg"]
     axes = next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("missing"))
     first, last = axes.get_xlim()
     assert (first, last - first) == pytest.approx((index.loc[7, "start_s"], 2000 / index.loc[7, "rate_hz"]))
@@ -125,7 +130,7 @@ def test_table_counts_each_source_and_all_of_them(windows: Path) -> None:
     assert table.loc["all sources", "wander"] == index["wander"].sum()
     anyone = index[["missing", "flat", "clipping", "amplitude", "wander", "mains"]].any(axis=1)
     assert table.loc["all sources", "any flag"] == anyone.sum() < table.loc["all sources", list(FLAGS)].sum()
-    page = words_of(quality(WindowStore(windows / "challenge"), "challenge", make_params()))
+    page = words_of(quality(WindowStore(windows / "challenge"), facts("challenge")))
     assert f"{ptb['mains'].sum()} ({ptb['mains'].mean():.1%})" in page
     dreamer = WindowStore(windows / "dreamer").index
     assert flags_by_source(dreamer[dreamer["modality"] == "eeg"])["source"].tolist() == ["dreamer"]
@@ -138,7 +143,7 @@ def test_thresholds_are_the_parameters_with_their_units() -> None:
         "mains_share": 0.125,
     }  # fmt: skip
     settings["filter"]["challenge"]["ecg"]["notch_hz"] = {"default": 60.0, "ptb": 50.0}
-    table = thresholds("challenge", "ecg", "mV", Params.model_validate(settings)).set_index("Flag")
+    table = thresholds(facts_of(check_params(settings, "test"), "challenge"), "ecg", "mV").set_index("Flag")
     expected = {
         "flat": "under 0.023 mV", "amplitude": "±7.5 mV", "clipping": "3.5% of", "wander": "61% of",
         "mains": "12.5% of", "saturated": "±32.767 mV",
@@ -149,6 +154,6 @@ def test_thresholds_are_the_parameters_with_their_units() -> None:
     assert table["Judged on the signal"].to_dict() == {
         flag: "stored" if flag in ("amplitude", "saturated") else "raw" for flag in FLAGS
     }
-    eeg = thresholds("dreamer", "eeg", "µV", Params.model_validate(settings)).set_index("Flag")["Raised when"]
+    eeg = thresholds(facts_of(check_params(settings, "test"), "dreamer"), "eeg", "µV").set_index("Flag")["Raised when"]
     assert "±100 µV" in eeg["amplitude"]
     assert "cannot occur" in eeg["saturated"]

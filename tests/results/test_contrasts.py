@@ -5,14 +5,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_predictions import ABLATIONS, CONDITIONS, ROBUST, make_params, seed_predictions, write_side_predictions
+from made_up_predictions import (
+    ABLATIONS,
+    CONDITIONS,
+    FUSIONS,
+    LABELS,
+    ROBUST,
+    make_study,
+    seed_predictions,
+    write_side_predictions,
+)
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions, write_predictions
-from physiopipe.results.side_tables import headline, share_of_the_attainable, write_side_tables
-from physiopipe.results.statistics import estimate, resample_subjects
-from physiopipe.results.table1 import note_of, title_of
+from physiopipe.results.contrasts_text import share_of_the_expected
+from physiopipe.results.evaluate import write_side_tables
+from physiopipe.results.intervals import estimate, headline_interval, resample_subjects
 
 
 def subject_auc(frame: pd.DataFrame) -> float:
@@ -65,16 +74,17 @@ def test_ablations_are_compared_with_the_row_they_change(results: Path) -> None:
     assert "Title of leaky_ours*" in text
     assert "LEAKY on purpose" in text
     attainable = (table["mean_percent"] - 50) / (87.70 - 50)
-    np.testing.assert_allclose(table["attainable_share_percent"], 100 * attainable, atol=0.3)
+    np.testing.assert_allclose(table["expected_share_percent"], 100 * attainable, atol=0.3)
 
 
-def test_share_of_the_attainable_is_told_with_and_without_pretraining(made_study: tuple[Path, Path]) -> None:
-    table = write_side_tables(made_study[0], make_params())
-    lines = share_of_the_attainable(table)
-    shares = table.set_index("name")["attainable_share_percent"]
+def test_share_of_the_expected_is_told_with_and_without_pretraining(made_study: tuple[Path, Path]) -> None:
+    table = write_side_tables(made_study[0], make_study(), FUSIONS)
+    lines = share_of_the_expected(table, "ours", "ecg_untrained")
+    shares = table.set_index("name")["expected_share_percent"]
+    expected = "of the excess over chance that the planted effects' best classifier is expected to have"
     assert lines == [
-        f"Ours reaches {shares['ours']:.0f} % of the attainable excess over chance",
-        f"with an untrained ECG encoder it reaches {shares['ecg_untrained']:.0f} %",
+        f"Ours: {shares['ours']:.0f} % {expected}",
+        f"Title of ecg_untrained: {shares['ecg_untrained']:.0f} % {expected}",
     ]
 
 
@@ -95,34 +105,29 @@ def test_predictions_of_other_seeds_or_clips_are_refused(made_study: tuple[Path,
     results, _ = made_study
     write_side_predictions(results, seeds=(0,))
     with pytest.raises(PhysiopipeError, match=r"ecg_untrained\.parquet: seed is 0, params\.yaml says 0, 1"):
-        write_side_tables(results, make_params())
+        write_side_tables(results, make_study(), FUSIONS)
     write_side_predictions(results)
     path = results / "ablations" / "ecg_untrained.parquet"
     frame, about = read_predictions(path)
     write_predictions(path, frame[frame["subject"] != "s03"], about)
     with pytest.raises(PhysiopipeError, match="tested on different clips"):
-        write_side_tables(results, make_params())
+        write_side_tables(results, make_study(), FUSIONS)
 
 
 def test_a_missing_file_names_itself(made_study: tuple[Path, Path]) -> None:
     (made_study[0] / "robustness" / "ours.parquet").unlink()
     with pytest.raises(PhysiopipeError, match=r"robustness/ours\.parquet is missing"):
-        write_side_tables(made_study[0], make_params())
+        write_side_tables(made_study[0], make_study(), FUSIONS)
 
 
 def test_intervals_of_robustness_are_those_of_table_1(results: Path) -> None:
-    params = make_params()
+    settings = make_study().settings
     frame, _ = read_predictions(results / "predictions" / "ours.parquet")
     seeds = seed_predictions(frame)
-    weights = resample_subjects(12, params.evaluate.bootstrap, params.evaluate.resampling_seed)
-    found = estimate(seeds, weights, params.evaluate.confidence)
-    own = headline(seeds, weights, params.evaluate.confidence)
-    for label, (value, low, high) in own.items():
-        assert value == pytest.approx(found.value[label]["subject_auc"])
-        assert (low, high) == pytest.approx((found.low[label]["subject_auc"], found.high[label]["subject_auc"]))
-
-
-def test_rows_that_step_over_the_wall_say_so_wherever_they_are_named() -> None:
-    assert "TRANSDUCTIVE" in note_of("transductive", "EEG + ECG", "reimplementation", "BSD-3-Clause")
-    assert title_of("transductive") == "Ours, transductive"
-    assert "canary" in note_of("nearest_neighbours", "EEG + ECG", "baseline", "BSD-3-Clause")
+    weights = resample_subjects(12, settings.bootstrap, settings.resampling_seed)
+    for headline in ("subject_auc", "auc"):
+        found = estimate(seeds, weights, settings.confidence, LABELS, headline)
+        own = headline_interval(seeds, weights, settings.confidence, LABELS, headline)
+        for label, (value, low, high) in own.items():
+            assert value == pytest.approx(found.value[label][headline])
+            assert (low, high) == pytest.approx((found.low[label][headline], found.high[label][headline]))

@@ -8,17 +8,10 @@ from made_up_predictions import LABELS, make_predictions, seed_predictions
 from scipy.stats import kstest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from physiopipe.results.metrics import HEADLINE
-from physiopipe.results.statistics import (
-    MEAN,
-    SeedPredictions,
-    compare,
-    estimate,
-    holm,
-    permutation_p_values,
-    resample_subjects,
-    sign_flip_p,
-)
+from physiopipe.results.intervals import MEAN, SeedPredictions, estimate, resample_subjects
+from physiopipe.results.p_values import compare, holm, permutation_p_values, sign_flip_p
+
+HEADLINE = "subject_auc"
 
 
 def naive(frame: pd.DataFrame, drawn: list[str]) -> dict[str, float]:
@@ -49,7 +42,7 @@ def test_bootstrap_agrees_with_a_naive_loop() -> None:
     names = [f"s{i + 1:02d}" for i in range(7)]
     loop = pd.DataFrame([naive(frame, list(np.repeat(names, row.astype(int)))) for row in weights])
     point = naive(frame, names)
-    found = estimate(seed_predictions(frame), weights, confidence=0.9)
+    found = estimate(seed_predictions(frame), weights, 0.9, LABELS)
     for metric in ("auc", "subject_auc", "f1"):
         assert found.value["valence"][metric] == pytest.approx(point[metric], abs=1e-12)
         assert found.low["valence"][metric] == pytest.approx(np.percentile(loop[metric], 5), abs=1e-12)
@@ -85,7 +78,7 @@ def test_permutation_p_is_that_of_shuffled_labels() -> None:
     ]
     values = np.array([statistic(tuple(each)) for each in arrangements])
     exact = (values >= statistic(own) - 1e-9).mean()
-    found = permutation_p_values([[one]], permutations=20_000, seed=1)[0]["valence"]
+    found = permutation_p_values([[one]], 20_000, 1, LABELS)[0]["valence"]
     assert found == pytest.approx(exact, abs=0.015)
 
 
@@ -99,7 +92,7 @@ def test_permutation_p_is_uniform_without_effect() -> None:
         one = SeedPredictions(
             subject, np.arange(72), truth, level + generator.normal(size=(72, 3)), np.full((72, 3), 0.5)
         )
-        p_values.append(permutation_p_values([[one]], permutations=199, seed=cohort)[0][MEAN])
+        p_values.append(permutation_p_values([[one]], 199, cohort, LABELS)[0][MEAN])
     assert kstest(p_values, "uniform").pvalue > 0.01
 
 
@@ -108,7 +101,7 @@ def test_permutation_p_finds_an_effect_and_gives_a_constant_none() -> None:
         seed_predictions(make_predictions(name, (0, 1), 12, 18, shift))
         for name, shift in [("ours", 0.8), ("always_high", 0)]
     ]
-    ours, constant = permutation_p_values(methods, 999, 0)
+    ours, constant = permutation_p_values(methods, 999, 0, LABELS)
     assert ours[MEAN] == 0.001
     assert constant[MEAN] == 1.0
 
@@ -116,7 +109,7 @@ def test_permutation_p_finds_an_effect_and_gives_a_constant_none() -> None:
 def test_comparison_is_paired_and_signed() -> None:
     weights = resample_subjects(12, 500, 0)
     estimates = {
-        name: estimate(seed_predictions(make_predictions(name, (0, 1), 12, 18, shift)), weights, 0.95)
+        name: estimate(seed_predictions(make_predictions(name, (0, 1), 12, 18, shift)), weights, 0.95, LABELS)
         for name, shift in [("ours", 2.0), ("chance", 0.0), ("handcrafted", 0.0)]
     }
     strong, null = compare([("ours", "chance"), ("handcrafted", "chance")], estimates, 0.95, 999, 0)
@@ -151,5 +144,5 @@ def test_ten_thousand_resamples_of_a_whole_table_are_quick() -> None:
     started = time.process_time()
     weights = resample_subjects(23, 10_000, 0)
     for _ in range(2):
-        estimate(seeds, weights, 0.95)
+        estimate(seeds, weights, 0.95, LABELS)
     assert time.process_time() - started < 7.5  # a table of eight: 30 s

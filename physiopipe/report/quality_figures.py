@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from physiopipe.params import PATCH_SAMPLES, Params, Quality
+from physiopipe.params import PATCH_SAMPLES
+from physiopipe.report.data_facts import DataFacts
 from physiopipe.signals.windowing import LARGEST_INT16
 from physiopipe.windows.part import QUALITY_FLAGS
 from physiopipe.windows.store import WindowStore
@@ -75,17 +76,11 @@ def example_rows(index: pd.DataFrame, modality: str) -> dict[str, list[int]]:
     return found
 
 
-def limits_of(params: Params, cohort: str, modality: str) -> Quality:
-    """The thresholds of a cohort's modality."""
-    limits: Quality = getattr(getattr(params.shard, cohort), modality).quality
-    return limits
-
-
-def quality_plots(store: WindowStore, cohort: str, params: Params) -> dict[str, Figure]:
+def quality_plots(store: WindowStore, facts: DataFacts) -> dict[str, Figure]:
     """The strips of each modality of a cohort."""
     figures = {}
     for modality, unit in units_of(store).items():
-        examples = strips(store, modality, limits_of(params, cohort, modality).amplitude_limit)
+        examples = strips(store, modality, facts.quality[modality].amplitude_limit)
         channels = tuple(_attributes(store, modality)["channels"])
         figures[modality] = strips_plot(examples, channels, unit)
     return figures

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.results.challenge_score import (
+from physiopipe.cohorts.challenge_score import (
     RHYTHMS,
     SCORED,
     ChallengeWeights,
@@ -16,6 +15,7 @@ from physiopipe.results.challenge_score import (
     diagnoses,
     read_weights,
 )
+from physiopipe.errors import PhysiopipeError
 
 # classes: sinus rhythm, AF, AFL; AFL for AF earns half
 WEIGHTS = np.array([[1.0, 0.2, 0.2], [0.3, 1.0, 0.5], [0.3, 0.5, 1.0]])

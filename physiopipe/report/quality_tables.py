@@ -1,12 +1,12 @@
-"""The report's page on quality flags: how many windows carry each, and the thresholds behind them."""
+"""The report's words on quality flags: how many windows carry each, and the thresholds behind them."""
 
 from html import escape
 
 import pandas as pd
 
-from physiopipe.params import Filter, Params
-from physiopipe.report.quality_strips import EXAMPLES, FLAGS, flag_columns, limits_of, units_of
-from physiopipe.report.sections import as_table
+from physiopipe.report.data_facts import DataFacts
+from physiopipe.report.html_table import as_table
+from physiopipe.report.quality_figures import EXAMPLES, FLAGS, flag_columns, units_of
 from physiopipe.signals.quality import WANDER_HZ
 from physiopipe.signals.windowing import LARGEST_INT16, MILLIVOLT_STEP
 from physiopipe.windows.store import WindowStore
@@ -19,7 +19,7 @@ CAPTION = (
 )
 
 
-def quality(store: WindowStore, cohort: str, params: Params) -> str:
+def quality(store: WindowStore, facts: DataFacts) -> str:
     """Windows with each flag by source, thresholds, and flags that no window carries, for each modality of a cohort."""
     parts = ["<p>A flag marks a window; it never drops one. A window may carry several.</p>"]
     for modality, unit in units_of(store).items():
@@ -28,8 +28,8 @@ def quality(store: WindowStore, cohort: str, params: Params) -> str:
             f"<h4>{escape(modality)}: windows with each flag, by source</h4>",
             as_table(_as_text(flags_by_source(index))),
             f"<p>{_absent(index)}</p>",
-            f"<h4>{escape(modality)}: thresholds (<code>shard.{cohort}.{escape(modality)}.quality</code>)</h4>",
-            as_table(thresholds(cohort, modality, unit, params), "words"),
+            f"<h4>{escape(modality)}: thresholds (<code>shard.{facts.cohort}.{escape(modality)}.quality</code>)</h4>",
+            as_table(thresholds(facts, modality, unit)),
         ]
     return "".join(parts)
 
@@ -45,10 +45,9 @@ def flags_by_source(index: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis("source").reset_index()
 
 
-def thresholds(cohort: str, modality: str, unit: str, params: Params) -> pd.DataFrame:
+def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
     """What raises each flag, with the values in force and their units, and the parameter that holds them."""
-    limits = limits_of(params, cohort, modality)
-    filtering: Filter = getattr(getattr(params.filter, cohort), modality)
+    limits, filtering = facts.quality[modality], facts.filters[modality]
     default = filtering.notch_of("default")
     mains = [
         "none is named" if default is None else f"{default:g} Hz",
@@ -76,7 +75,7 @@ def thresholds(cohort: str, modality: str, unit: str, params: Params) -> pd.Data
         ),
         "mains": (
             f"more than {100 * limits.mains_share:g}% {share} is within 1 Hz of the mains "
-            f"({', '.join(mains)})", "raw", f"mains_share; filter.{cohort}.{modality}.notch_hz",
+            f"({', '.join(mains)})", "raw", f"mains_share; filter.{facts.cohort}.{modality}.notch_hz",
         ),
         "saturated": (largest, "stored", "–"),
     }  # fmt: skip

@@ -1,13 +1,14 @@
-"""What the windows are made of: records, lengths, rates and ratings, as tables and figures."""
+"""What the windows are made of: records, lengths, rates and labels, as tables and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from physiopipe.params import PATCH_SAMPLES
-from physiopipe.results.metrics import LABELS
 
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++")
 
@@ -36,9 +37,9 @@ def covered_s(index: pd.DataFrame) -> "pd.Series[float]":
     return end.groupby(index["record"], observed=True).max()
 
 
-def clip_table(index: pd.DataFrame) -> pd.DataFrame:
-    """One row a subject and clip with its ratings."""
-    return index.drop_duplicates(["subject", "clip"])[["subject", "clip", *LABELS]]
+def clip_table(index: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+    """One row a subject and clip with the value of each task."""
+    return index.drop_duplicates(["subject", "clip"])[["subject", "clip", *tasks]]
 
 
 def windows_by_source_plot(index: pd.DataFrame) -> Figure:
@@ -83,21 +84,34 @@ def lengths_plot(index: pd.DataFrame, unit: str) -> Figure:
     return figure
 
 
-def ratings_plot(index: pd.DataFrame, high_from: int) -> Figure:
-    """How often each rating was given, by label; dark bars are high."""
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    clips = clip_table(index)
-    panels = figure.subplots(1, len(LABELS), sharey=True)
-    for axes, label in zip(panels, LABELS, strict=True):
-        count = clips[label].value_counts().reindex(range(1, 6), fill_value=0)
-        colours = ["#0072B2" if rating >= high_from else "#B5D9EE" for rating in count.index]
-        axes.bar(count.index, count, color=colours, edgecolor="#333333", linewidth=0.4)
-        axes.set(
-            title=f"{label.capitalize()}: {(clips[label] >= high_from).mean():.0%} high", xlabel="rating (dark: high)"
-        )
-        axes.set_xticks(range(1, 6))
+def values_plot(index: pd.DataFrame, tasks: Sequence[str], thresholds: Mapping[str, float]) -> Figure:
+    """How often each value of each task was given; dark bars are high."""
+    figure = Figure(figsize=(2.6 * len(tasks) + 0.4, 3), layout="constrained")
+    clips = clip_table(index, tasks)
+    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    for axes, task in zip(panels, tasks, strict=True):
+        values = clips[task].dropna()
+        high_from = thresholds[task]
+        edges = _edges(values, high_from)
+        count, _ = np.histogram(values, bins=edges)
+        middle = edges[:-1] + np.diff(edges) / 2
+        colours = ["#0072B2" if each >= high_from else "#B5D9EE" for each in middle]
+        axes.bar(edges[:-1], count, width=np.diff(edges), align="edge", color=colours, edgecolor="#333333",
+                 linewidth=0.4)  # fmt: skip
+        axes.set(title=f"{task.capitalize()}: {(values >= high_from).mean():.0%} high", xlabel="value (dark: high)")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=bool((values % 1 == 0).all())))
     panels[0].set_ylabel("clips")
     return figure
+
+
+def _edges(values: "pd.Series[float]", high_from: float) -> npt.NDArray[np.float64]:
+    """Edges of the bars: one bar a whole number where there are few, else 20 bars, with the threshold at an edge."""
+    low, high = min(float(values.min()), high_from), max(float(values.max()), high_from)
+    if (values % 1 == 0).all() and high - low <= 12:
+        return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
+    width = max((high - low) / 20, 1e-9)
+    below, above = np.ceil((high_from - low) / width), np.ceil((high - high_from) / width) + 1
+    return high_from + width * np.arange(-below, above + 1)
 
 
 def _hours(part: pd.DataFrame) -> float:
