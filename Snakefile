@@ -19,7 +19,7 @@ include: "workflow/rules/collect.smk"
 
 
 rule all:
-    """Windows of both cohorts."""
+    """Windows of every cohort of the study."""
     default_target: True
     input:
         expand("data/windows/{cohort}/manifest.json", cohort=COHORTS),

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from records import benchmark_batches, benchmark_tree, some_of
 
+from physiopipe.cohorts.challenge import ChallengeData
+from physiopipe.cohorts.challenge_tree import batches_of_source
 from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.files import sha256_file
-from physiopipe.params import ChallengeData
 from physiopipe.recordings.recording import RejectedRecord
-from physiopipe.recordings.tree import Batch, batches_of_source
+from physiopipe.recordings.tree import Batch
 from physiopipe.recordings.wfdb import read_challenge_record
 
 FOLDER_RECORDS = 1000
@@ -45,7 +46,7 @@ def original_records(scratch: Path) -> tuple[Path, list[Batch], str]:
 def _readable(batch: Batch, tree: Path) -> Batch:
     """A batch without records that are bad (simulated ones, on purpose), which the plain way cannot read."""
     good = set()
-    for record, header in batch.headers.items():
+    for record, header in batch.first_files.items():
         try:
             read_challenge_record(tree / header, batch.source)
         except RejectedRecord:
@@ -56,7 +57,7 @@ def _readable(batch: Batch, tree: Path) -> Batch:
 
 def _incart_length(home: Path, batches: list[Batch]) -> Batch:
     """A record of INCART's rate and length, of a real record's samples: the processing's cost is that of a real one."""
-    real = home / next(iter(batches[0].headers.values()))
+    real = home / next(iter(batches[0].first_files.values()))
     lines = real.with_suffix(".hea").read_text().splitlines()
     samples = np.fromfile(real.with_suffix(".mat"), "<i2", offset=24).reshape(-1, 12)
     samples = np.resize(samples, (INCART_SAMPLES, 12))
@@ -92,7 +93,7 @@ def make_tree(target: Path, originals: Path, batches: list[Batch], mix: dict[str
     sums: dict[str, str] = {}
     folders: list[str] = []
     for batch in batches:
-        sources = [(originals / header).with_suffix("") for header in batch.headers.values()]
+        sources = [(originals / header).with_suffix("") for header in batch.first_files.values()]
         texts = [path.with_suffix(".hea").read_text(encoding="utf-8") for path in sources]
         digests = [sha256_file(path.with_suffix(".mat")) for path in sources]
         for first in range(0, mix[batch.source], FOLDER_RECORDS):

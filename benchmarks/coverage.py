@@ -28,9 +28,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from physiopipe.cohorts.dreamer import SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import HIGH_FROM, plan_cohort
 from physiopipe.experiments.subject_splits import subject_split
-from physiopipe.params import SimulateDreamer
 from physiopipe.results.coverage import CASES, COLUMNS, COVERAGE, P_QUANTITY, QUANTITIES, as_markdown
 from physiopipe.results.metrics import LABELS
 from physiopipe.results.statistics import (

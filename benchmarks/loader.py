@@ -35,7 +35,7 @@ import numpy.typing as npt
 from records import benchmark_batches, benchmark_tree, some_of
 
 from physiopipe.files import write_json
-from physiopipe.params import Params
+from physiopipe.params import check_params
 from physiopipe.recordings.recording import RecordingBatch, Rejected
 from physiopipe.recordings.tree import Batch
 from physiopipe.training.arrays import WindowArrays
@@ -48,7 +48,7 @@ from physiopipe.windows.store import WindowStore
 
 RATES_HZ = (100, 200, 500, 1000)
 BATCH_WINDOWS = 256
-PARAMS = Params()
+PARAMS = check_params({}, "defaults", with_methods=False)
 
 Rows = npt.NDArray[np.int64]
 
@@ -93,10 +93,10 @@ def _prepare(batch: Batch, suffix: str, tree: Path, scratch: Path, part: Path) -
             else:
                 yield replace(item, record=tuple(name + suffix for name in item.record))
 
-    filter_batch(renamed(), filtered, PARAMS.filter.challenge.ecg)
-    resample_batch(filtered, resampled, PARAMS.resample.challenge.ecg)
+    filter_batch(renamed(), filtered, PARAMS.filter["challenge"]["ecg"])
+    resample_batch(filtered, resampled, PARAMS.resample["challenge"]["ecg"])
     name = PartName("challenge", "ecg", batch.name + suffix, f"benchmark{suffix}", False)
-    shard_batch(resampled, part, name, RATES_HZ, PARAMS.shard.challenge.ecg)
+    shard_batch(resampled, part, name, RATES_HZ, PARAMS.shard["challenge"]["ecg"])
 
 
 def flat_file(store: WindowStore, rows: Rows, path: Path) -> np.memmap:

@@ -33,16 +33,17 @@ from copied_tree import INCART, make_tree, original_records
 from records import benchmark_batches, some_of
 from scipy import signal
 
+from physiopipe.cohorts.challenge import COHORT
 from physiopipe.files import write_json
 from physiopipe.memory import keep_freed_memory
-from physiopipe.params import Params
+from physiopipe.params import check_params
 from physiopipe.recordings.tree import Batch
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch
 from physiopipe.windows.shard import shard_batch
 
 RATES_HZ = (100, 200, 500, 1000)
-PARAMS = Params()
+PARAMS = check_params({}, "defaults", with_methods=False)
 
 
 def ours(batch: Batch, tree: Path, scratch: Path, stage_s: Counter[str]) -> None:
@@ -51,17 +52,19 @@ def ours(batch: Batch, tree: Path, scratch: Path, stage_s: Counter[str]) -> None
     write_json(stamp, {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
     steps = {
         "filter": lambda: filter_batch(
-            read_recordings(stamp, batch, tree), scratch / "filtered.batch", PARAMS.filter.challenge.ecg
+            read_recordings(COHORT, "ecg", stamp, batch, tree, PARAMS.data["challenge"]),
+            scratch / "filtered.batch",
+            PARAMS.filter["challenge"]["ecg"],
         ),
         "resample": lambda: resample_batch(
-            scratch / "filtered.batch", scratch / "resampled.batch", PARAMS.resample.challenge.ecg
+            scratch / "filtered.batch", scratch / "resampled.batch", PARAMS.resample["challenge"]["ecg"]
         ),
         "shard": lambda: shard_batch(
             scratch / "resampled.batch",
             scratch / "part",
             PartName("challenge", "ecg", batch.name, "benchmark", False),
             RATES_HZ,
-            PARAMS.shard.challenge.ecg,
+            PARAMS.shard["challenge"]["ecg"],
         ),
     }
     for name, step in steps.items():
@@ -73,7 +76,7 @@ def ours(batch: Batch, tree: Path, scratch: Path, stage_s: Counter[str]) -> None
 def plain(batch: Batch, tree: Path, scratch: Path) -> None:
     """The same records as a user would prepare them."""
     windows: dict[int, list[np.ndarray]] = {rate: [] for rate in RATES_HZ}
-    for header in batch.headers.values():
+    for header in batch.first_files.values():
         record = wfdb.rdrecord(str((tree / header).with_suffix("")))
         rate = record.fs
         sections = signal.butter(3, [0.5, 40.0], "bandpass", fs=rate, output="sos")
@@ -87,7 +90,7 @@ def plain(batch: Batch, tree: Path, scratch: Path) -> None:
             padded = np.zeros((length, 12), np.float32)
             padded[: len(resampled)] = resampled
             cut = padded.reshape(-1, 10, 200, 12).transpose(0, 3, 1, 2)
-            windows[to] += list(cut[: PARAMS.shard.challenge.ecg.max_windows_per_record])
+            windows[to] += list(cut[: PARAMS.shard["challenge"]["ecg"].max_windows_per_record])
     for to, cut_windows in windows.items():
         data = np.stack(cut_windows)
         array = zarr.create_array(scratch / "plain" / f"{to}.zarr", shape=data.shape, dtype=data.dtype)

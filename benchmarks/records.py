@@ -4,9 +4,11 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from physiopipe.cohorts.challenge import ChallengeData, SimulateChallenge
 from physiopipe.cohorts.challenge_simulation import simulate_challenge
-from physiopipe.params import ChallengeData, Run, SimulateChallenge
-from physiopipe.recordings.tree import Batch, open_tree, plan_batches
+from physiopipe.cohorts.challenge_tree import plan_batches
+from physiopipe.params import Run
+from physiopipe.recordings.tree import Batch, open_tree
 
 
 def benchmark_tree(scratch: Path) -> tuple[Path, str]:
@@ -15,7 +17,7 @@ def benchmark_tree(scratch: Path) -> tuple[Path, str]:
     if sample:
         return Path(sample) / "challenge-2021" / "1.0.3", "real records (PHYSIOPIPE_SAMPLE_DIR)"
     # Two a source: with three or more the simulator spoils some, which the plain way cannot read
-    simulate_challenge(scratch / "tree", SimulateChallenge(records_per_source=2))
+    simulate_challenge(scratch / "tree" / "SHA256SUMS.txt", SimulateChallenge(records_per_source=2))
     return scratch / "tree", "SIMULATED records (PHYSIOPIPE_SAMPLE_DIR is not set)"
 
 

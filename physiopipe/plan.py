@@ -8,19 +8,19 @@ import fcntl
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from physiopipe.cohorts.base import Cohort, OneFile, PublishedTree, imported
+from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, sha256_file, sha256_json, write_json
 from physiopipe.params import Params
-from physiopipe.recordings.tree import Batch, open_tree, plan_batches, read_plan, read_planned_batch
+from physiopipe.recordings.tree import Batch, open_tree, read_plan, read_planned_batch
 from physiopipe.signals.processing import PROCESSING_VERSION
-
-Cohort = Literal["challenge", "dreamer"]
-MODALITIES: dict[str, tuple[str, ...]] = {"challenge": ("ecg",), "dreamer": ("eeg", "ecg")}
 
 DATA = Path("data")
 LOCKS = DATA / "locks"
+SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
@@ -37,33 +37,38 @@ class PlannedPart:
         return DATA / "parts" / f"{self.cohort}-{self.modality}" / self.batch / self.digest
 
 
-def section(params: Params, cohort: str, modality: str, step: str) -> Any:
-    """The parameters of one step (filter, resample, shard) for one modality of a cohort."""
-    return getattr(getattr(getattr(params, step), cohort), modality)
+def plan_folder(name: str) -> Path:
+    return DATA / "plan" / name
 
 
-def plan_folder(cohort: str) -> Path:
-    return DATA / "plan" / cohort
-
-
-def simulated_file(cohort: str) -> Path:
+def simulated_file(name: str) -> Path:
     """The file of a simulated cohort that is written last."""
-    name = "SHA256SUMS.txt" if cohort == "challenge" else "DREAMER.mat"
-    return DATA / "simulated" / cohort / name
+    return DATA / "simulated" / name / cohort(name).simulated_file
 
 
-def source_location(params: Params, cohort: str) -> str:
-    """URL or folder of the Challenge tree, or path of DREAMER.mat: simulated or real."""
-    if getattr(params.data, cohort).origin == "simulated":
-        simulated = simulated_file(cohort)
-        return str(simulated.parent if cohort == "challenge" else simulated)
-    return params.data.challenge.base_url if cohort == "challenge" else params.data.dreamer.path
+def source_location(params: Params, name: str) -> str:
+    """URL or folder of a published tree, or path of a published file: simulated or real."""
+    one_file = isinstance(cohort(name).publication, OneFile)
+    if params.simulated(name):
+        last = simulated_file(name)
+        return str(last if one_file else last.parent)
+    return str(params.data[name].path if one_file else params.data[name].base_url)
 
 
-def raw_folder(params: Params) -> Path:
-    """Where the Challenge's recordings are kept once downloaded, in the published layout."""
-    simulated = params.data.challenge.origin == "simulated"
-    return DATA / "raw" / ("challenge-simulated" if simulated else "challenge-2021")
+def raw_folder(params: Params, name: str) -> Path:
+    """Where the recordings of a published tree are kept once downloaded, in the published layout."""
+    publication = cohort(name).publication
+    assert isinstance(publication, PublishedTree)
+    return DATA / "raw" / (f"{name}-{SIMULATED}" if params.simulated(name) else publication.folder)
+
+
+def cohort_of_tree(folder: str) -> str:
+    """The cohort whose published tree is kept in this folder of data/raw."""
+    for name in COHORTS:
+        publication = cohort(name).publication
+        if isinstance(publication, PublishedTree) and folder in (publication.folder, f"{name}-{SIMULATED}"):
+            return name
+    raise PhysiopipeError(f"data/raw/{folder} is the folder of no cohort's published tree.")
 
 
 def inputs_digest(batch: Batch) -> str:
@@ -71,96 +76,101 @@ def inputs_digest(batch: Batch) -> str:
     return sha256_json([list(entry) for entry in batch.files])[:16]
 
 
-def recordings_file(params: Params, cohort: str, modality: str, batch: Batch) -> Path:
-    """What `filter` starts from: the stamp of a downloaded batch, or a batch file unpacked from DREAMER.mat."""
-    if cohort == "challenge":
-        return raw_folder(params) / "complete" / batch.name / f"{inputs_digest(batch)}.json"
-    digest = sha256_json([inputs_digest(batch), params.data.dreamer.eeg_unit_uv])[:16]
-    return DATA / "raw" / "dreamer-unpacked" / digest / f"{modality}.batch"
+def recordings_file(params: Params, name: str, batch: Batch) -> Path:
+    """What `filter` starts from: the stamp of a downloaded batch, or of a file that was unpacked."""
+    if isinstance(cohort(name).publication, PublishedTree):
+        return raw_folder(params, name) / "complete" / batch.name / f"{inputs_digest(batch)}.json"
+    digest = sha256_json([inputs_digest(batch), _reading(params, name)])[:16]
+    return DATA / "raw" / f"{name}-unpacked" / digest / "unpacked.json"
 
 
-def part_digest(params: Params, cohort: str, modality: str, batch: Batch) -> str:
+def _reading(params: Params, name: str) -> dict[str, Any]:
+    """The parameters of `data` that change what is read of a recording."""
+    return {key: getattr(params.data[name], key) for key in cohort(name).reading}
+
+
+def part_digest(params: Params, name: str, modality: str, batch: Batch) -> str:
     """Digest of everything that determines a part's bytes: inputs, parameters and the code's own version."""
     content: dict[str, Any] = {
-        step: section(params, cohort, modality, step).model_dump(mode="json")
-        for step in ("filter", "resample", "shard")
+        step: getattr(params, step)[name][modality].model_dump(mode="json") for step in ("filter", "resample", "shard")
     }
     content["inputs"] = [list(entry) for entry in batch.files]
-    content["cohort"], content["modality"] = cohort, modality
-    content["simulated"] = getattr(params.data, cohort).origin == "simulated"
+    content["cohort"], content["modality"] = name, modality
+    content["simulated"] = params.simulated(name)
     content["processing_version"] = PROCESSING_VERSION
-    if cohort == "dreamer":
-        content["eeg_unit_uv"] = params.data.dreamer.eeg_unit_uv
+    content["reading"] = _reading(params, name)
     return sha256_json(content)[:24]
 
 
-def discover_batches(params: Params, cohort: str) -> list[Batch]:
-    """Learn the batches of a cohort from the Challenge's tree, or from DREAMER.mat (one batch)."""
-    location = source_location(params, cohort)
-    if cohort == "challenge":
-        return plan_batches(open_tree(location, params.run), params.data.challenge)
-    path = Path(location)
-    return [Batch(cohort, cohort, ((path.name, sha256_file(require_dreamer(path))),))]
+def discover_batches(params: Params, name: str) -> list[Batch]:
+    """Learn the batches of a cohort from its published tree, or from its one file (one batch)."""
+    publication, location = cohort(name).publication, source_location(params, name)
+    if isinstance(publication, PublishedTree):
+        found: list[Batch] = imported(publication.plan)(open_tree(location, params.run), params.data[name])
+        return found
+    path = require_file(cohort(name), Path(location))
+    return [Batch(name, name, ((path.name, sha256_file(path)),))]
 
 
-def require_dreamer(path: Path) -> Path:
-    """The path of DREAMER.mat, or an error that says how to get it."""
+def require_file(known: Cohort, path: Path) -> Path:
+    """The path of a cohort's one file, or an error that says how to get it."""
+    assert isinstance(known.publication, OneFile)
     if not path.is_file():
-        from physiopipe.cohorts.dreamer_file import ACCESS  # numpy, which the Snakefile can do without
-
-        raise PhysiopipeError(f"{path} is missing. {ACCESS}")
+        raise PhysiopipeError(f"{path} is missing. {known.publication.access}")
     return path
 
 
 def local_inputs(params: Params) -> dict[str, Any]:
-    """What the study reads from this machine, by sha256, for each of challenge, dreamer and weights.
+    """What the study reads from this machine, by sha256: each cohort, and the weights.
 
     A simulated cohort is determined by its parameters, and a tree on a server by its address: both are told as such.
     """
-    found: dict[str, Any] = {cohort: {"origin": "simulated"} for cohort in MODALITIES}
-    if params.data.challenge.origin == "published":
-        sums = Path(params.data.challenge.base_url) / "SHA256SUMS.txt"
-        found["challenge"] = (
-            {"sha256": sha256_file(sums)} if sums.is_file() else {"url": params.data.challenge.base_url}
-        )
-    if params.data.dreamer.origin == "file":
-        found["dreamer"] = {"sha256": sha256_file(require_dreamer(Path(params.data.dreamer.path)))}
-    weights = params.finetune.eeg_weights
+    found: dict[str, Any] = {}
+    for name in params.cohorts.in_use:
+        known = cohort(name)
+        if params.simulated(name):
+            found[name] = {"origin": SIMULATED}
+        elif isinstance(known.publication, OneFile):
+            found[name] = {"sha256": sha256_file(require_file(known, Path(params.data[name].path)))}
+        else:
+            sums = Path(params.data[name].base_url) / "SHA256SUMS.txt"
+            found[name] = {"sha256": sha256_file(sums)} if sums.is_file() else {"url": params.data[name].base_url}
+    weights = params.encoders.eeg_weights
     found["weights"] = {"origin": weights.origin}
     if weights.origin == "file":
         path = Path(weights.path)
         if not path.is_file():
             raise PhysiopipeError(
-                f"{path} is missing: put the EEG encoder's weights there, name them in finetune.eeg_weights.path, or "
-                "set finetune.eeg_weights.origin to hub (download) or none (untrained)."
+                f"{path} is missing: put the EEG encoder's weights there, name them in encoders.eeg_weights.path, or "
+                "set encoders.eeg_weights.origin to hub (download) or none (untrained)."
             )
         found["weights"]["sha256"] = sha256_file(path)
     return found
 
 
-def planned_parts(params: Params, cohort: str) -> list[PlannedPart]:
+def planned_parts(params: Params, name: str) -> list[PlannedPart]:
     """Every part of a cohort, after `discover` has written its plan."""
-    batches = read_plan(plan_folder(cohort))
+    batches = read_plan(plan_folder(name))
     return [
-        PlannedPart(cohort, modality, batch.name, part_digest(params, cohort, modality, batch))
-        for modality in MODALITIES[cohort]
+        PlannedPart(name, modality, batch.name, part_digest(params, name, modality, batch))
+        for modality in cohort(name).modalities
         for batch in batches
     ]
 
 
-def planned_batch(cohort: str, name: str) -> Batch:
+def planned_batch(name: str, batch: str) -> Batch:
     """One batch of a cohort's plan, by name."""
-    return read_planned_batch(plan_folder(cohort), name)
+    return read_planned_batch(plan_folder(name), batch)
 
 
-def cohort_parameters(params: Params, cohort: str) -> dict[str, Any]:
+def cohort_parameters(params: Params, name: str) -> dict[str, Any]:
     """What the windows of a cohort depend on; recorded in the manifest."""
-    content: dict[str, Any] = {"data": getattr(params.data, cohort).model_dump(mode="json")}
-    if getattr(params.data, cohort).origin == "simulated":
-        content["simulate"] = getattr(params.simulate, cohort).model_dump(mode="json")
-    for step in ("filter", "resample", "shard"):
-        content[step] = getattr(getattr(params, step), cohort).model_dump(mode="json")
-    return content
+    sections = ("data", "simulate", "filter", "resample", "shard")
+    return {
+        section: getattr(params, section)[name].model_dump(mode="json")
+        for section in sections
+        if section != "simulate" or params.simulated(name)
+    }
 
 
 def claim_folder() -> None:
@@ -201,14 +211,14 @@ def write_stamps(params: Params) -> None:
     A stamp is rewritten only when its content changes. Snakemake compares its time with the rule's outputs, so a
     changed parameter is noticed even where Snakemake's own records are gone (a fresh clone, `dvc exp run --temp`).
     """
-    for cohort in MODALITIES:
-        content = cohort_parameters(params, cohort)
+    for name in params.cohorts.in_use:
+        content = cohort_parameters(params, name)
         for kind, sections in (
             ("simulate", ("simulate",)),
             ("data", ("data", "simulate")),
             ("windows", tuple(content)),
         ):
             chosen = {key: content[key] for key in sections if key in content}
-            path = plan_folder(cohort) / f"{kind}.params.json"
+            path = plan_folder(name) / f"{kind}.params.json"
             if not path.exists() or read_json(path) != chosen:
                 write_json(path, chosen)

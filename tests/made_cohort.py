@@ -1,11 +1,13 @@
-"""A small cohort stored for real: parts, collected, with its index and manifest."""
+"""A small cohort stored for real: parts, collected, with its index and manifest; and what is studied on it."""
 
 from pathlib import Path
 
 import numpy as np
 
 from physiopipe.clips.clip_data import ClipData
+from physiopipe.experiments.cross_validation import Study
 from physiopipe.files import atomic_folder
+from physiopipe.params import Params
 from physiopipe.recordings.recording import Recording, recording_batch_of
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredWindows
@@ -21,8 +23,9 @@ def store_cohort(
     left_out: tuple[tuple[str, str, int], ...] = (),
     ecg_delay_s: float = 0.005,
     simulated: bool = True,
+    name: str = "dreamer",
 ) -> Path:
-    """Store `clips` as the cohort `dreamer`.
+    """Store `clips` as the cohort `name`; returns the folder that holds its windows under its name.
 
     Args:
         ratings: (n, n tasks), 1..5; by default 2 for low and 4 for high.
@@ -37,8 +40,8 @@ def store_cohort(
     ):
         part = folder / "parts" / modality
         with atomic_folder(part) as temporary:
-            name = PartName("dreamer", modality, f"dreamer.{modality}", f"digest-{modality}", simulated)
-            writer = PartWriter(temporary, name, (200,), windows.shape[2])
+            part_name = PartName(name, modality, f"{name}.{modality}", f"digest-{modality}", simulated, clips.tasks)
+            writer = PartWriter(temporary, part_name, (200,), windows.shape[2])
             for row in range(len(clips)):
                 if (modality, str(clips.subjects[row]), int(clips.clips[row])) in left_out:
                     continue
@@ -49,7 +52,7 @@ def store_cohort(
                     200.0,
                     channels,
                     "uV" if modality == "eeg" else "unspecified",
-                    "dreamer",
+                    name,
                     f"{clips.subjects[row]}_c{clips.clips[row]:02d}_{modality}",
                     str(clips.subjects[row]),
                     int(clips.clips[row]),
@@ -67,8 +70,13 @@ def store_cohort(
                 writer.add(recording_batch_of([recording]), stored)
             writer.finish()
         parts.append(part)
-    collect_cohort("dreamer", parts, folder / "windows", {})
+    collect_cohort(name, parts, folder / "windows" / name, {})
     return folder / "windows"
+
+
+def study_of(method: str, params: Params, windows_root: Path, encoder: Path | None = None) -> Study:
+    """A study of the cohort `dreamer`, whose state is kept where the parameters say."""
+    return Study(method, params, "dreamer", windows_root, encoder, Path(params.run.state_folder))
 
 
 def store_challenge(folder: Path, records: int = 12, patches: int = 2) -> Path:

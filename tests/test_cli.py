@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ def test_another_file_in_its_place_says_what_was_looked_for_and_found(tmp_path: 
     else:
         scipy.io.savemat(path, {"something_else": np.zeros((3, 3))})
     write_params(tmp_path, "data.dreamer.origin=file", "data.dreamer.path=DREAMER.mat")
-    output = refused(tmp_path, "unpack", "--eeg", "eeg.batch", "--ecg", "ecg.batch")
+    output = refused(tmp_path, "unpack", "--cohort", "dreamer", "--output", "unpacked.json")
     assert "DREAMER.mat" in output
     assert "something_else" in output if kind == "other mat" else "MATLAB" in output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["DREAMER.mat", "params.yaml"]  # nothing half-written
@@ -85,7 +84,7 @@ def test_a_host_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_weights_are_told_before_anything_runs(tmp_path: Path) -> None:
-    write_params(tmp_path, "finetune.eeg_weights.origin=file", "finetune.eeg_weights.path=none.pth")
+    write_params(tmp_path, "encoders.eeg_weights.origin=file", "encoders.eeg_weights.path=none.pth")
     assert "none.pth is missing" in refused(tmp_path, "inputs")
 
 
@@ -93,9 +92,9 @@ def test_missing_weights_are_told_before_anything_runs(tmp_path: Path) -> None:
 def test_windows_that_are_not_there_say_what_to_run(tmp_path: Path) -> None:
     write_params(tmp_path)
     assert "dvc repro" in refused(tmp_path, "pretrain")
-    assert "dvc repro" in refused(tmp_path, "finetune", "--method", "chance")
-    assert "always_high" in refused(tmp_path, "finetune", "--method", "best")
-    refused(tmp_path, "evaluate")
+    assert "dvc repro" in refused(tmp_path, "finetune", "--cohort", "dreamer", "--method", "chance")
+    assert "always_high" in refused(tmp_path, "finetune", "--cohort", "dreamer", "--method", "always_hig")
+    refused(tmp_path, "evaluate", "--cohort", "dreamer")
     assert "models/ecg_encoder.safetensors is missing: pretrain first" in refused(tmp_path, "export")
     assert not (tmp_path / "models").exists()
 
@@ -116,7 +115,5 @@ def test_help_of_a_verb_imports_nothing_heavy() -> None:
         "heavy = {'numpy', 'scipy', 'pandas', 'torch', 'zarr', 'mne', 'sklearn', 'pyarrow'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
-    start = time.process_time()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert time.process_time() - start < 5  # of this process: only that nothing hangs

@@ -1,14 +1,19 @@
 """Parameters: refused where wrong, complete where stored, described everywhere."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.serialize._yaml import dumps_yaml, parse_yaml_for_update
 from pydantic import BaseModel
 
+from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import Params, check_params, load_params
+from physiopipe.methods.registry import METHODS
+from physiopipe.params import Params, check_params, params_class
 from physiopipe.params.presets import preset_names, preset_with
 from physiopipe.params.writing import dump_params
 
@@ -26,19 +31,19 @@ def _leaves(section: type[BaseModel], prefix: str = "") -> dict[str, str | None]
     return found
 
 
-def _keys(content: object, leaves: dict[str, str | None], prefix: str = "") -> set[str]:
-    if not isinstance(content, dict) or prefix.removesuffix(".") in leaves:
-        return {prefix.removesuffix(".")}
-    return {key for name, inner in content.items() for key in _keys(inner, leaves, f"{prefix}{name}.")}
+def every_section() -> type[Params]:
+    """The model with the sections of every cohort and method."""
+    downstream = tuple(name for name in COHORTS if cohort(name).tasks)
+    return params_class(tuple(COHORTS), downstream, tuple(METHODS))
 
 
 def test_every_parameter_is_described() -> None:
-    assert [key for key, description in _leaves(Params).items() if not description] == []
+    assert [key for key, description in _leaves(every_section()).items() if not description] == []
 
 
 def test_schema_file_is_the_models() -> None:
     stored = json.loads((ROOT / "workflow/schemas/params.schema.json").read_text())
-    assert stored == Params.model_json_schema(), "run `physiopipe schema`"
+    assert stored == every_section().model_json_schema(), "run `physiopipe schema`"
 
 
 def test_the_five_presets_are_there() -> None:
@@ -46,27 +51,57 @@ def test_the_five_presets_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", preset_names(PRESETS))
-def test_preset_is_complete_and_as_the_package_writes_it(name: str) -> None:
-    text = (PRESETS / f"{name}.yaml").read_text()
-    leaves = _leaves(Params)
-    assert _keys(yaml.safe_load(text), leaves) == set(leaves)
-    assert dump_params(check_params(yaml.safe_load(text), name)) == text
+def test_a_preset_holds_what_differs_from_the_defaults_alone(name: str) -> None:
+    stored = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    chosen = check_params(stored, name)
+    plain = check_params({"cohorts": stored.get("cohorts", {}), "methods": list(chosen.methods)}, "defaults")
+    assert _same(stored, plain.model_dump(mode="json")) == []
 
 
-def test_params_in_force_are_the_demo() -> None:
-    assert load_params(ROOT / "params.yaml") == load_params(PRESETS / "demo.yaml")
+def _same(stored: object, defaults: object, key: str = "") -> list[str]:
+    """Keys that are stored with the value that they have anyway."""
+    if isinstance(stored, dict) and isinstance(defaults, dict):
+        return [found for name, inner in stored.items() for found in _same(inner, defaults.get(name), f"{key}.{name}")]
+    return [key] if stored == defaults and not key.startswith((".cohorts", ".methods")) else []
+
+
+@pytest.mark.parametrize("name", preset_names(PRESETS))
+def test_params_are_written_as_dvc_writes_them_back(name: str) -> None:
+    """`dvc exp run -S` parses the file for an update and dumps it: one changed line stays one changed line."""
+    text = dump_params(preset_with(PRESETS, name, []))
+    assert dumps_yaml(parse_yaml_for_update(text, "params.yaml")) == text
+    assert check_params(yaml.safe_load(text), name) == preset_with(PRESETS, name, [])
+
+
+def test_params_hold_the_cohorts_in_use_alone() -> None:
+    content = yaml.safe_load(dump_params(preset_with(PRESETS, "demo", [])))
+    assert set(content["data"]) == {"challenge", "dreamer"}
+    assert set(content["clips"]) == {"dreamer"}
+    with pytest.raises(PhysiopipeError, match="no cohort named 'dreamr'; did you mean 'dreamer'"):
+        check_params({"cohorts": {"downstream": ["dreamr"]}}, "params.yaml")
+
+
+def test_data_jobs_load_no_method() -> None:
+    program = (
+        "import sys; from pathlib import Path; from physiopipe.params import load_params\n"
+        f"load_params(Path({str(ROOT / 'params.yaml')!r}), with_methods=False)\n"
+        "heavy = {'numpy', 'scipy', 'pandas', 'torch', 'sklearn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_paper_preset_is_the_papers_recipe() -> None:
-    paper = load_params(PRESETS / "paper.yaml")
+    paper = preset_with(PRESETS, "paper", [])
     assert paper.data.challenge.origin == "published"
     assert paper.data.dreamer.origin == "file"
     assert len(paper.data.challenge.sources) == 8
     assert not paper.data.challenge.allow_missing_sources
     assert paper.data.challenge.max_records_per_source is None
     assert (paper.pretrain.encoder.layers, paper.pretrain.encoder.heads, paper.pretrain.encoder.width) == (12, 8, 200)
-    assert paper.finetune.eeg_encoder.layers == 12
-    table_2 = paper.finetune
+    assert paper.encoders.eeg.layers == 12
+    table_2 = paper.method.ours
     assert (table_2.epochs, table_2.batch_size, table_2.learning_rate, table_2.dropout) == (10, 8, 1e-3, 0.2)
     assert (table_2.step_epochs, table_2.step_gamma) == (4, 0.1)
 
@@ -80,8 +115,8 @@ def test_unknown_key_names_the_nearest_known_one() -> None:
 
 def test_every_fault_is_named_with_what_was_found() -> None:
     with pytest.raises(PhysiopipeError) as caught:
-        check_params({"finetune": {"epochs": 0}, "filter": {"dreamer": {"eeg": {"order": "x"}}}}, "params.yaml")
-    assert "finetune.epochs" in str(caught.value)
+        check_params({"method": {"ours": {"epochs": 0}}, "filter": {"dreamer": {"eeg": {"order": "x"}}}}, "params.yaml")
+    assert "method.ours.epochs" in str(caught.value)
     assert "found 0" in str(caught.value)
     assert "filter.dreamer.eeg.order" in str(caught.value)
 
@@ -106,5 +141,5 @@ def test_preset_assignments_are_applied_and_checked() -> None:
         preset_with(PRESETS, "tiny", ["pretrain.epoch=3"])
     with pytest.raises(PhysiopipeError, match=r"expected key.path=value"):
         preset_with(PRESETS, "tiny", ["pretrain.epochs"])
-    with pytest.raises(PhysiopipeError, match="no preset named 'tinny'"):
+    with pytest.raises(PhysiopipeError, match="no preset named 'tinny'; did you mean 'tiny'"):
         preset_with(PRESETS, "tinny", [])

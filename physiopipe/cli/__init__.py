@@ -1,20 +1,41 @@
-"""The verbs: `physiopipe <verb>`. Paths and printing only; everything heavy is imported by the verb that needs it."""
+"""From public ECG and EEG recordings to a table of results that anyone can rerun."""
 
+import errno
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from physiopipe.cli import data, parameters, results, training
+from physiopipe.cli import data, parameters, results, study, training
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import full_disk
 
 app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    help=f"{__doc__} A new study: `physiopipe preset demo`, then `dvc repro`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
-for group in (parameters, data, training, results):  # in the order of `--help`
+for group in (parameters, study, data, training, results):  # in the order of `--help`
     app.add_typer(group.verbs)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"physiopipe {version('physiopipe')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
@@ -26,17 +47,28 @@ def main() -> None:
             print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        full = full_disk(error)
-        if full is None:
+        words = _of_the_disk(error)
+        if words is None:
             raise
-        found, place = os.strerror(full.errno or 0).lower(), full.filename2 or full.filename or Path.cwd()
-        print(f"error: {found}: {place}. Free some space and run again; finished work is kept.", file=sys.stderr)
+        print(f"error: {words}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(
             "interrupted: nothing half-written was left under a final name; run the same command again", file=sys.stderr
         )
         sys.exit(130)
+
+
+def _of_the_disk(error: Exception) -> str | None:
+    """What to say of a disk that is full, or of a place that may not be written."""
+    full = full_disk(error)
+    if full is not None:
+        found, place = os.strerror(full.errno or 0).lower(), full.filename2 or full.filename or Path.cwd()
+        return f"{found}: {place}. Free some space and run again; finished work is kept."
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        place = error.filename or Path.cwd()
+        return f"{place}: {os.strerror(error.errno).lower()}. Run in a folder that you may write, or ask its owner."
+    return None
 
 
 def _left_to_launcher(error: PhysiopipeError) -> bool:

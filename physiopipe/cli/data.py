@@ -5,35 +5,40 @@ from typing import Annotated
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, BatchName, CohortName, ModalityName, ParamsFile, load
+from physiopipe.cli.options import (
+    DEFAULT,
+    FOR_THE_WORKFLOW,
+    BatchName,
+    CohortName,
+    ModalityName,
+    ParamsFile,
+    chosen_cohort,
+    chosen_modality,
+    load,
+)
 from physiopipe.errors import PhysiopipeError
 
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Write a simulated cohort in the layout of the published one."""
     from physiopipe.files import hold_lock
     from physiopipe.plan import LOCKS, simulated_file
 
     loaded = load(params)
+    known = chosen_cohort(cohort, loaded)
     last = simulated_file(cohort)
     with hold_lock(LOCKS / f"simulate-{cohort}.lock"):
         if last.exists():  # Snakemake removes it before a run, so another run has just written it
             print(f"{last} is already there; delete it to simulate anew")
-        elif cohort == "challenge":
-            from physiopipe.cohorts.challenge_simulation import simulate_challenge
-
-            simulate_challenge(last.parent, loaded.simulate.challenge)
         else:
-            from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
-
-            simulate_dreamer(last, loaded.simulate.dreamer)
+            known.simulate_to(last, loaded.simulate[cohort])
     print(f"simulated cohort: {last.parent}")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Learn the batches of a cohort and write data/plan/<cohort>."""
     from physiopipe import plan
@@ -41,6 +46,7 @@ def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     from physiopipe.recordings.tree import write_plan
 
     loaded = load(params)
+    chosen_cohort(cohort, loaded)
     with hold_lock(plan.LOCKS / f"discover-{cohort}.lock"):
         batches = plan.discover_batches(loaded, cohort)
         write_plan(plan.plan_folder(cohort), batches)
@@ -48,44 +54,52 @@ def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
         print(f"{batch.name}: {len(batch.records) or 'one file of'} recordings")
 
 
-@verbs.command()
-def download(batch: BatchName, params: ParamsFile = DEFAULT) -> None:
-    """Bring the files of one batch of the Challenge here, each checked against its published checksum."""
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
+def download(
+    tree: Annotated[str, typer.Option("--tree", help="a folder of data/raw")],
+    batch: BatchName,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Bring the files of one batch of a published tree here, each checked against its published checksum."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
     from physiopipe.recordings.download import download_batch, expected_amounts
     from physiopipe.recordings.tree import open_tree, planned_sizes
 
     loaded = load(params)
-    planned = plan.planned_batch("challenge", batch)
-    stamp = plan.recordings_file(loaded, "challenge", "ecg", planned)
-    with hold_lock(plan.LOCKS / f"download-{batch}.lock"):
-        tree = open_tree(plan.source_location(loaded, "challenge"), loaded.run)
+    cohort = plan.cohort_of_tree(tree)
+    planned = plan.planned_batch(cohort, batch)
+    stamp = plan.recordings_file(loaded, cohort, planned)
+    with hold_lock(plan.LOCKS / f"download-{cohort}-{batch}.lock"):
         rejects = download_batch(
-            tree,
+            open_tree(plan.source_location(loaded, cohort), loaded.run),
             planned,
-            plan.raw_folder(loaded),
+            plan.raw_folder(loaded, cohort),
             stamp,
             plan.LOCKS / "connections",
             loaded.run,
-            expected_amounts(planned_sizes(plan.plan_folder("challenge"))),
+            expected_amounts(planned_sizes(plan.plan_folder(cohort))),
         )
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def unpack(
-    eeg: Annotated[Path, typer.Option()], ecg: Annotated[Path, typer.Option()], params: ParamsFile = DEFAULT
+    cohort: CohortName,
+    output: Annotated[Path, typer.Option(help="the stamp that is written last")],
+    params: ParamsFile = DEFAULT,
 ) -> None:
-    """Read DREAMER.mat once, into one file of recordings for each modality."""
+    """Read the one file of a cohort once, into one file of recordings for each modality."""
     from physiopipe import plan
-    from physiopipe.windows.prepare import unpack_dreamer
+    from physiopipe.windows.prepare import unpack_file
 
     loaded = load(params)
-    unpack_dreamer(Path(plan.source_location(loaded, "dreamer")), loaded.data.dreamer, eeg, ecg)
+    known = chosen_cohort(cohort, loaded)
+    path = Path(plan.source_location(loaded, cohort))
+    unpack_file(known, path, loaded.data[cohort], loaded.simulated(cohort), output)
 
 
-@verbs.command("filter")
+@verbs.command("filter", rich_help_panel=FOR_THE_WORKFLOW)
 def filter_(
     cohort: CohortName,
     modality: ModalityName,
@@ -96,17 +110,20 @@ def filter_(
 ) -> None:
     """Put leads in order, band-pass and notch one batch at the recordings' own rates."""
     from physiopipe import plan
+    from physiopipe.cohorts.base import PublishedTree
     from physiopipe.memory import keep_freed_memory
     from physiopipe.windows.prepare import filter_batch, read_recordings
 
     loaded = load(params)
+    known = chosen_modality(cohort, modality, loaded)
     planned = plan.planned_batch(cohort, batch)
-    raw = read_recordings(recordings, planned, plan.raw_folder(loaded))
+    folder = plan.raw_folder(loaded, cohort) if isinstance(known.publication, PublishedTree) else None
+    raw = read_recordings(known, modality, recordings, planned, folder, loaded.data[cohort])
     keep_freed_memory()
-    filter_batch(raw, output, plan.section(loaded, cohort, modality, "filter"))
+    filter_batch(raw, output, loaded.filter[cohort][modality])
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def resample(
     cohort: CohortName,
     modality: ModalityName,
@@ -115,15 +132,16 @@ def resample(
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Bring one filtered batch to every rate."""
-    from physiopipe import plan
     from physiopipe.memory import keep_freed_memory
     from physiopipe.windows.prepare import resample_batch
 
+    loaded = load(params)
+    chosen_modality(cohort, modality, loaded)
     keep_freed_memory()
-    resample_batch(filtered, output, plan.section(load(params), cohort, modality, "resample"))
+    resample_batch(filtered, output, loaded.resample[cohort][modality])
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def shard(
     cohort: CohortName,
     modality: ModalityName,
@@ -140,6 +158,7 @@ def shard(
     from physiopipe.windows.shard import shard_batch
 
     loaded = load(params)
+    known = chosen_modality(cohort, modality, loaded)
     planned = plan.planned_batch(cohort, batch)
     digest = plan.part_digest(loaded, cohort, modality, planned)
     if digest != output.parent.name:
@@ -147,7 +166,6 @@ def shard(
             f"{params} or data/plan/{cohort} changed since this run was planned: they now name part {digest}, this job "
             f"is to write {output.parent.name}. Nothing was written; run again."
         )
-    simulated = getattr(loaded.data, cohort).origin == "simulated"
     with hold_lock(plan.LOCKS / f"shard-{cohort}-{modality}-{batch}.lock"):
         if output.exists():  # Snakemake removes it before a run, so another run has just finished this part
             print(f"{output} is already there: nothing to do")
@@ -156,13 +174,13 @@ def shard(
         shard_batch(
             resampled,
             output.parent,
-            PartName(cohort, modality, batch, digest, simulated),
-            plan.section(loaded, cohort, modality, "resample").rates_hz,
-            plan.section(loaded, cohort, modality, "shard"),
+            PartName(cohort, modality, batch, digest, loaded.simulated(cohort), known.task_names),
+            loaded.resample[cohort][modality].rates_hz,
+            loaded.shard[cohort][modality],
         )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Link the finished parts of a cohort into data/windows/<cohort>."""
     from physiopipe import plan
@@ -170,6 +188,7 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     from physiopipe.windows.collect import collect_cohort
 
     loaded = load(params)
+    chosen_cohort(cohort, loaded)
     parts = [part.folder for part in plan.planned_parts(loaded, cohort)]
     target = plan.DATA / "windows" / cohort
     with hold_lock(plan.LOCKS / f"collect-{cohort}.lock"):
@@ -179,11 +198,23 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def inputs(params: ParamsFile = DEFAULT) -> None:
-    """Write the sha256 of every local file that the study reads into data/inputs."""
+    """Check the whole of params.yaml, and write the sha256 of what the study reads into data/inputs."""
     from physiopipe import plan
+    from physiopipe.experiments.ablations import known_ablation
     from physiopipe.files import write_json
+    from physiopipe.params.consistency import check_study
+    from physiopipe.stage_code import stage_digests
 
-    for name, content in plan.local_inputs(load(params)).items():
+    loaded = load(params, with_methods=True)
+    check_study(loaded, params)
+    for variant in loaded.ablations.variants:
+        known_ablation(variant)
+    for name, content in plan.local_inputs(loaded).items():
         write_json(plan.DATA / "inputs" / f"{name}.json", content)
+    for stage, digest in stage_digests(loaded).items():
+        write_json(plan.DATA / "inputs" / "code" / f"{stage}.json", {"code": digest})
+    for cohort in loaded.cohorts.downstream:  # a stage depends on these, also where nothing is written into them
+        for kind in ("predictions", "ablations", "robustness"):
+            (Path("results") / cohort / kind).mkdir(parents=True, exist_ok=True)

@@ -1,36 +1,68 @@
-"""Verbs of the parameters: `preset`, `schema`."""
+"""Verbs of the parameters: `preset`, `schema`, `cohorts`, `methods`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, ParamsFile
+from physiopipe.cli.options import DEFAULT, FOR_YOU
+from physiopipe.errors import PhysiopipeError
 
 verbs = typer.Typer()
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_YOU)
 def preset(
-    name: Annotated[str, typer.Argument(help="tiny, demo, sample, study or paper")],
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, repeatable")] = None,
-    params: ParamsFile = DEFAULT,
+    name: Annotated[str, typer.Argument(help="The name of a file of presets/: tiny, demo, sample, study, paper …")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value; may be given several times.")] = None,
+    force: Annotated[bool, typer.Option(help="Write over parameters that were edited by hand.")] = False,
+    params: Annotated[Path, typer.Option("--params", help="The parameter file.")] = DEFAULT,
 ) -> None:
-    """Write a complete parameter file from presets/NAME.yaml."""
+    """Write a complete parameter file from presets/NAME.yaml, which holds what differs from the defaults."""
     from physiopipe.files import atomic_file
-    from physiopipe.params.presets import preset_with
+    from physiopipe.params.presets import edited_by_hand, preset_with
     from physiopipe.params.writing import dump_params
 
     chosen = preset_with(Path("presets"), name, set_ or [])
+    if not force and (lost := edited_by_hand(params, Path("presets"))):
+        raise PhysiopipeError(
+            f"{params} was edited by hand; {name} would write over: {', '.join(lost)}. Commit the file or keep a copy, "
+            "then say `--force`."
+        )
     with atomic_file(params) as temporary:
         temporary.write_text(dump_params(chosen), encoding="utf-8")
     print(f"wrote {params} from presets/{name}.yaml; next: dvc repro")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_YOU)
 def schema(output: Annotated[Path, typer.Option()] = Path("workflow/schemas/params.schema.json")) -> None:
-    """Write the JSON schema of params.yaml."""
+    """Write the JSON schema of params.yaml, with the sections of every cohort and method."""
+    from physiopipe.cohorts.registry import COHORTS, cohort
     from physiopipe.files import write_json
-    from physiopipe.params import Params
+    from physiopipe.methods.registry import METHODS
+    from physiopipe.params import params_class
 
-    write_json(output, Params.model_json_schema())
+    downstream = tuple(name for name in COHORTS if cohort(name).tasks)
+    write_json(output, params_class(tuple(COHORTS), downstream, tuple(METHODS)).model_json_schema())
+
+
+@verbs.command(rich_help_panel=FOR_YOU)
+def cohorts() -> None:
+    """List the cohorts that there are, with their licence and what they hold."""
+    from physiopipe.cohorts.registry import COHORTS, cohort
+
+    for name in COHORTS:
+        known = cohort(name)
+        held = ", ".join(f"{kind} ({len(one.channels)})" for kind, one in known.modalities.items())
+        tasks = f"tasks {', '.join(known.task_names)}" if known.tasks else "for pretraining"
+        print(f"{name}: {known.title}; {held}; {tasks}; licence {known.licence}; access {known.access}")
+
+
+@verbs.command(rich_help_panel=FOR_YOU)
+def methods() -> None:
+    """List the methods that there are."""
+    from physiopipe.methods.registry import METHODS, method_class
+
+    for name in METHODS:
+        known = method_class(name)
+        print(f"{name}: {known.title}. {known.note}")

@@ -1,21 +1,19 @@
 """Verbs that train: the ECG encoder (`pretrain`, `export`) and methods (`finetune`, `ablate`, `robustness`)."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, ParamsFile, load
-from physiopipe.errors import PhysiopipeError
+from physiopipe.cli.options import DEFAULT, FOR_THE_WORKFLOW, FOR_YOU, CohortName, ParamsFile, chosen_downstream, load
 
 verbs = typer.Typer()
 ENCODER = Path("models/ecg_encoder.safetensors")
-Name = TypeVar("Name", bound=str)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def pretrain(params: ParamsFile = DEFAULT) -> None:
-    """Train the ECG encoder on data/windows/challenge."""
+    """Train the ECG encoder on the windows of the pretraining cohort."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
     from physiopipe.training.launch import launch, processes_wanted, rank_if_launched
@@ -24,6 +22,7 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
 
     loaded, results = load(params), Path("results/pretrain")
     files = PretrainFiles(ENCODER, results / "loss.csv", results / "metrics.json", results / "reconstructions.npz")
+    windows = plan.DATA / "windows" / loaded.cohorts.pretraining
     launched = rank_if_launched()
     if launched is None:
         with hold_lock(plan.LOCKS / "pretrain.lock"):
@@ -31,15 +30,15 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
             if processes > 1:
                 launch(processes, ["-m", "physiopipe.cli", "pretrain", "--params", str(params)])
             else:
-                pretrain_on_store(plan.DATA / "windows" / "challenge", loaded, files)
+                pretrain_on_store(windows, loaded, files)
         print(f"wrote {files.encoder}")
     else:
         # what a killed run's processes may still hold, for a moment
         with hold_lock(plan.LOCKS / f"pretrain-{launched}.lock"):
-            pretrain_on_store(plan.DATA / "windows" / "challenge", loaded, files)
+            pretrain_on_store(windows, loaded, files)
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_YOU)
 def export(
     encoder: Annotated[Path, typer.Option()] = ENCODER,
     metrics: Annotated[Path, typer.Option()] = Path("results/pretrain/metrics.json"),
@@ -55,8 +54,9 @@ def export(
     print(f"wrote {output}: model.safetensors, pretrained_weights.pth, config.json, README.md")
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def finetune(
+    cohort: CohortName,
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `methods` in params.yaml")],
     params: ParamsFile = DEFAULT,
 ) -> None:
@@ -64,68 +64,58 @@ def finetune(
     from physiopipe import plan
     from physiopipe.experiments.cross_validation import Study, run_method
     from physiopipe.files import hold_lock
-    from physiopipe.params import METHODS
+    from physiopipe.methods.registry import known_method
 
-    loaded = load(params)
-    name = _known(method, METHODS, "method")
-    with hold_lock(plan.LOCKS / f"finetune-{method}.lock"):
-        kept = Path(loaded.run.state_folder) / "finetune"
+    loaded = load(params, with_methods=True)
+    chosen_downstream(cohort, loaded)
+    results = Path("results") / cohort
+    with hold_lock(plan.LOCKS / f"finetune-{cohort}-{known_method(method)}.lock"):
         run_method(
-            Study(name, loaded, plan.DATA / "windows" / "dreamer", ENCODER, kept),
-            Path("results/predictions") / f"{method}.parquet",
-            Path("results/finetune") / f"{method}.csv",
+            Study(method, loaded, cohort, plan.DATA / "windows", ENCODER, Path(loaded.run.state_folder)),
+            results / "predictions" / f"{method}.parquet",
+            results / "finetune" / f"{method}.csv",
         )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def ablate(
+    cohort: CohortName,
     variant: Annotated[str, typer.Option("--variant", help="see `ablations.variants` in params.yaml")],
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Fit Ours with one thing changed on every seed and fold and save its predictions."""
     from physiopipe import plan
-    from physiopipe.experiments.ablations import run_ablation
+    from physiopipe.experiments.ablations import known_ablation, run_ablation
+    from physiopipe.experiments.cross_validation import Study
     from physiopipe.files import hold_lock
-    from physiopipe.params import ABLATIONS
 
-    loaded = load(params)
-    name = _known(variant, ABLATIONS, "ablation")
-    with hold_lock(plan.LOCKS / f"ablate-{variant}.lock"):
+    loaded = load(params, with_methods=True)
+    chosen_downstream(cohort, loaded)
+    with hold_lock(plan.LOCKS / f"ablate-{cohort}-{known_ablation(variant)}.lock"):
         run_ablation(
-            name,
-            loaded,
-            plan.DATA / "windows",
-            ENCODER,
-            Path("results/ablations") / f"{variant}.parquet",
-            Path(loaded.run.state_folder),
+            variant,
+            Study("ours", loaded, cohort, plan.DATA / "windows", ENCODER, Path(loaded.run.state_folder)),
+            Path("results") / cohort / "ablations" / f"{variant}.parquet",
         )
 
 
-@verbs.command()
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def robustness(
+    cohort: CohortName,
     method: Annotated[str, typer.Option("--method", help="a method of Table 1, see `robustness.methods`")],
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Fit one method as `finetune` does and save its predictions of corrupted test clips."""
+    """Test one method, fitted as by `finetune`, on corrupted clips and save its predictions."""
     from physiopipe import plan
     from physiopipe.experiments.cross_validation import Study
     from physiopipe.experiments.robustness import run_robustness
     from physiopipe.files import hold_lock
-    from physiopipe.params import METHODS
+    from physiopipe.methods.registry import known_method
 
-    loaded = load(params)
-    name = _known(method, METHODS, "method")
-    with hold_lock(plan.LOCKS / f"robustness-{method}.lock"):
-        kept = Path(loaded.run.state_folder) / "finetune"
+    loaded = load(params, with_methods=True)
+    chosen_downstream(cohort, loaded)
+    with hold_lock(plan.LOCKS / f"robustness-{cohort}-{known_method(method)}.lock"):
         run_robustness(
-            Study(name, loaded, plan.DATA / "windows" / "dreamer", ENCODER, kept),
-            Path("results/robustness") / f"{method}.parquet",
+            Study(method, loaded, cohort, plan.DATA / "windows", ENCODER, Path(loaded.run.state_folder)),
+            Path("results") / cohort / "robustness" / f"{method}.parquet",
         )
-
-
-def _known(wanted: str, names: tuple[Name, ...], what: str) -> Name:
-    """The one of `names` that is wanted."""
-    for name in names:
-        if name == wanted:
-            return name
-    raise PhysiopipeError(f"no {what} named {wanted!r}; there are: {', '.join(names)}.")

@@ -4,6 +4,7 @@ A cohort is one file that ends in one `COHORT = Cohort(...)`, and one line in `p
 simulators and oracles are named by import strings (`module:function`), so that a job loads only what it needs.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -77,7 +78,7 @@ class PublishedTree:
     Attributes:
         folder: where the files are kept below data/raw, in the published layout.
         plan: `(tree, data section) → batches`.
-        read: `(path of a record's first file, source) → Recording`; raises RejectedRecord.
+        read: `(path of a record's first file, source, modality, data section) → Recording`; raises RejectedRecord.
         last_file: the file of a simulated tree that is written last.
     """
 
@@ -121,6 +122,9 @@ class Cohort:
         headline: the metric that its tables lead with.
         subjects, licence, access, citation: of the data; `subjects` None where they are not published.
         caveats: sentences that stand beside every number of this cohort.
+        source_rates_hz: `(data section) → {source: Hz}` where sources differ in rate.
+        longest_clip: `(data, simulate) → s`, the length of the longest recording.
+        reading: keys of `data` that change what is read of a recording, besides those that say where it lies.
         data_notes: sentences on units and origin for the report, from its data section.
         reported: a csv of rows that a paper printed on this cohort, beside this module, or empty.
     """
@@ -142,12 +146,26 @@ class Cohort:
     headline: Literal["subject_auc", "auc"] = "subject_auc"
     subjects: int | None = None
     caveats: tuple[str, ...] = ()
+    source_rates_hz: Callable[[Any], Mapping[str, float]] | None = None
+    longest_clip: Callable[[Any, Any], float] | None = None
+    reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""
 
     @property
     def task_names(self) -> tuple[str, ...]:
         return tuple(task.name for task in self.tasks)
+
+    def rates_hz(self, modality: str, data: Section) -> Mapping[str, float]:
+        """Sampling rate of the recordings of each source, Hz, as far as it is known beforehand."""
+        rate_hz = self.modalities[modality].rate_hz
+        if rate_hz is not None:
+            return {self.name: rate_hz}
+        return self.source_rates_hz(data) if self.source_rates_hz else {}
+
+    def longest_clip_s(self, data: Section, simulate: Section) -> float:
+        """Length of the longest recording, s."""
+        return self.longest_clip(data, simulate) if self.longest_clip else math.inf
 
     @property
     def simulated_file(self) -> str:

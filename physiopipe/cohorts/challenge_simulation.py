@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from physiopipe.cohorts.challenge import LEADS, SOURCES, SimulateChallenge, Source
 from physiopipe.cohorts.heartbeats import DOWER, F32, F64, NORMAL_BEAT, beats_of_rate, gaussians
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_folder
-from physiopipe.params import SOURCES, SimulateChallenge, Source
 
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 UNITS_PER_MV = 1000
 WFDB_NO_VALUE = -32768
 Rhythm = str
@@ -61,8 +60,8 @@ RHYTHMS: dict[Rhythm, tuple[str, float, tuple[float, float]]] = {
 }
 
 
-def simulate_challenge(root: Path, params: SimulateChallenge) -> None:
-    """Write the tree at `root`: RECORDS, training/<source>/g1/{RECORDS, *.hea, *.mat}, SHA256SUMS.txt.
+def simulate_challenge(last: Path, params: SimulateChallenge) -> None:
+    """Write the tree whose list `last` comes last: RECORDS, training/<source>/g1/{RECORDS, *.hea, *.mat}.
 
     The folder appears whole or not at all, and takes the place of an earlier tree. Record k of a source depends on the
     seed, the source and k alone, so asking for more records changes none. Names begin with `sim_`, and each header
@@ -71,6 +70,7 @@ def simulate_challenge(root: Path, params: SimulateChallenge) -> None:
     Raises:
         PhysiopipeError: `root` holds something that is no such tree.
     """
+    root = last.parent
     if root.exists():
         foreign = {entry.name for entry in root.iterdir()} - {"RECORDS", "SHA256SUMS.txt", "training"}
         if foreign := {name for name in foreign if not name.startswith(".")}:

@@ -13,26 +13,24 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from physiopipe.cohorts.dreamer import (
+    ACCESS,
+    ECG_CHANNELS,
+    ECG_RATE_HZ,
+    EEG_CHANNELS,
+    EEG_RATE_HZ,
+    RATINGS,
+    DreamerData,
+)
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import DreamerData
 from physiopipe.recordings.matfile import Matrix, MatStream, open_mat
 from physiopipe.recordings.recording import Recording, Rejected, Unit
 
-EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
-ECG_CHANNELS = ("II", "III")  # right arm → left leg and left arm → left leg
-EEG_RATE_HZ = 128
-ECG_RATE_HZ = 256
 SUBJECTS, CLIPS = 23, 18
-RATINGS = ("valence", "arousal", "dominance")
 SIMULATED_MARK = "simulated by physiopipe"  # stands in the descriptive text that begins a simulated file
 
 _SCORES = {f"Score{rating.capitalize()}": rating for rating in RATINGS}
 _LONGEST_MISMATCH_S = 1.0
-ACCESS = (
-    "DREAMER is a database of EEG and ECG recorded while 23 people watched film clips; its terms forbid passing it on. "
-    "Access is given on request at https://zenodo.org/records/546113; put DREAMER.mat (452 MB) where "
-    "`data.dreamer.path` points, or set `data.dreamer.origin: simulated`."
-)
 
 
 @dataclass

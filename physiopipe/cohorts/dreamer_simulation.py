@@ -19,16 +19,10 @@ import numpy.typing as npt
 import scipy.fft
 import scipy.io
 
-from physiopipe.cohorts.dreamer_file import (
-    ECG_RATE_HZ,
-    EEG_CHANNELS,
-    EEG_RATE_HZ,
-    RATINGS,
-    SIMULATED_MARK,
-)
+from physiopipe.cohorts.dreamer import ECG_RATE_HZ, EEG_CHANNELS, EEG_RATE_HZ, RATINGS, SimulateDreamer
+from physiopipe.cohorts.dreamer_file import SIMULATED_MARK
 from physiopipe.cohorts.heartbeats import DOWER, F32, F64, NORMAL_BEAT, beats_of_rate, gaussians
 from physiopipe.files import atomic_file
-from physiopipe.params import SimulateDreamer
 
 # How often 1..5 were given in the real file, of 414 clips.
 REAL_COUNTS = {

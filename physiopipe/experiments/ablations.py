@@ -4,18 +4,19 @@ What needs another pretrained encoder pretrains it, kept under a digest of its p
 variants that ask for the same one share it and a later run finds it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.errors import PhysiopipeError, unknown
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.files import hold_lock, sha256_file, sha256_json
-from physiopipe.params import AblationName, MethodName, Params, check_params
+from physiopipe.params import Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.windows.pretraining import pretrain_on_store
 from physiopipe.windows.store import WindowStore
@@ -38,18 +39,18 @@ class Ablation:
     title: str
     claim: str
     changes: dict[str, Any] = field(default_factory=dict)
-    method: MethodName = "ours"
+    method: str = "ours"
     ecg_encoder: Literal["study", "none", "own"] = "study"
     versus: str = "ours"
     one_rate: bool = False
     leaky: bool = False
 
 
-_NO_EEG_WEIGHTS = {"finetune.eeg_weights.origin": "none"}
+_NO_EEG_WEIGHTS = {"encoders.eeg_weights.origin": "none"}
 _PATCH = {"pretrain.masking.channel_ratio": 0.0, "pretrain.objective.channel_weight": 0.0,
           "pretrain.objective.patch_weight": 1.0}  # fmt: skip
 _CHANNEL = {"pretrain.masking.patch_ratio": 0.0}
-ABLATION_OF: dict[AblationName, Ablation] = {
+ABLATION_OF: dict[str, Ablation] = {
     "ecg_untrained": Ablation("ECG encoder untrained", "pretraining", ecg_encoder="none"),
     "eeg_untrained": Ablation("EEG encoder untrained", "pretraining", _NO_EEG_WEIGHTS),
     "both_untrained": Ablation("Both encoders untrained", "pretraining", _NO_EEG_WEIGHTS, ecg_encoder="none"),
@@ -63,9 +64,9 @@ ABLATION_OF: dict[AblationName, Ablation] = {
     "one_rate": Ablation(
         "One rate (200 Hz)", "ECG pretraining", ecg_encoder="own", versus="dual_masking", one_rate=True
     ),
-    "shared_encoder": Ablation("The ECG encoder for both modalities", "encoders", {"finetune.shared_encoder": True}),
-    "train_25": Ablation("25 % of the training subjects", "label efficiency", {"finetune.train_share": 0.25}),
-    "train_50": Ablation("50 % of the training subjects", "label efficiency", {"finetune.train_share": 0.5}),
+    "shared_encoder": Ablation("The ECG encoder for both modalities", "encoders", {"method.ours.shared_encoder": True}),
+    "train_25": Ablation("25 % of the training subjects", "label efficiency", {"evaluate.train_share": 0.25}),
+    "train_50": Ablation("50 % of the training subjects", "label efficiency", {"evaluate.train_share": 0.5}),
     "leaky_ours": Ablation("LEAKY: windows shuffled, Ours", "leakage", leaky=True),
     "honest_neighbours": Ablation("5 nearest neighbours, honest", "leakage", method="nearest_neighbours"),
     "leaky_neighbours": Ablation(
@@ -78,30 +79,40 @@ ABLATION_OF: dict[AblationName, Ablation] = {
 }  # fmt: skip
 
 
-def run_ablation(
-    name: AblationName, params: Params, windows_root: Path, encoder_path: Path, out_parquet: Path, state: Path
-) -> None:
+def known_ablation(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        PhysiopipeError: no ablation has it; the nearest one that has is told.
+    """
+    if name not in ABLATION_OF:
+        raise PhysiopipeError(unknown("ablation", name, ABLATION_OF))
+    return name
+
+
+def run_ablation(name: str, study: Study, out_parquet: Path) -> None:
     """Predictions of one ablation over the protocol's seeds and folds; pretrains first where it must.
 
     Args:
-        windows_root: holds the cohorts challenge/ (read only by what pretrains) and dreamer/.
-        encoder_path: the study's pretrained ECG encoder.
-        state: where pretrained encoders and finished seeds and folds are kept.
+        study: of the method without a change, with the pretrained ECG encoder; its `windows_root` holds the windows of
+            the pretraining cohort too (read only by what pretrains), its `state_folder` keeps pretrained encoders.
     """
-    spec = ABLATION_OF[name]
+    spec, params = ABLATION_OF[known_ablation(name)], study.params
     changed = changed_params(spec, params)
-    encoder: Path | None = encoder_path
+    encoder = study.encoder_path
     if spec.ecg_encoder == "none":
         encoder = None
     elif spec.ecg_encoder == "own":
-        encoder = pretrained(spec, changed, params, windows_root / "challenge", encoder_path, state / "pretrain")
-    study = Study(spec.method, changed, windows_root / "dreamer", encoder, state / "finetune")
+        assert encoder is not None
+        windows = study.windows_root / params.cohorts.pretraining
+        encoder = pretrained(spec, changed, params, windows, encoder, study.state_folder / "pretrain")
+    variant = replace(study, method=spec.method, params=changed, encoder_path=encoder)
     run = run_leaky if spec.leaky else run_method
-    run(study, out_parquet)
+    run(variant, out_parquet)
     frame, about = read_predictions(out_parquet)
     about |= {"ablation": name, "title": spec.title, "claim": spec.claim, "versus": spec.versus}
     del about["note"]  # what is said of the method is not said of its variant
-    if name in ("eeg_untrained", "both_untrained") and params.finetune.eeg_weights.origin == "none":
+    if name in ("eeg_untrained", "both_untrained") and params.encoders.eeg_weights.origin == "none":
         about["note"] = "The EEG encoder is untrained in Ours too: no weights were given."
     if spec.ecg_encoder == "own":
         about["pretrain_epochs"] = changed.pretrain.epochs
@@ -118,23 +129,23 @@ def changed_params(spec: Ablation, params: Params) -> Params:
         *path, last = key.split(".")
         place = content
         for step in path:
-            place = place[step]
+            place = place.setdefault(step, {})  # a method that the study does not list has no section yet
         place[last] = value
     return check_params(content, f"ablation {spec.title}")
 
 
 def pretrained(
-    spec: Ablation, changed: Params, params: Params, challenge: Path, study_encoder: Path, state: Path
+    spec: Ablation, changed: Params, params: Params, windows: Path, study_encoder: Path, state: Path
 ) -> Path:
     """The ECG encoder of these parameters: the study's where it is the same run, else a kept or a new one."""
     if spec.one_rate:
-        changed = _at_one_rate(changed, WindowStore(challenge))
+        changed = _at_one_rate(changed, WindowStore(windows))
     if changed.pretrain == params.pretrain:
         return study_encoder
     digest = sha256_json(
         {
             "pretrain": changed.pretrain.model_dump(mode="json"),
-            "windows_sha256": sha256_file(challenge / "manifest.json"),
+            "windows_sha256": sha256_file(windows / "manifest.json"),
             "code": code_digest(pretrain_on_store.__module__),
             "libraries": library_versions(["numpy", "torch"]),
         }
@@ -145,7 +156,7 @@ def pretrained(
     with hold_lock(state / f"{digest}.lock"):
         if not files.encoder.exists():
             print(f"{spec.title}: pretraining an ECG encoder for {changed.pretrain.epochs} epochs", flush=True)
-            pretrain_on_store(challenge, changed, files)
+            pretrain_on_store(windows, changed, files)
     return files.encoder
 
 

@@ -16,10 +16,11 @@ from tqdm import tqdm
 from physiopipe.clips.clip_data import MODALITIES, ClipData
 from physiopipe.clips.selection import choose_clips, gather_clips
 from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
-from physiopipe.experiments.kept_folds import KeptFolds, write_curve
-from physiopipe.experiments.predictions import write_predictions
+from physiopipe.experiments.kept_folds import CURVE_COLUMNS, KeptFolds, write_curve
+from physiopipe.experiments.predictions import COLUMNS, write_predictions
 from physiopipe.experiments.processes import run_in_processes
 from physiopipe.experiments.subject_splits import fewer_training_subjects, subject_split
 from physiopipe.files import atomic_file, sha256_file, sha256_json
@@ -46,17 +47,35 @@ class Study:
 
     Attributes:
         method: its name in `physiopipe.methods.registry`.
-        windows_folder: the cohort's windows, `data/windows/<cohort>`.
+        cohort: its name in `physiopipe.cohorts.registry`.
+        windows_root: holds the cohort's windows, `<root>/<cohort>`.
         encoder_path: the pretrained ECG encoder; methods without one ignore it.
-        runs_folder: what is kept of each seed and fold, reused by later runs, see `KeptFolds`. One folder serves every
-            study, and must: what one has fitted another does not fit again.
+        state_folder: what later runs reuse: embeddings and features by content, and what is kept of each seed and fold
+            (`finetune/`, see `KeptFolds`): what one study has fitted another does not fit again.
     """
 
     method: str
     params: Params
-    windows_folder: Path
+    cohort: str
+    windows_root: Path
     encoder_path: Path | None
-    runs_folder: Path
+    state_folder: Path
+
+    @property
+    def without_meaning(self) -> str:
+        """Why the method says nothing on this cohort; empty where it does."""
+        return cohort(self.cohort).without_meaning.get(self.method, "")
+
+    @property
+    def high_from(self) -> dict[str, float]:
+        """Tasks of the cohort in order, and the least value of each that is high."""
+        rule = self.params.clips[self.cohort]
+        return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
+
+    @property
+    def last_s(self) -> float:
+        """The part of a clip that is used: its last seconds."""
+        return float(self.params.clips[self.cohort].last_s)
 
 
 class CrossValidation:
@@ -72,11 +91,10 @@ class CrossValidation:
         """
         self.study, self.params = study, study.params
         self._tester, self._grouped = tester, group_by_test_subjects
-        self.kept = KeptFolds(study.runs_folder)
-        self.store = WindowStore(study.windows_folder)
-        self.choice = choose_clips(self.store, self.params.finetune.last_s, _thresholds(self.params))
-        setup = Setup(self.params, study.encoder_path, Path(self.params.run.state_folder))
-        self.method = method_class(study.method)(setup)
+        self.kept = KeptFolds(study.state_folder / "finetune")
+        self.store = WindowStore(study.windows_root / study.cohort)
+        self.choice = choose_clips(self.store, study.last_s, study.high_from)
+        self.method = method_class(study.method)(Setup(self.params, study.encoder_path, study.state_folder))
 
     @cached_property
     def clips(self) -> ClipData:
@@ -94,12 +112,20 @@ class CrossValidation:
         runs = []
         for seed in self.params.evaluate.seeds:
             for number, whole in enumerate(subject_split(subjects, protocol, seed)):
-                fold = fewer_training_subjects(whole, self.params.finetune.train_share, seed)
+                fold = fewer_training_subjects(whole, self.params.evaluate.train_share, seed)
                 sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
                 fitted = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
                 digest = fitted if extra is None else sha256_json({"fitted": fitted, **extra})
                 runs.append(FoldRun(seed, number, fold, digest, fitted))
         return runs
+
+    def runs_with_meaning(self, extra: dict[str, Any] | None = None) -> list[FoldRun]:
+        """As `runs`; none, and a word on it, where the method says nothing on the cohort."""
+        reason = self.study.without_meaning
+        if not reason:
+            return self.runs(extra)
+        print(f"{self.study.method} on {self.study.cohort}: {reason} No row is made.", flush=True)
+        return []
 
     def make(self, runs: Sequence[FoldRun]) -> None:
         """Fit, or restore, and test runs that share their test subjects, and keep what is made."""
@@ -170,11 +196,13 @@ class CrossValidation:
 
     def predictions(self, runs: Sequence[FoldRun]) -> pd.DataFrame:
         """What is kept of these runs."""
-        return pd.concat([self._there(self.kept.predictions(run.digest)) for run in runs])
+        empty = pd.DataFrame(columns=list(COLUMNS))
+        return pd.concat([self._there(self.kept.predictions(run.digest)) for run in runs]) if runs else empty
 
     def curves(self, runs: Sequence[FoldRun]) -> pd.DataFrame:
         """CURVE_COLUMNS of these runs, one row an epoch and split."""
-        return pd.concat([self._there(self.kept.curve(run.fitted)) for run in runs])
+        empty = pd.DataFrame(columns=list(CURVE_COLUMNS))
+        return pd.concat([self._there(self.kept.curve(run.fitted)) for run in runs]) if runs else empty
 
     def _there(self, frame: pd.DataFrame | None) -> pd.DataFrame:
         if frame is None:
@@ -185,7 +213,8 @@ class CrossValidation:
         """What a predictions file says of itself."""
         method = self.method
         return self._inputs() | {
-            "cohort": str(self.store.manifest["cohort"]),
+            "cohort": self.study.cohort,
+            "cohort_title": cohort(self.study.cohort).title,
             "simulated": bool(self.store.manifest["simulated"]),
             "tasks": list(self.choice.tasks),
             "title": method.title,
@@ -195,6 +224,7 @@ class CrossValidation:
             "licence": method.licence,
             "inputs": list(method.inputs),
             "left_out": [list(row) for row in self.choice.left_out],
+            **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
     def _about_run(self, run: FoldRun) -> dict[str, Any]:
@@ -210,19 +240,14 @@ class CrossValidation:
             "code": code_digest(type(self.method).__module__, __name__),
             "libraries": library_versions(self.method.libraries),
             "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
-            "last_s": self.params.finetune.last_s,
-            "high_from": _thresholds(self.params),
+            "last_s": self.study.last_s,
+            "high_from": self.study.high_from,
         }
 
 
 def _begin(study: Study, tester: Tester, grouped: bool) -> Callable[[Sequence[FoldRun]], None]:
     """In another process: how it makes runs."""
     return CrossValidation(study, tester, grouped).make
-
-
-def _thresholds(params: Params) -> dict[str, float]:
-    """Tasks, and the least value of each that is high."""
-    return dict.fromkeys(("valence", "arousal", "dominance"), float(params.finetune.high_from))
 
 
 def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) -> None:
@@ -236,7 +261,7 @@ def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) 
         PhysiopipeError: a subject on two sides of a split, no usable clip, or what the method itself refuses.
     """
     validation = CrossValidation(study)
-    runs = validation.runs()
+    runs = validation.runs_with_meaning()
     validation.make_missing(runs)
     if curves_csv is not None:
         with atomic_file(curves_csv) as temporary:

@@ -34,10 +34,12 @@ def run_leaky(study: Study, out_parquet: Path) -> None:
     """
     validation = CrossValidation(study)
     print(f"{study.method}: {PROVENANCE}", flush=True)
-    honest = validation.runs({"leaky": code_digest(__name__)})
+    honest = validation.runs_with_meaning({"leaky": code_digest(__name__)})
     runs = []
     for seed in study.params.evaluate.seeds:
         mine = [run for run in honest if run.seed == seed]
+        if not mine:
+            continue
         tested = Fold((), (), tuple(sorted({subject for run in mine for subject in run.fold.test})))
         digests = [sha256_json([number, [run.digest for run in mine]]) for number in range(GROUPS)]
         runs += [LeakyFoldRun(seed, number, tested, digest, digest) for number, digest in enumerate(digests)]

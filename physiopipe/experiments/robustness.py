@@ -25,7 +25,7 @@ def run_robustness(study: Study, out_parquet: Path) -> None:
     """
     validation = CrossValidation(study, predict_corrupted, group_by_test_subjects=True)
     settings = study.params.robustness.model_dump(mode="json", exclude={"methods"})
-    runs = validation.runs({"robustness": settings, "robustness_code": code_digest(__name__)})
+    runs = validation.runs_with_meaning({"robustness": settings, "robustness_code": code_digest(__name__)})
     channels = len(validation.store.attributes("eeg", RATE_HZ)["channels"])
     beyond = out_of_reach(study.params.robustness, channels)
     if beyond:

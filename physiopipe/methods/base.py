@@ -33,10 +33,11 @@ class Setup:
     ecg_encoder: Path | None
     state_folder: Path
 
-    def section(self, name: str, kind: type[S]) -> S:  # noqa: ARG002
-        """The section of the parameters that is the method's own."""
-        whole = self.params.finetune.model_dump()
-        return kind.model_validate({key: whole[key] for key in kind.model_fields if key in whole})
+    def section(self, name: str, kind: type[S]) -> S:
+        """The section of the parameters that is the method's own; the defaults, where the study does not list it."""
+        found = self.params.method[name] if name in self.params.method else kind()
+        assert isinstance(found, kind)
+        return found
 
 
 class NoSettings(Section):

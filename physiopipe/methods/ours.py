@@ -225,10 +225,10 @@ def _encoder_choice(setup: Setup, settings: FusionSettings) -> "EncoderChoice":
 
     whole = setup.params
     return EncoderChoice(
-        eeg=whole.finetune.eeg_encoder,
+        eeg=whole.encoders.eeg,
         ecg=whole.pretrain.encoder,
-        eeg_weights=whole.finetune.eeg_weights,
+        eeg_weights=whole.encoders.eeg_weights,
         ecg_weights=setup.ecg_encoder,
-        eeg_scale_uv=whole.finetune.eeg_scale_uv,
+        eeg_scale_uv=whole.encoders.eeg_scale_uv,
         shared=settings.shared_encoder,
     )

@@ -3,11 +3,10 @@
 Import strings, so that nothing is loaded before it is asked for; no result depends on this module.
 """
 
-import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from physiopipe.errors import PhysiopipeError
+from physiopipe.errors import PhysiopipeError, unknown
 
 if TYPE_CHECKING:
     from physiopipe.methods.base import Method
@@ -31,17 +30,25 @@ METHODS: dict[str, str] = {
 }
 
 
-def method_class(name: str) -> "type[Method]":
-    """The class behind a name.
+def known_method(name: str) -> str:
+    """The name itself.
 
     Raises:
-        PhysiopipeError: no method has this name; the nearest one is told.
+        PhysiopipeError: no method has it; the nearest one that has is told.
     """
     if name not in METHODS:
-        nearest = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are: {', '.join(METHODS)}."
-        raise PhysiopipeError(f"no method named {name!r}; {hint}")
-    module, _, attribute = METHODS[name].partition(":")
+        raise PhysiopipeError(unknown("method", name, METHODS))
+    return name
+
+
+def method_module(name: str) -> str:
+    """The module that a method is in."""
+    return METHODS[known_method(name)].partition(":")[0]
+
+
+def method_class(name: str) -> "type[Method]":
+    """The class behind a name, see `known_method`."""
+    module, _, attribute = METHODS[known_method(name)].partition(":")
     found: type[Method] = getattr(import_module(module), attribute)
     return found
 

@@ -56,7 +56,7 @@ class CrossAttentionHeads(Scaled):
         if middle % _QUERY_HEADS:
             raise PhysiopipeError(
                 f"cross_attention: half the encoders' width, {middle}, is no multiple of {_QUERY_HEADS} heads; choose "
-                "another width of pretrain.encoder and finetune.eeg_encoder (CBraMod has 200)."
+                "another width of pretrain.encoder and encoders.eeg (CBraMod has 200)."
             )
         self.project = nn.ModuleList(nn.Linear(width, middle) for width in widths)
         self.norm = nn.ModuleList(nn.LayerNorm(middle) for _ in widths)

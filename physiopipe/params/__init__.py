@@ -1,45 +1,43 @@
-"""Every knob of the study: names with units, defaults, limits and descriptions.
+"""Every parameter of the study: names with units, defaults, limits and descriptions.
 
 `params.yaml` holds all of them; sections are named after the rules and stages that read them, so that a changed
-number reruns what depends on it and nothing else. `workflow/schemas/params.schema.json` is generated from here.
+number reruns what depends on it and nothing else. Sections of a cohort or a method lie in its own file.
+`workflow/schemas/params.schema.json` is generated from here.
 """
 
-from physiopipe.params.data import SOURCES, ChallengeData, DreamerData, SimulateChallenge, SimulateDreamer, Source
+from physiopipe.params.encoders import Encoder, Encoders, Weights
 from physiopipe.params.preparation import Filter, Quality, Resample, Shard
+from physiopipe.params.pretraining import Masking, Objective, Pretrain
 from physiopipe.params.reading import check_params, load_params
 from physiopipe.params.run import Run
-from physiopipe.params.section import PATCH_SAMPLES
-from physiopipe.params.study import ABLATIONS, FUSIONS, METHODS, AblationName, Evaluate, MethodName, Robustness
-from physiopipe.params.training import Encoder, Finetune, Masking, Objective, Pretrain, Weights
-from physiopipe.params.whole import Params
+from physiopipe.params.section import PATCH_SAMPLES, Count, LearningRate, Positive, Section, Share
+from physiopipe.params.study import Ablations, Evaluate, Robustness, StudyCohorts
+from physiopipe.params.whole import Params, params_class
 
 __all__ = [
-    "ABLATIONS",
-    "FUSIONS",
-    "METHODS",
     "PATCH_SAMPLES",
-    "SOURCES",
-    "AblationName",
-    "ChallengeData",
-    "DreamerData",
+    "Ablations",
+    "Count",
     "Encoder",
+    "Encoders",
     "Evaluate",
     "Filter",
-    "Finetune",
+    "LearningRate",
     "Masking",
-    "MethodName",
     "Objective",
     "Params",
+    "Positive",
     "Pretrain",
     "Quality",
     "Resample",
     "Robustness",
     "Run",
+    "Section",
     "Shard",
-    "SimulateChallenge",
-    "SimulateDreamer",
-    "Source",
+    "Share",
+    "StudyCohorts",
     "Weights",
     "check_params",
     "load_params",
+    "params_class",
 ]

@@ -1,4 +1,5 @@
-"""`filter`, `resample` and `shard`: what is done to a recording until it is stored windows."""
+"""What is done to a recording until it is stored windows: one section a cohort and modality in `filter`, `resample` and
+`shard`; the defaults lie with the cohort."""
 
 from typing import Literal
 
@@ -27,39 +28,8 @@ class Filter(Section):
         return self.notch_hz.get(source, self.notch_hz.get("default"))
 
 
-_ECG_NOTCH: dict[str, float] = {"default": 50.0, "georgia": 60.0}
-
-
-class FilterChallenge(Section):
-    ecg: Filter = Filter(highpass_hz=0.5, lowpass_hz=40.0, notch_hz=_ECG_NOTCH)
-
-
-class FilterDreamer(Section):
-    eeg: Filter = Filter(highpass_hz=0.3, lowpass_hz=60.0, notch_hz={"default": 50.0})
-    ecg: Filter = Filter(highpass_hz=0.5, lowpass_hz=40.0, notch_hz={"default": 50.0})
-
-
-class FilterSection(Section):
-    challenge: FilterChallenge = FilterChallenge()
-    dreamer: FilterDreamer = FilterDreamer()
-
-
 class Resample(Section):
     rates_hz: tuple[Count, ...] = Field(min_length=1, description="rates that every recording is resampled to, Hz")
-
-
-class ResampleChallenge(Section):
-    ecg: Resample = Resample(rates_hz=(100, 200, 500, 1000))
-
-
-class ResampleDreamer(Section):
-    eeg: Resample = Resample(rates_hz=(200,))
-    ecg: Resample = Resample(rates_hz=(200,))
-
-
-class ResampleSection(Section):
-    challenge: ResampleChallenge = ResampleChallenge()
-    dreamer: ResampleDreamer = ResampleDreamer()
 
 
 class Quality(Section):
@@ -82,27 +52,3 @@ class Shard(Section):
     )
     align: Literal["start", "end"] = Field("start", description="cut from the recording's start, or back from its end")
     quality: Quality = Quality()
-
-
-class ShardChallenge(Section):
-    ecg: Shard = Shard()
-
-
-class ShardDreamer(Section):
-    eeg: Shard = Shard(
-        align="end",
-        max_windows_per_record=None,
-        min_fill=1.0,
-        quality=Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0),
-    )
-    ecg: Shard = Shard(
-        align="end",
-        max_windows_per_record=None,
-        min_fill=1.0,
-        quality=Quality(flat_peak_to_peak=1.0, amplitude_limit=30000.0),
-    )
-
-
-class ShardSection(Section):
-    challenge: ShardChallenge = ShardChallenge()
-    dreamer: ShardDreamer = ShardDreamer()

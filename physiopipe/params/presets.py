@@ -1,12 +1,12 @@
-"""Complete parameter files by name, and values changed by `key.path=value`."""
+"""Named parameter files that hold what differs from the defaults, and values changed by `key.path=value`."""
 
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.params.reading import check_params, load_params
+from physiopipe.errors import PhysiopipeError, unknown
+from physiopipe.params.reading import check_params
 from physiopipe.params.whole import Params
 
 
@@ -16,22 +16,55 @@ def preset_names(folder: Path) -> list[str]:
 
 
 def preset_with(folder: Path, name: str, assignments: list[str]) -> Params:
-    """A preset with `key.path=value` assignments applied (values in YAML), checked as a whole."""
-    if name not in preset_names(folder):
-        raise PhysiopipeError(f"no preset named {name!r} in {folder}; there are: {', '.join(preset_names(folder))}.")
-    content = load_params(folder / f"{name}.yaml").model_dump(mode="json")
+    """A preset with `key.path=value` assignments applied (values in YAML), complete and checked as a whole."""
+    names = preset_names(folder)
+    if name not in names:
+        raise PhysiopipeError(f"{folder}: {unknown('preset', name, names)}")
+    content = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8")) or {}
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key:
             raise PhysiopipeError(f"--set {assignment!r}: expected key.path=value, as in pretrain.epochs=2.")
-        *parents, last = key.split(".")
-        place: Any = content
-        for step in parents:
-            place = place.setdefault(step, {})
-            if not isinstance(place, dict):
-                raise PhysiopipeError(f"--set {assignment!r}: {step!r} holds a value, not a section.")
         try:
-            place[last] = yaml.safe_load(text)
+            value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise PhysiopipeError(f"--set {assignment!r}: the value is not YAML: {error}") from None
+        set_value(content, key, value, f"--set {assignment!r}")
     return check_params(content, f"preset {name}")
+
+
+def edited_by_hand(path: Path, folder: Path) -> list[str]:
+    """Keys with values in a parameter file that no preset has; empty where there is no such file.
+
+    A file that `physiopipe preset` wrote with `--set` counts as edited: its values are somebody's choice too.
+    """
+    if not path.is_file():
+        return []
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        return [f"the whole of {path}"]
+    presets = (preset_with(folder, name, []).model_dump(mode="json") for name in preset_names(folder))
+    return min((_differences(preset, content) for preset in presets), key=len, default=[])
+
+
+def _differences(preset: Any, content: Any, key: str = "") -> list[str]:
+    if isinstance(preset, dict) and isinstance(content, dict):
+        names = dict.fromkeys([*map(str, preset), *map(str, content)])
+        ours, theirs = ({str(name): value for name, value in each.items()} for each in (preset, content))
+        return [
+            found
+            for name in names
+            for found in _differences(ours.get(name), theirs.get(name), f"{key}.{name}" if key else name)
+        ]
+    return [] if preset == content else [f"{key}: {content}"]
+
+
+def set_value(content: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Put a value at a dotted key of nested sections, in place; sections on the way are made."""
+    *parents, last = key.split(".")
+    place: Any = content
+    for step in parents:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise PhysiopipeError(f"{where}: {step!r} holds a value, not a section.")
+    place[last] = value

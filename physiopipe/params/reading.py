@@ -1,4 +1,4 @@
-"""Reading params.yaml: every fault is named with its key, and an unknown key with the nearest known one."""
+"""Reading params.yaml: every fault is named with its key, and an unknown key with the closest known one."""
 
 import difflib
 from pathlib import Path
@@ -7,46 +7,103 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.params.whole import Params
+from physiopipe.errors import PhysiopipeError, unknown
+from physiopipe.params.section import Section
+from physiopipe.params.study import StudyCohorts
+from physiopipe.params.whole import DEFAULT_METHODS, Params, params_class
 
 # As yaml.safe_load, by libyaml where PyYAML has it: every job of the workflow starts with this
 _SAFE_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_params(path: Path) -> Params:
-    """Read and check params.yaml; every fault is named with its key, and unknown keys with the nearest known one."""
+class _Names(Section):
+    """What must be known of a parameter file before its other sections can be checked."""
+
+    cohorts: StudyCohorts = StudyCohorts()
+
+
+def load_params(path: Path, with_methods: bool = True) -> Params:
+    """Read and check params.yaml.
+
+    Args:
+        with_methods: whether the methods' sections are checked, which loads the methods.
+
+    Raises:
+        PhysiopipeError: naming every fault with its key, and for an unknown key the closest known one.
+    """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _SAFE_LOADER)
     except FileNotFoundError:
         raise PhysiopipeError(f"{path} is missing: write one with `physiopipe preset demo`.") from None
+    except IsADirectoryError:
+        raise PhysiopipeError(f"{path} is a folder, expected a parameter file: name the file itself.") from None
+    except PermissionError:
+        raise PhysiopipeError(f"{path} may not be read: ask its owner, or change its permissions.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PhysiopipeError(f"{path} is not readable YAML: {error}") from None
-    return check_params(content, str(path))
+    return check_params(content, str(path), with_methods)
 
 
-def check_params(content: Any, where: str) -> Params:
+def check_params(content: Any, where: str, with_methods: bool = True) -> Params:
     """Build Params from plain data; raise PhysiopipeError listing every fault."""
     if not isinstance(content, dict):
         raise PhysiopipeError(f"{where}: expected a mapping of sections, found {type(content).__name__}.")
+    model: type[Params] = Params
     try:
-        return Params.model_validate(content)
+        chosen = _Names.model_validate({"cohorts": content.get("cohorts", {})}).cohorts
+        model = _model_of(content, chosen, where, with_methods)
+        return model.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  {_describe(fault, content)}" for fault in error.errors())
+        faults = "\n".join(f"  {_describe(fault, content, model)}" for fault in error.errors())
         raise PhysiopipeError(
             f"{where} has {error.error_count()} fault(s):\n{faults}\n"
             "Every key is described in workflow/schemas/params.schema.json."
         ) from None
 
 
-def _describe(fault: Any, content: dict[str, Any]) -> str:
+def _model_of(content: dict[str, Any], chosen: StudyCohorts, where: str, with_methods: bool) -> type[Params]:
+    """The model for the cohorts and methods that the content names."""
+    from physiopipe.cohorts.registry import COHORTS
+
+    for key, names in (("pretraining", (chosen.pretraining,)), ("downstream", chosen.downstream)):
+        for name in names:
+            if name not in COHORTS:
+                raise PhysiopipeError(f"{where}: cohorts.{key}: {unknown('cohort', name, COHORTS)}")
+    if not with_methods:
+        return params_class(chosen.in_use, chosen.downstream, None)
+    from physiopipe.methods.registry import METHODS
+
+    wanted: dict[str, None] = {}
+    for key, names in _method_names(content):
+        for name in names:
+            if name not in METHODS:
+                raise PhysiopipeError(f"{where}: {key}: {unknown('method', str(name), METHODS)}")
+            wanted[name] = None
+    return params_class(chosen.in_use, chosen.downstream, wanted)
+
+
+def _method_names(content: dict[str, Any]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Methods that the content names, by key; names of another type are left to the models' own checks."""
+    listed = content.get("methods", DEFAULT_METHODS)
+    robust = (content.get("robustness") or {}).get("methods", ()) if isinstance(content.get("robustness"), dict) else ()
+    own = content.get("method")
+    found = [
+        ("methods", listed if isinstance(listed, (list, tuple)) else ()),
+        ("robustness.methods", robust if isinstance(robust, (list, tuple)) else ()),
+        ("method", tuple(own) if isinstance(own, dict) else ()),
+    ]
+    return [(key, tuple(name for name in names if isinstance(name, str))) for key, names in found]
+
+
+def _describe(fault: Any, content: dict[str, Any], model: type[BaseModel]) -> str:
     path = [str(step) for step in fault["loc"]]
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(path[-1], _known_keys(path[:-1]), n=1, cutoff=0.5)
+        known = _known_keys(path[:-1], model)
+        nearest = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
         if nearest:
             return f"{key}: unknown key; did you mean `{'.'.join([*path[:-1], nearest[0]])}`?"
-        return f"{key}: unknown key; known here: {', '.join(_known_keys(path[:-1]))}"
+        return f"{key}: unknown key; known here: {', '.join(known) or 'none'}"
     found: Any = content
     for step in fault["loc"]:
         try:
@@ -56,8 +113,8 @@ def _describe(fault: Any, content: dict[str, Any]) -> str:
     return f"{key}: {fault['msg']}, found {found!r}" if not isinstance(found, dict) else f"{key}: {fault['msg']}"
 
 
-def _known_keys(path: list[str]) -> list[str]:
-    section: type[BaseModel] = Params
+def _known_keys(path: list[str], model: type[BaseModel]) -> list[str]:
+    section = model
     for step in path:
         field = section.model_fields.get(step)
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):

@@ -1,53 +1,37 @@
-"""`methods`, `evaluate`, `ablations` and `robustness`: what is compared, and how."""
+"""`cohorts`, `evaluate`, `ablations` and `robustness`: what is compared, and how."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from physiopipe.params.section import Count, Section
 
-MethodName = Literal[
-    "always_high",
-    "clip_prior",
-    "chance",
-    "handcrafted",
-    "nearest_neighbours",
-    "ecg_only",
-    "eeg_only",
-    "ours",
-    "transductive",
-    "gated",
-    "cross_attention",
-    "mixture",
-]
-METHODS: tuple[MethodName, ...] = get_args(MethodName)
 
-FUSIONS: tuple[MethodName, ...] = ("gated", "cross_attention", "mixture")  # compared in a table of their own
+class StudyCohorts(Section):
+    """Which cohorts the study reads; `physiopipe cohorts` lists those that there are."""
 
-AblationName = Literal[
-    "ecg_untrained",
-    "eeg_untrained",
-    "both_untrained",
-    "dual_masking",
-    "patch_masking",
-    "channel_masking",
-    "one_rate",
-    "shared_encoder",
-    "train_25",
-    "train_50",
-    "leaky_ours",
-    "honest_neighbours",
-    "leaky_neighbours",
-]
-ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
+    pretraining: str = Field("challenge", description="12-lead ECG that the ECG encoder is pretrained on")
+    downstream: tuple[str, ...] = Field(
+        ("dreamer",), min_length=1, description="EEG and ECG with labels; each gets its own tables"
+    )
+
+    @property
+    def in_use(self) -> tuple[str, ...]:
+        """Every cohort of the study."""
+        return (self.pretraining, *self.downstream)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "StudyCohorts":
+        named = (self.pretraining, *self.downstream)
+        if len(set(named)) < len(named):
+            raise ValueError(f"a cohort is named twice in {list(named)}")
+        return self
 
 
 class Ablations(Section):
     """Ours with one thing changed, see `physiopipe.experiments.ablations`."""
 
-    variants: tuple[AblationName, ...] = Field(
-        ABLATIONS, min_length=1, description="rows of the table of ablations, in this order"
-    )
+    variants: tuple[str, ...] = Field((), description="rows of the table of ablations, in this order; [] for none")
     pretrain_epochs: Count | None = Field(
         None, description="epochs of the pretraining runs that ablations need; null: as many as pretrain.epochs"
     )
@@ -56,16 +40,15 @@ class Ablations(Section):
 class Robustness(Section):
     """What test clips lose after training: curves of AUC against the level of each loss."""
 
-    methods: tuple[MethodName, ...] = Field(
+    methods: tuple[str, ...] = Field(
         ("handcrafted", "ecg_only", "eeg_only", "ours", "gated", "cross_attention", "mixture"),
-        min_length=1,
-        description="methods that are tested so",
+        description="methods that are tested so; [] for none",
     )
     lost_modalities: tuple[Literal["eeg", "ecg"], ...] = Field(
         ("eeg", "ecg"), description="modalities that test clips lose whole, one at a time"
     )
-    dropped_eeg_channels: tuple[Annotated[int, Field(ge=1, le=14)], ...] = Field(
-        (1, 2, 4, 7, 10, 13), description="EEG channels that each test subject loses, of 14"
+    dropped_eeg_channels: tuple[Count, ...] = Field(
+        (1, 2, 4, 7, 10, 13), description="EEG channels that each test subject loses; fewer than the cohort has"
     )
     noise_snr_db: tuple[float, ...] = Field(
         (20.0, 15.0, 10.0, 5.0, 0.0, -5.0),
@@ -83,6 +66,7 @@ class Evaluate(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0,), min_length=1, description="seeds of split and training"
     )
+    train_share: float = Field(1.0, gt=0, le=1, description="share of each fold's training subjects that is used")
     bootstrap: Count = Field(2000, description="bootstrap resamples of the subjects")
     confidence: float = Field(0.95, gt=0, lt=1, description="coverage of the intervals")
     permutations: Count = Field(2000, description="permutations of the labels within each subject, for p-values")

@@ -1,39 +1,127 @@
-"""params.yaml as one model."""
+"""params.yaml as one model, whose sections of cohorts and methods are those of the ones in use."""
 
-from pydantic import Field
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Self
 
-from physiopipe.params.data import Data, Simulate
-from physiopipe.params.preparation import FilterSection, ResampleSection, ShardSection
+from pydantic import ConfigDict, Field, create_model
+
+from physiopipe.params.encoders import Encoders
+from physiopipe.params.pretraining import Pretrain
 from physiopipe.params.run import Run
 from physiopipe.params.section import Section
-from physiopipe.params.study import FUSIONS, METHODS, Ablations, Evaluate, MethodName, Robustness
-from physiopipe.params.training import Finetune, Pretrain
+from physiopipe.params.study import Ablations, Evaluate, Robustness, StudyCohorts
+
+DEFAULT_METHODS = (
+    "always_high", "clip_prior", "chance", "handcrafted", "ecg_only", "eeg_only", "ours", "gated", "cross_attention",
+    "mixture",
+)  # fmt: skip
+
+
+class ByName(Section):
+    """Sections of things that have names: cohorts, modalities, methods."""
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            known = ", ".join(type(self).model_fields) or "none"
+            raise KeyError(f"no section {name!r} here; there are: {known}") from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in type(self).model_fields
 
 
 class Params(Section):
-    """The whole of params.yaml."""
+    """The whole of params.yaml. Which names `data` to `clips` and `method` have is the study's choice."""
 
-    data: Data = Data()
-    simulate: Simulate = Simulate()
-    filter: FilterSection = FilterSection()
-    resample: ResampleSection = ResampleSection()
-    shard: ShardSection = ShardSection()
+    cohorts: StudyCohorts = StudyCohorts()
+    data: ByName = Field(ByName(), description="where the recordings of each cohort come from")
+    simulate: ByName = ByName()
+    filter: ByName = ByName()
+    resample: ByName = ByName()
+    shard: ByName = ByName()
+    clips: ByName = ByName()
     pretrain: Pretrain = Pretrain()
-    methods: tuple[MethodName, ...] = Field(
-        METHODS, min_length=1, description="measured rows, in this order; other fusions go to a table of their own"
+    encoders: Encoders = Encoders()
+    methods: tuple[str, ...] = Field(
+        DEFAULT_METHODS, min_length=1, description="measured rows, in this order; other fusions get their own table"
     )
-    finetune: Finetune = Finetune()
+    method: ByName = ByName()
     evaluate: Evaluate = Evaluate()
     ablations: Ablations = Ablations()
     robustness: Robustness = Robustness()
     run: Run = Run()
 
-    @property
-    def table_methods(self) -> tuple[MethodName, ...]:
-        """Methods that are rows of Table 1: all but the fusions that the paper did not use."""
-        return tuple(name for name in self.methods if name not in FUSIONS) or self.methods
+    def simulated(self, cohort: str) -> bool:
+        """Whether a cohort of the study is simulated."""
+        return bool(self.data[cohort].origin == "simulated")
 
-    @property
-    def simulated(self) -> bool:
-        """Whether the cohort that the table is computed on is simulated."""
-        return self.data.dreamer.origin == "simulated"
+    def with_section(self, **changes: Any) -> Self:
+        """A copy with other sections, not checked anew."""
+        return self.model_copy(update=changes)
+
+    def __reduce__(self) -> Any:
+        """Pickle by content: the class of a study's parameters is made at run time, and has no name to import it by."""
+        if type(self) is Params:
+            return super().__reduce__()
+        methods = None if isinstance(self.method, _Unchecked) else tuple(type(self.method).model_fields)
+        return _rebuilt, (self.cohorts.in_use, self.cohorts.downstream, methods, self.model_dump())
+
+
+class _Unchecked(Section):
+    """The methods' sections as they stand: data jobs start without the libraries that methods need."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _rebuilt(
+    cohorts: tuple[str, ...], downstream: tuple[str, ...], methods: tuple[str, ...] | None, content: dict[str, Any]
+) -> Params:
+    return params_class(cohorts, downstream, methods).model_validate(content)
+
+
+def params_class(cohorts: Iterable[str], downstream: Iterable[str], methods: Iterable[str] | None) -> type[Params]:
+    """The model of a study with these cohorts and methods.
+
+    Args:
+        methods: names whose sections are checked; None: the section `method` is left unchecked.
+    """
+    key = tuple(dict.fromkeys(cohorts)), tuple(downstream)
+    return _params_class(*key, None if methods is None else tuple(dict.fromkeys(methods)))
+
+
+@lru_cache(maxsize=64)
+def _params_class(
+    cohorts: tuple[str, ...], downstream: tuple[str, ...], methods: tuple[str, ...] | None
+) -> type[Params]:
+    from physiopipe.cohorts.registry import cohort
+
+    known = {name: cohort(name) for name in cohorts}
+    sections: dict[str, dict[str, Any]] = {
+        "data": {name: each.data() for name, each in known.items()},
+        "simulate": {name: each.simulate() for name, each in known.items()},
+    }
+    for step in ("filter", "resample", "shard"):
+        sections[step] = {
+            name: _group(f"{step}_{name}", {kind: getattr(one, step) for kind, one in each.modalities.items()})()
+            for name, each in known.items()
+        }
+    sections["clips"] = {name: known[name].clips() for name in downstream}
+    fields: dict[str, Any] = {}
+    for name, members in sections.items():
+        group = _group(name, members)
+        fields[name] = (group, Field(group(), description=Params.model_fields[name].description))
+    if methods is None:
+        fields["method"] = (_Unchecked, _Unchecked())
+    else:
+        from physiopipe.methods.registry import settings_class
+
+        group = _group("method", {name: settings_class(name)() for name in methods})
+        fields["method"] = (group, group())
+    return create_model("Params", __base__=Params, __doc__=Params.__doc__, **fields)
+
+
+def _group(name: str, defaults: dict[str, Any]) -> type[ByName]:
+    fields: dict[str, Any] = {key: (type(value), value) for key, value in defaults.items()}
+    return create_model(f"{name.title().replace('_', '')}Sections", __base__=ByName, **fields)

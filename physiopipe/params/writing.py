@@ -1,11 +1,18 @@
-"""params.yaml as text: complete, commented from the models' descriptions."""
+"""params.yaml as text: complete, commented from the models' descriptions, in the form that DVC writes back.
+
+`dvc exp run -S key=value` reads and writes the file with ruamel.yaml; what it would write otherwise (lists in one line,
+comments on lines of their own, `null`) is never written here, so that it changes one line and nothing else.
+"""
 
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
+from physiopipe.params.section import Section
 from physiopipe.params.whole import Params
+
+_HEAD = "# Written by `physiopipe preset`; edit values freely. What a key may hold: workflow/schemas/params.schema.json"
 
 
 def dump_params(params: Params) -> str:
@@ -13,9 +20,7 @@ def dump_params(params: Params) -> str:
 
     The one way parameter files are written, so that `git diff` shows changed values and nothing else.
     """
-    lines = [
-        "# Written by `physiopipe preset`; edit values freely. What a key may hold: workflow/schemas/params.schema.json"
-    ]
+    lines = [_HEAD]
     for name in type(params).model_fields:
         lines.append("")
         lines += _lines(params, name, 0)
@@ -25,16 +30,29 @@ def dump_params(params: Params) -> str:
 def _lines(section: BaseModel, name: str, depth: int) -> list[str]:
     value = getattr(section, name)
     indent = "  " * depth
+    about = type(section).model_fields[name].description or ""
     if isinstance(value, BaseModel):
+        if not about and type(value).__doc__ not in (None, Section.__doc__, BaseModel.__doc__):
+            about = (type(value).__doc__ or "").strip().splitlines()[0]
         inner = [line for key in type(value).model_fields for line in _lines(value, key, depth + 1)]
-        about = (type(value).__doc__ or "").strip().splitlines()
-        note = f"  # {about[0]}" if about and type(value).__doc__ != BaseModel.__doc__ else ""
-        return [f"{indent}{name}:{note}", *inner]
-    about = [type(section).model_fields[name].description or ""]
-    text = yaml.safe_dump(
-        _plain(value), default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False
-    ).removesuffix("...\n")
-    return [f"{indent}{name}: {text.strip()}" + (f"  # {about[0]}" if about[0] else "")]
+        if not inner:
+            return [f"{indent}{name}: {{}}" + _comment(about)]
+        return [f"{indent}{name}:" + _comment(about), *inner]
+    plain = _plain(value)
+    if isinstance(plain, list) and plain:
+        return [f"{indent}{name}:" + _comment(about), *(f"{indent}- {_scalar(item)}" for item in plain)]
+    if plain is None:
+        return [f"{indent}{name}:" + _comment(about)]
+    return [f"{indent}{name}: {_scalar(plain)}" + _comment(about)]
+
+
+def _comment(text: str) -> str:
+    return f"  # {text}" if text else ""
+
+
+def _scalar(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("...\n").strip()
 
 
 def _plain(value: Any) -> Any:

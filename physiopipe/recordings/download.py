@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, sha256_file, sha256_json, write_json
 from physiopipe.recordings.download_progress import Amount, DownloadProgress
@@ -25,7 +24,6 @@ from physiopipe.recordings.tree import Batch
 if TYPE_CHECKING:
     from physiopipe.params import Run
 
-_HEADER_BYTES = 1_000
 _SLOT_POLL_S = 0.05
 
 
@@ -76,7 +74,7 @@ def download_batch(
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
     absent = {relative for relative, _ in wanted}
     before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in absent]
-    amounts = all_batches or expected_amounts([(batch.name, batch.source, len(batch.files))])
+    amounts = all_batches or expected_amounts([(batch.name, len(batch.files), batch.size)])
     noted = lock_folder.parent / f"progress-{raw_root.name}"
     with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
         missing = _fetch_all(tree, batch.name, wanted, raw_root, lock_folder, run, progress)
@@ -91,13 +89,9 @@ def download_batch(
     return reasons
 
 
-def expected_amounts(batches: Iterable[tuple[str, str, int]]) -> dict[str, Amount]:
-    """Files and about how many bytes each (batch, source, files) will be."""
-    amounts = {}
-    for name, source, files in batches:
-        info = SOURCE_INFO.get(source)
-        amounts[name] = Amount(files, files * (_HEADER_BYTES + (info.bytes_per_record if info else 0)) // 2)
-    return amounts
+def expected_amounts(batches: Iterable[tuple[str, int, int]]) -> dict[str, Amount]:
+    """Files and about how many bytes each (batch, files, bytes) will be."""
+    return {name: Amount(files, size) for name, files, size in batches}
 
 
 def read_download(stamp: Path, raw_root: Path | None = None) -> Downloaded:
@@ -203,17 +197,17 @@ def _fetch_all(
 
 
 def _check_space(tree: Tree, batch: Batch, raw_root: Path, wanted: list[str]) -> None:
-    info = SOURCE_INFO.get(batch.source)
-    samples = info.bytes_per_record if info else 0
-    needed = 0
+    needed, unknown = 0, 0
     for relative in wanted:
         known = tree.bytes_needed(relative, raw_root)
-        needed += known if known is not None else samples if relative.endswith(".mat") else _HEADER_BYTES
+        needed += known or 0
+        unknown += known is None
+    needed += batch.size * unknown // max(len(batch.files), 1)
     free = shutil.disk_usage(raw_root).free
     if needed > free:
         raise PhysiopipeError(
             f"{batch.name} needs about {needed / 1e6:,.0f} MB under {raw_root}, and {free / 1e6:,.0f} MB are free: "
-            "make room there, or take fewer records (data.challenge.max_records_per_source)."
+            "make room there, or take fewer records."
         )
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_folder, link_or_copy, read_json, sha256_file, sha256_json, write_json
-from physiopipe.windows.part import INDEX_SCHEMA, TOOLS, folder_checksum, write_index, write_rejected
+from physiopipe.windows.part import TOOLS, folder_checksum, write_index, write_rejected
 
 _TABLES = ("index.parquet", "rejected.csv")
 
@@ -45,7 +45,7 @@ def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters:
                 for path in files:
                     link_or_copy(path, folder / home / path.relative_to(part / array))
                 described.append({"path": home.as_posix(), **numbers})
-            tables.append(pq.read_table(part / "index.parquet", schema=INDEX_SCHEMA))
+            tables.append(pq.read_table(part / "index.parquet"))
             with (part / "rejected.csv").open(newline="", encoding="utf-8") as handle:
                 rejected += [(row["record"], row["reason"]) for row in csv.DictReader(handle)]
         index = pa.concat_tables(tables).unify_dictionaries()
@@ -129,5 +129,5 @@ def _check_records(cohort: str, index: pa.Table) -> None:
     if names:
         raise PhysiopipeError(
             f"cohort {cohort}: {len(names)} records are in more than one part, first {sorted(names)[:3]}. "
-            "Take out one of the source folders that publish them (data.challenge.sources)."
+            "Take out one of the source folders that publish them."
         )

@@ -27,41 +27,45 @@ from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vec
 
 QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
 TOOLS = ("physiopipe", "numpy", "scipy", "pyarrow")  # what made the bytes
-RATINGS = ("valence", "arousal", "dominance")
 _NAME = pa.dictionary(pa.int32(), pa.string())
-INDEX_SCHEMA = pa.schema(
-    [
-        ("cohort", _NAME),
-        ("modality", _NAME),
-        ("rate_hz", pa.int32()),
-        ("source", _NAME),
-        ("record", _NAME),
-        ("subject", _NAME),
-        ("clip", pa.int32()),
-        ("start_s", pa.float64()),
-        ("valid_patches", pa.int16()),
-        ("channel_mask", pa.int32()),  # bit i: channel i is there and not flat
-        ("derived_mask", pa.int32()),  # bit i: channel i was computed from others
-        ("saturated", pa.int32()),  # samples held at the ends of int16
-        ("record_windows", pa.int32()),  # windows that this record has at this rate
-        ("record_flags", _NAME),  # findings about the whole record, joined by spaces
-        *((flag, pa.bool_()) for flag in QUALITY_FLAGS),
-        *((rating, pa.float32()) for rating in RATINGS),
-        ("part", _NAME),
-        ("row", pa.int32()),
-    ]
-)
+
+
+_INDEX: list[tuple[str, pa.DataType]] = [
+    ("cohort", _NAME),
+    ("modality", _NAME),
+    ("rate_hz", pa.int32()),
+    ("source", _NAME),
+    ("record", _NAME),
+    ("subject", _NAME),
+    ("clip", pa.int32()),
+    ("start_s", pa.float64()),
+    ("valid_patches", pa.int16()),
+    ("channel_mask", pa.int32()),  # bit i: channel i is there and not flat
+    ("derived_mask", pa.int32()),  # bit i: channel i was computed from others
+    ("saturated", pa.int32()),  # samples held at the ends of int16
+    ("record_windows", pa.int32()),  # windows that this record has at this rate
+    ("record_flags", _NAME),  # findings about the whole record, joined by spaces
+    *((flag, pa.bool_()) for flag in QUALITY_FLAGS),
+    ("part", _NAME),
+    ("row", pa.int32()),
+]
+
+
+def index_schema(tasks: Sequence[str]) -> pa.Schema:
+    """Columns of an index; a cohort's tasks have a column of values each."""
+    return pa.schema([*_INDEX[:-2], *((task, pa.float32()) for task in tasks), *_INDEX[-2:]])
 
 
 @dataclass(frozen=True)
 class PartName:
-    """What a part holds; `digest` names the parameters and inputs behind it."""
+    """What a part holds; `digest` names the parameters and inputs behind it, `tasks` the values in its index."""
 
     cohort: str
     modality: str
     batch: str
     digest: str
     simulated: bool
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class PartWriter:
                 "clip": stack.clip,
                 "derived_mask": [sum(bit_of[name] for name in derived) for derived in stack.derived],
                 "record_flags": [" ".join(flags) for flags in stack.flags],
-                **{rating: [ratings.get(rating, math.nan) for ratings in stack.ratings] for rating in RATINGS},
+                **{task: [ratings.get(task, math.nan) for ratings in stack.ratings] for task in self._name.tasks},
             }
         )
         of_one = {
@@ -191,7 +195,8 @@ class PartWriter:
             }
             write_group(folder, attributes)
             arrays[folder.name] = {"rate_hz": rate, "windows": array.windows, **folder_checksum(folder)}
-        table = pa.table([self._column(field) for field in INDEX_SCHEMA], schema=INDEX_SCHEMA)
+        schema = index_schema(self._name.tasks)
+        table = pa.table([self._column(field) for field in schema], schema=schema)
         derived_masks = table["derived_mask"].to_numpy()
         write_index(self._folder / "index.parquet", table)
         write_rejected(self._folder / "rejected.csv", self._rejected)

@@ -4,79 +4,70 @@ Each step reads the file of the step before, one stack of recordings at a time, 
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
+from physiopipe.cohorts.base import Cohort, PublishedTree, imported
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import DreamerData, Filter, Resample
+from physiopipe.files import write_json
+from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
 from physiopipe.recordings.download import read_download
 from physiopipe.recordings.recording import OF_EACH, Recording, RecordingBatch, Rejected, RejectedRecord, in_batches
 from physiopipe.recordings.tree import Batch
-from physiopipe.recordings.wfdb import read_challenge_record
 from physiopipe.signals.filters import bandpass_notch
-from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 from physiopipe.signals.quality import measure_blocks
 from physiopipe.signals.resampling import resample_to_rates
 from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
 
 
-def unpack_dreamer(path: Path, data: DreamerData, eeg: Path, ecg: Path) -> None:
-    """Read DREAMER.mat once, into one file of recordings for each modality; rejected clips are noted in both."""
-    from physiopipe.cohorts.dreamer_file import read_dreamer
-
-    with BatchWriter(eeg) as eeg_writer, BatchWriter(ecg) as ecg_writer:
-        writers = {"eeg": eeg_writer, "ecg": ecg_writer}
-        read = tqdm(read_dreamer(path, data, data.origin == "simulated"), desc="unpack", unit="", disable=None)
+def unpack_file(known: Cohort, path: Path, data: Section, simulated: bool, stamp: Path) -> None:
+    """Read a cohort's one file once, into one file of recordings a modality beside `stamp`, which is written last."""
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(BatchWriter(stamp.parent / f"{name}{SUFFIX}")) for name in known.modalities
+        }
+        read = tqdm(known.read_file(path, data, simulated), desc="unpack", unit="", disable=None)
         for item in in_batches(read):
             record = item.record if isinstance(item, Rejected) else item.record[0]  # of one source, so of one modality
             writers[record.rpartition("_")[2]].add(item)
+    write_json(stamp, {"modalities": list(known.modalities)})
 
 
-def read_recordings(recordings: Path, batch: Batch, raw_folder: Path) -> Iterator[RecordingBatch | Rejected]:
-    """Recordings of a batch as they were recorded, in published order, ECG leads in clinical order.
+def read_recordings(
+    known: Cohort, modality: str, recordings: Path, batch: Batch, raw_folder: Path | None, data: Section
+) -> Iterator[RecordingBatch | Rejected]:
+    """Recordings of a batch as they were recorded, in published order.
 
     Args:
-        recordings: the stamp of a downloaded batch (.json), or a file of recordings (.batch).
+        recordings: the stamp of a downloaded batch, or of an unpacked file.
         batch: the batch's plan.
-        raw_folder: where downloaded files are kept.
+        raw_folder: where downloaded files are kept; None for an unpacked file.
+        data: the cohort's section of parameters.
     """
-    if recordings.suffix == SUFFIX:
-        yield from read_batch(recordings)
-    else:
-        missing = dict(read_download(recordings, raw_folder).rejected)
-        yield from in_batches(_read_raw(batch, raw_folder, missing))
+    if raw_folder is None:
+        yield from read_batch(recordings.parent / f"{modality}{SUFFIX}")
+        return
+    missing = dict(read_download(recordings, raw_folder).rejected)
+    yield from in_batches(_read_raw(known, modality, batch, raw_folder, missing, data))
 
 
-def _read_raw(batch: Batch, raw_folder: Path, missing: dict[str, str]) -> Iterator[Recording | Rejected]:
-    for record, header in batch.headers.items():
+def _read_raw(
+    known: Cohort, modality: str, batch: Batch, raw_folder: Path, missing: dict[str, str], data: Section
+) -> Iterator[Recording | Rejected]:
+    assert isinstance(known.publication, PublishedTree)
+    read = imported(known.publication.read)
+    for record, first in batch.first_files.items():
         if record in missing:
             yield Rejected(record, missing[record])
             continue
         try:
-            recording = read_challenge_record(raw_folder / header, batch.source)
+            yield read(raw_folder / first, batch.source, modality, data)
         except RejectedRecord as error:
             yield Rejected(record, error.reason)
-            continue
-        try:
-            yield _in_clinical_order(recording)
-        except PhysiopipeError as error:
-            yield Rejected(record, str(error))
-
-
-def _in_clinical_order(recording: Recording) -> Recording:
-    leads = to_clinical_order(recording.signal, recording.channels)
-    named = np.array(CLINICAL_LEADS)
-    return replace(
-        recording,
-        signal=leads.signal,
-        channels=CLINICAL_LEADS,
-        missing=tuple(named[~leads.present].tolist()),
-        derived=tuple(named[leads.derived].tolist()),
-    )
 
 
 def filter_batch(recordings: Iterable[RecordingBatch | Rejected], output: Path, params: Filter) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from physiopipe.cohorts.registry import cohort
 from physiopipe.files import sha256_file
 from physiopipe.params import Filter, Params
 from physiopipe.training.arrays import WindowArrays
@@ -23,7 +24,7 @@ from physiopipe.windows.store import StoredSamples, WindowStore
 
 def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> None:
     """Pretrain on a cohort's windows, a share of its records held out; see `physiopipe.training.pretrain`."""
-    store = WindowStore(folder)
+    store, known = WindowStore(folder), cohort(params.cohorts.pretraining)
     settings = params.pretrain
     memory_bytes = _memory_bytes() // 2 // processes_here()
     rates = tuple(rate for rate, weight in settings.rate_weights.items() if weight > 0)
@@ -32,13 +33,11 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
     weights = window_weights(store.index.iloc[rows[~held_out]], settings.rate_weights)
     about = store.attributes("ecg", rates[0])
     provenance = {
-        "cohort": "simulated Challenge 2021"
-        if store.manifest["simulated"]
-        else "PhysioNet/CinC Challenge 2021, CC BY 4.0",
+        "cohort": f"simulated {known.title}" if store.manifest["simulated"] else f"{known.title}, {known.licence}",
         "channels": " ".join(about["channels"]),
         "unit": about["unit"],
         "rates_hz": " ".join(str(rate) for rate in rates),
-        "filter": _in_words(params.filter.challenge.ecg),
+        "filter": _in_words(params.filter[known.name]["ecg"]),
         "windows_sha256": sha256_file(folder / "manifest.json"),
     }
     pretrain_encoder(

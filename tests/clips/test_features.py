@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from physiopipe.clips.features import BANDS_HZ, ECG_FEATURES, band_power, beat_features, r_peaks, window_features
 from physiopipe.cohorts.challenge_simulation import simulate_leads
-from physiopipe.cohorts.dreamer_file import RATINGS, read_dreamer
+from physiopipe.cohorts.dreamer import RATINGS, DreamerData, SimulateDreamer
+from physiopipe.cohorts.dreamer_file import read_dreamer
 from physiopipe.cohorts.dreamer_simulation import (
     HIGH_FROM,
     QUANTITIES,
@@ -24,7 +25,6 @@ from physiopipe.cohorts.dreamer_simulation import (
     simulate_dreamer,
     simulate_ecg,
 )
-from physiopipe.params import DreamerData, SimulateDreamer
 from physiopipe.recordings.recording import Recording
 
 F64 = npt.NDArray[np.float64]

@@ -1,9 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_cohort import store_cohort
+from made_cohort import store_cohort as store_root
 
 from physiopipe.clips.selection import choose_clips, load_clips
 from physiopipe.errors import PhysiopipeError
@@ -11,6 +12,11 @@ from physiopipe.windows.store import WindowStore
 
 TASKS = ("valence", "arousal", "dominance")
 HIGH_FROM = dict.fromkeys(TASKS, 3.0)
+
+
+def store_cohort(folder: Path, *args: Any, **changes: Any) -> Path:
+    """The folder of the cohort's windows."""
+    return store_root(folder, *args, **changes) / "dreamer"
 
 
 def test_stored_clips_come_back(tmp_path: Path, make_clips) -> None:

@@ -8,9 +8,9 @@ import pytest
 import scipy.signal
 import wfdb
 
+from physiopipe.cohorts.challenge import SOURCES, SimulateChallenge
 from physiopipe.cohorts.challenge_simulation import LEADS, RHYTHMS, simulate_challenge, simulate_leads
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import SOURCES, SimulateChallenge
 
 RATES = {"ptb": 1000, "st_petersburg_incart": 257}
 PARAMS = SimulateChallenge(records_per_source=4, max_length_s=30, seed=1)
@@ -19,7 +19,7 @@ PARAMS = SimulateChallenge(records_per_source=4, max_length_s=30, seed=1)
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("challenge") / "tree"
-    simulate_challenge(root, PARAMS)
+    simulate_challenge(root / "SHA256SUMS.txt", PARAMS)
     return root
 
 
@@ -117,9 +117,9 @@ def test_mains_has_the_country_s_frequency(mains_hz: float, other_hz: float) -> 
 
 def test_the_same_seed_gives_the_same_bytes_and_more_records_change_none(tree: Path, tmp_path: Path) -> None:
     again, fewer = tmp_path / "again", tmp_path / "fewer"
-    simulate_challenge(again, PARAMS)
-    simulate_challenge(again, PARAMS)  # takes the earlier tree's place
-    simulate_challenge(fewer, PARAMS.model_copy(update={"records_per_source": 2}))
+    simulate_challenge(again / "SHA256SUMS.txt", PARAMS)
+    simulate_challenge(again / "SHA256SUMS.txt", PARAMS)  # takes the earlier tree's place
+    simulate_challenge(fewer / "SHA256SUMS.txt", PARAMS.model_copy(update={"records_per_source": 2}))
     assert (again / "SHA256SUMS.txt").read_bytes() == (tree / "SHA256SUMS.txt").read_bytes()
     few = {line for line in (fewer / "SHA256SUMS.txt").read_text().splitlines() if ".hea" in line}
     assert few <= set((tree / "SHA256SUMS.txt").read_text().splitlines())
@@ -128,11 +128,11 @@ def test_the_same_seed_gives_the_same_bytes_and_more_records_change_none(tree: P
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(PhysiopipeError, match=r"thesis\.tex"):
-        simulate_challenge(tmp_path, PARAMS)
+        simulate_challenge(tmp_path / "SHA256SUMS.txt", PARAMS)
     assert (tmp_path / "thesis.tex").exists()
 
 
 def test_no_two_sources_share_a_record_name(tmp_path: Path) -> None:
-    simulate_challenge(tmp_path / "tree", SimulateChallenge(records_per_source=3, max_length_s=6.0))
+    simulate_challenge(tmp_path / "tree" / "SHA256SUMS.txt", SimulateChallenge(records_per_source=3, max_length_s=6.0))
     names = [path.stem for path in (tmp_path / "tree").rglob("*.hea")]
     assert len(names) == len(set(names)) == 24

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from physiopipe.cohorts.dreamer_file import EEG_CHANNELS, Rejected, read_dreamer
+from physiopipe.cohorts.dreamer import EEG_CHANNELS, DreamerData, SimulateDreamer
+from physiopipe.cohorts.dreamer_file import Rejected, read_dreamer
 from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import DreamerData, SimulateDreamer
 from physiopipe.recordings.matfile import open_mat
 from physiopipe.recordings.recording import Recording
 

@@ -12,7 +12,7 @@ import scipy.signal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 
-from physiopipe.cohorts.dreamer_file import EEG_CHANNELS, RATINGS
+from physiopipe.cohorts.dreamer import EEG_CHANNELS, RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import (
     HIGH_FROM,
     LABEL_CORRELATION,
@@ -21,7 +21,6 @@ from physiopipe.cohorts.dreamer_simulation import (
     plan_cohort,
     simulate_dreamer,
 )
-from physiopipe.params import SimulateDreamer
 
 PARAMS = SimulateDreamer(subjects=5, clips=4, min_clip_s=12, max_clip_s=20, baseline_s=3, seed=9)
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from physiopipe.cohorts.challenge import COHORT, SOURCES, ChallengeData
 from physiopipe.cohorts.sources import SOURCE_INFO
-from physiopipe.params import SOURCES, Params, Weights
+from physiopipe.params import Weights
 
 
 def test_every_source_of_the_parameters_is_described_and_no_other() -> None:
@@ -16,11 +17,11 @@ def test_the_challenge_has_88253_records() -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_notch_is_at_the_mains_of_each_source(source: str) -> None:
-    assert Params().filter.challenge.ecg.notch_of(source) == SOURCE_INFO[source].mains_hz
+    assert COHORT.modalities["ecg"].filter.notch_of(source) == SOURCE_INFO[source].mains_hz
 
 
 def test_addresses_are_those_that_are_downloaded_from() -> None:
-    base_url = Params().data.challenge.base_url
+    base_url = ChallengeData().base_url
     for source in SOURCES:
         assert SOURCE_INFO[source].url == f"{base_url}/training/{source}/"
         assert SOURCE_INFO[source].mirror == f"s3://physionet-open/challenge-2021/1.0.3/training/{source}/"

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 
 from physiopipe.clips.clip_data import HIDDEN_LABEL, ClipData
 from physiopipe.experiments import cross_validation as harness
-from physiopipe.experiments.cross_validation import Study, run_method
+from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import best_threshold
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS
 from physiopipe.experiments.predictions import read_predictions
@@ -20,10 +20,13 @@ from physiopipe.methods.clip_prior import ClipPrior
 from physiopipe.params import Params, check_params
 
 
-def parameters(tmp_path: Path, protocol: str = "crossval", seeds: tuple[int, ...] = (0,), **finetune: Any) -> Params:
+def parameters(
+    tmp_path: Path, protocol: str = "crossval", seeds: tuple[int, ...] = (0,), method: Any = None, **clips: Any
+) -> Params:
     content = {
         "evaluate": {"protocol": protocol, "seeds": list(seeds)},
-        "finetune": finetune,
+        "clips": {"dreamer": clips},
+        "method": method or {},
         "run": {"state_folder": str(tmp_path / "state"), "device": "cpu"},
     }
     return check_params(content, "test")
@@ -68,7 +71,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str], int]]
 
 def run(name: Any, params: Params, cohort: Path, tmp_path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     out = tmp_path / "results" / f"{name}.parquet"
-    run_method(Study(name, params, cohort, None, tmp_path / "runs"), out, tmp_path / "results" / f"{name}.csv")
+    run_method(study_of(name, params, cohort), out, tmp_path / "results" / f"{name}.csv")
     return read_predictions(out)
 
 
@@ -112,7 +115,7 @@ def test_finished_folds_are_skipped_and_missing_ones_made(
     run("clip_prior", params, cohort, tmp_path)
     assert spy == []
     assert out.read_bytes() == first
-    kept = sorted((tmp_path / "runs").glob("*.parquet"))
+    kept = sorted((tmp_path / "state" / "finetune").glob("*.parquet"))
     assert len(kept) == 10
     kept[3].unlink()
     run("clip_prior", params, cohort, tmp_path)
@@ -129,7 +132,7 @@ def test_finished_folds_are_skipped_and_missing_ones_made(
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, cohort: Path, monkeypatch) -> None:
-    whole, _ = run("chance", parameters(tmp_path), cohort, tmp_path / "whole")
+    whole, _ = run("chance", parameters(tmp_path / "whole"), cohort, tmp_path / "whole")
     calls = 0
     fit = Chance.fit
 
@@ -158,7 +161,7 @@ def test_other_data_labels_or_code_are_other_results(
         run("clip_prior", params, cohort, tmp_path)
         assert len(spy) == 5
     spy.clear()
-    run("clip_prior", parameters(tmp_path, learning_rate=0.5), cohort, tmp_path)  # not a parameter of this method
+    run("clip_prior", parameters(tmp_path, method={"ours": {"epochs": 3}}), cohort, tmp_path)  # another method's
     assert spy == []
     other = store_cohort(tmp_path / "other", make_clips(subjects=6, clips=4, windows=1, patches=10, seed=1))
     run("clip_prior", parameters(tmp_path), other, tmp_path)

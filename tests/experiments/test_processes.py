@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 from test_ours import parameters
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments import cross_validation as harness
-from physiopipe.experiments.cross_validation import Study, run_method
+from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.robustness import run_robustness
 from physiopipe.methods import ours
 from physiopipe.params import Params
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
-def several(folder: Path, epochs: int = 2, **finetune: Any) -> Params:
+def several(folder: Path, epochs: int = 2, **settings: Any) -> Params:
     """Ten runs, two conditions."""
-    params = parameters(folder, epochs=epochs, **finetune)
+    params = parameters(folder, epochs=epochs, **settings)
     evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
     robustness = params.robustness.model_copy(
         update={"lost_modalities": (), "dropped_eeg_channels": (7,), "noise_snr_db": ()}
@@ -60,8 +60,8 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def both(folder: Path, cohort: Path) -> dict[str, bytes]:
     """A method's predictions and curves, its robustness, and everything kept on the way."""
     params = several(folder)
-    run_method(Study("gated", params, cohort, None, folder / "runs"), folder / "gated.parquet", folder / "gated.csv")
-    run_robustness(Study("gated", params, cohort, None, folder / "runs"), folder / "robust.parquet")
+    run_method(study_of("gated", params, cohort), folder / "gated.parquet", folder / "gated.csv")
+    run_robustness(study_of("gated", params, cohort), folder / "robust.parquet")
     return files_of(folder)
 
 
@@ -76,7 +76,7 @@ def test_two_processes_make_what_one_makes_byte_for_byte(
     assert parallel == [2, 2]
     assert sorted(shared) == sorted(alone)
     assert [name for name in alone if alone[name] != shared[name]] == []
-    assert sum(name.startswith("runs/") for name in alone) == 2 * (10 + 10 + 10 + 10)
+    assert sum(name.startswith("state/finetune/") for name in alone) == 2 * (10 + 10 + 10 + 10)
     assert sum(name.startswith("state/embeddings/") for name in alone) == 2 * (
         2 * 6 + 6
     )  # clean, and EEG that lost channels
@@ -89,15 +89,15 @@ def test_a_failing_fold_ends_the_run_with_its_own_words(cohort: Path, tmp_path: 
     with pytest.raises(
         PhysiopipeError, match=r"^The fine-tuning loss is nan in epoch \d: lower the method.s learning rate"
     ):
-        run_method(Study("ours", params, cohort, None, tmp_path / "runs"), tmp_path / "out.parquet")
+        run_method(study_of("ours", params, cohort), tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
-    assert not list((tmp_path / "runs").glob("*.parquet"))
+    assert not list((tmp_path / "state" / "finetune").glob("*.parquet"))
 
 
 def _run(cohort: Path, folder: Path) -> None:
     """Fits that last longer than it takes to be killed."""
     ours.FITS_A_PROCESS = 1
-    run_method(Study("ours", several(folder, epochs=40), cohort, None, folder / "runs"), folder / "ours.parquet")
+    run_method(study_of("ours", several(folder, epochs=40), cohort), folder / "ours.parquet")
 
 
 @pytest.mark.slow
@@ -107,14 +107,15 @@ def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp
     folder = tmp_path / "killed"
     script = tmp_path / "run.py"
     script.write_text(
-        f"import signal, sys; sys.path.insert(0, {str(TESTS)!r})\nfrom pathlib import Path\n"
+        f"import signal, sys\nfrom pathlib import Path\nfor name in ('experiments', 'methods', ''):\n"
+        f"    sys.path.insert(0, str(Path({str(TESTS)!r}) / name))\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # tests in a shell's background ignore it
         f"if __name__ == '__main__':\n    import test_processes\n"
         f"    test_processes._run(Path({str(cohort)!r}), Path({str(folder)!r}))\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while len(list((folder / "runs").glob("*.parquet"))) < 2:
+    while len(list((folder / "state" / "finetune").glob("*.parquet"))) < 2:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -123,11 +124,11 @@ def test_a_killed_run_leaves_whole_folds_and_no_process_behind(cohort: Path, tmp
     else:
         process.kill()
     process.communicate(timeout=60)  # its workers hold the pipe as well: they are gone
-    kept = files_of(folder / "runs")
+    kept = files_of(folder / "state" / "finetune")
     assert 2 <= sum(name.endswith(".parquet") for name in kept) < 10
     assert not (folder / "ours.parquet").exists()
     _run(cohort, folder)
-    after = files_of(folder / "runs")
+    after = files_of(folder / "state" / "finetune")
     assert all(after[name] == content for name, content in kept.items() if not name.startswith("."))
     _run(cohort, tmp_path / "whole")
     assert (folder / "ours.parquet").read_bytes() == (tmp_path / "whole" / "ours.parquet").read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 from sklearn.metrics import roc_auc_score
 from test_ours import parameters
 
@@ -14,13 +14,14 @@ from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments import cross_validation as harness
 from physiopipe.experiments.corruptions import Condition, conditions, corrupted
-from physiopipe.experiments.cross_validation import Study, run_method
+from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import check_disjoint
 from physiopipe.experiments.leaks import leaky_sides, run_leaky
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.robustness import run_robustness
 from physiopipe.experiments.subject_splits import Fold, fewer_training_subjects, subject_split
 from physiopipe.methods.base import Setup
+from physiopipe.methods.ours import Ours
 from physiopipe.methods.registry import method_class
 from physiopipe.params import Params
 
@@ -38,9 +39,9 @@ def test_a_subject_on_two_sides_fails_the_run(make_clips, tmp_path: Path, monkey
     monkeypatch.setattr(harness, "subject_split", lambda *_: [spoilt])
     out = tmp_path / "out.parquet"
     with pytest.raises(PhysiopipeError, match=f"subject {fold.test[0]} has clips on two sides"):
-        run_method(Study("clip_prior", parameters(tmp_path), cohort, None, tmp_path / "runs"), out)
+        run_method(study_of("clip_prior", parameters(tmp_path), cohort), out)
     assert not out.exists()
-    assert not list((tmp_path / "runs").glob("*.parquet"))
+    assert not list((tmp_path / "state" / "finetune").glob("*.parquet"))
     with pytest.raises(PhysiopipeError, match="two sides of a split"):
         Fold(fold.train, fold.validation, (*fold.test, fold.train[0]))
 
@@ -114,10 +115,10 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
     params = parameters(tmp_path)
     params = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"protocol": "crossval"})})
     out = tmp_path / "honest.parquet"
-    run_method(Study("nearest_neighbours", params, cohort, None, tmp_path / "runs"), out)
+    run_method(study_of("nearest_neighbours", params, cohort), out)
     honest, about = read_predictions(out)
     assert "LEAKY" not in about["provenance"]
-    run_leaky(Study("nearest_neighbours", params, cohort, None, tmp_path / "runs"), tmp_path / "leaky.parquet")
+    run_leaky(study_of("nearest_neighbours", params, cohort), tmp_path / "leaky.parquet")
     leaky, about = read_predictions(tmp_path / "leaky.parquet")
     assert about["leaky"]
     assert about["provenance"].startswith("LEAKY")
@@ -132,7 +133,7 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
 def test_leaky_ours_predicts_the_same_clips_and_computes_each_embedding_once(make_clips, tmp_path: Path) -> None:
     cohort = store_cohort(tmp_path, own_clips(make_clips))
     params = parameters(tmp_path, epochs=2)
-    run_leaky(Study("ours", params, cohort, None, tmp_path / "runs"), tmp_path / "leaky.parquet")
+    run_leaky(study_of("ours", params, cohort), tmp_path / "leaky.parquet")
     frame, about = read_predictions(tmp_path / "leaky.parquet")
     assert len(list((tmp_path / "state" / "embeddings").glob("*.npy"))) == 2 * 10  # by subject and modality, no more
     tested = subject_split([f"s{i:02d}" for i in range(1, 11)], "paper", 0)[0].test
@@ -204,18 +205,25 @@ def test_the_default_levels_are_those_asked_for() -> None:
     assert [each.level for each in found if each.kind == "noise_snr_db"] == [20, 15, 10, 5, 0, -5]
 
 
-def test_robustness_starts_from_the_study_s_own_predictions(make_clips, tmp_path: Path) -> None:
+def test_robustness_starts_from_what_the_study_has_fitted(
+    make_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cohort = store_cohort(tmp_path, make_clips(subjects=6, clips=6, windows=1, patches=10, effect=2.0))
     params = parameters(tmp_path, epochs=3)
     evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
-    robustness = params.robustness.model_copy(update={"dropped_eeg_channels": (7,), "noise_snr_db": (-5.0,)})
+    robustness = params.robustness.model_copy(update={"dropped_eeg_channels": (7, 99), "noise_snr_db": (-5.0,)})
     params = params.model_copy(update={"evaluate": evaluate, "robustness": robustness})
-    run_method(Study("mixture", params, cohort, None, tmp_path / "runs"), tmp_path / "plain.parquet")
+    study, folder = study_of("mixture", params, cohort), tmp_path / "state" / "finetune"
+    run_method(study, tmp_path / "plain.parquet")
     plain, _ = read_predictions(tmp_path / "plain.parquet")
+    fitted = set(folder.glob("*.parquet"))
     out = tmp_path / "corrupted.parquet"
-    run_robustness(Study("mixture", params, cohort, None, tmp_path / "runs"), out)
+    with monkeypatch.context() as context:
+        context.setattr(Ours, "fit", lambda *_: pytest.fail("fitted again"))
+        run_robustness(study, out)
     frame, about = read_predictions(out)
     assert about["simulated"] is True
+    assert about["dropped_eeg_channels_left_out"] == [99]
     key = ["seed", "fold", "subject", "clip", "label"]
     clean = frame[frame["condition"] == "clean"].sort_values(key)
     np.testing.assert_array_equal(clean["probability"], plain.sort_values(key)["probability"])
@@ -223,12 +231,12 @@ def test_robustness_starts_from_the_study_s_own_predictions(make_clips, tmp_path
         assert len(part) == len(plain)
     kinds = frame.drop_duplicates(["condition", "level"])["condition"].tolist()
     assert sorted(kinds) == ["clean", "dropped_eeg_channels", "lost_ecg", "lost_eeg", "noise_snr_db"]
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in set(folder.glob("*.parquet")) - fitted}
     assert len(kept) == 10
     first = out.read_bytes()
     victim = sorted(kept)[0]
     victim.unlink()
-    run_robustness(Study("mixture", params, cohort, None, tmp_path / "runs"), out)
+    run_robustness(study, out)
     assert out.read_bytes() == first
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items() if path != victim)
 

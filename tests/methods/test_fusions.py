@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 from sklearn.metrics import roc_auc_score
 from test_ours import parameters, setup, sides
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
-from physiopipe.experiments.cross_validation import Study, run_method
+from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import Ours
@@ -198,7 +198,7 @@ def test_predictions_are_blind_to_test_labels(make_clips, tmp_path: Path, name: 
     for folder in ("a", "b"):
         cohort = store_cohort(tmp_path / folder, made_clips)
         out = tmp_path / folder / "o.parquet"
-        run_method(Study(name, parameters(tmp_path / folder, epochs=1), cohort, None, tmp_path / folder / "runs"), out)
+        run_method(study_of(name, parameters(tmp_path / folder, epochs=1), cohort), out)
         found.append(read_predictions(out)[0])
         made_clips.labels[np.isin(made_clips.subjects, found[0]["subject"].unique())] ^= 1
     assert (found[0]["truth"] != found[1]["truth"]).all()

@@ -4,15 +4,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_cohort import store_cohort
+from made_cohort import store_cohort, study_of
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments.cross_validation import Study, run_method
+from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import Ours
+from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
@@ -20,18 +21,27 @@ from physiopipe.params import Params, check_params
 SIZES = {"layers": 1, "width": 40, "feedforward": 40, "heads": 4}
 
 
-def parameters(tmp_path: Path, weights: dict[str, Any] | None = None, **finetune: Any) -> Params:
+def parameters(
+    tmp_path: Path, weights: dict[str, Any] | None = None, eeg_scale_uv: float = 100.0, **settings: Any
+) -> Params:
+    """Small encoders; `settings` are those of every trained method that has them."""
+    method = {}
+    for name in METHODS:
+        known = {"hidden": 32, **settings}
+        method[name] = {key: value for key, value in known.items() if key in settings_class(name).model_fields}
     content = {
         "pretrain": {"encoder": SIZES},
-        "finetune": {"eeg_encoder": SIZES, "eeg_weights": weights or {"origin": "none"}, "hidden": 32, **finetune},
+        "encoders": {"eeg": SIZES, "eeg_weights": weights or {"origin": "none"}, "eeg_scale_uv": eeg_scale_uv},
+        "methods": list(METHODS),
+        "method": method,
         "evaluate": {"protocol": "paper", "seeds": [0]},
         "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
     }
     return check_params(content, "test")
 
 
-def setup(tmp_path: Path, ecg_encoder: Path | None = None, **finetune: Any) -> Setup:
-    return Setup(parameters(tmp_path, **finetune), ecg_encoder, tmp_path / "state")
+def setup(tmp_path: Path, ecg_encoder: Path | None = None, **settings: Any) -> Setup:
+    return Setup(parameters(tmp_path, **settings), ecg_encoder, tmp_path / "state")
 
 
 @pytest.fixture
@@ -180,9 +190,7 @@ def test_a_run_is_repeatable_byte_for_byte_and_blind_to_test_labels(
         folder = tmp_path / name
         cohort = store_cohort(folder, made)
         out = folder / "ours.parquet"
-        run_method(
-            Study("ours", parameters(folder, epochs=2), cohort, ecg_encoder, folder / "runs"), out, folder / "ours.csv"
-        )
+        run_method(study_of("ours", parameters(folder, epochs=2), cohort, ecg_encoder), out, folder / "ours.csv")
     for file in ("ours.parquet", "ours.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     plain, about = read_predictions(tmp_path / "a" / "ours.parquet")
@@ -193,6 +201,6 @@ def test_a_run_is_repeatable_byte_for_byte_and_blind_to_test_labels(
     made.labels[tested] = 1 - made.labels[tested]
     folder = tmp_path / "c"
     cohort = store_cohort(folder, made)
-    run_method(Study("ours", parameters(folder, epochs=2), cohort, ecg_encoder, folder / "runs"), folder / "o.parquet")
+    run_method(study_of("ours", parameters(folder, epochs=2), cohort, ecg_encoder), folder / "o.parquet")
     other, _ = read_predictions(folder / "o.parquet")
     np.testing.assert_array_equal(plain["probability"], other["probability"])

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 from faulty_server import Fault, Server, cut_at, serve, stall, status, wrong_bytes
 
+from physiopipe.cohorts.challenge import ChallengeData
+from physiopipe.cohorts.challenge_tree import plan_batches
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
-from physiopipe.params import ChallengeData, Run
+from physiopipe.params import Run
 from physiopipe.recordings import download, http_tree
 from physiopipe.recordings.download import connection_slot, download_batch, read_download
-from physiopipe.recordings.tree import Batch, open_tree, plan_batches
+from physiopipe.recordings.tree import Batch, open_tree
 
 FOLDER = "training/georgia/g1"
 NAMES = ("E00001", "E00002", "E00003")

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from physiopipe.cohorts.dreamer_file import EEG_CHANNELS
+from physiopipe.cohorts.dreamer import EEG_CHANNELS
 from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.montage import as_mne, positions_m
 from physiopipe.recordings.recording import Recording

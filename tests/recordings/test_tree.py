@@ -9,21 +9,15 @@ from faulty_server import cut_at, serve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from physiopipe.cohorts.challenge import SOURCES, ChallengeData, SimulateChallenge
 from physiopipe.cohorts.challenge_simulation import simulate_challenge
+from physiopipe.cohorts.challenge_tree import MAX_BATCH_BYTES, plan_batches
 from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import SOURCES, ChallengeData, Run, SimulateChallenge
+from physiopipe.params import Run
 from physiopipe.recordings import http_tree
 from physiopipe.recordings.transport import check_relative
-from physiopipe.recordings.tree import (
-    MAX_BATCH_BYTES,
-    Batch,
-    open_tree,
-    plan_batches,
-    read_plan,
-    read_planned_batch,
-    write_plan,
-)
+from physiopipe.recordings.tree import Batch, open_tree, read_plan, read_planned_batch, write_plan
 
 RUN = Run(timeout_s=0.3, retries=2)
 
@@ -31,7 +25,7 @@ RUN = Run(timeout_s=0.3, retries=2)
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree") / "challenge"
-    simulate_challenge(root, SimulateChallenge(records_per_source=2, max_length_s=10, seed=1))
+    simulate_challenge(root / "SHA256SUMS.txt", SimulateChallenge(records_per_source=2, max_length_s=10, seed=1))
     return root
 
 
@@ -60,7 +54,7 @@ def test_a_simulated_tree_gives_a_batch_for_each_folder_with_every_files_checksu
     for batch in batches:
         folder = f"training/{batch.source}/g1"
         assert list(batch.records) == (simulated / folder / "RECORDS").read_text().split()
-        assert batch.headers == {record: f"{folder}/{record}.hea" for record in batch.records}
+        assert batch.first_files == {record: f"{folder}/{record}.hea" for record in batch.records}
         assert [path for path, _ in batch.files] == [
             f"{folder}/{record}.{suffix}" for record in batch.records for suffix in ("hea", "mat")
         ]
@@ -146,7 +140,7 @@ def test_neighbouring_folders_are_joined_as_far_as_a_job_can_take_them(tmp_path:
         ("georgia.g4-g7", 1005),
     ]
     everything = [(record, f"{folder}/{record}.hea") for folder, records in folders.items() for record in records]
-    assert [item for batch in batches for item in batch.headers.items()] == everything
+    assert [item for batch in batches for item in batch.first_files.items()] == everything
     for batch in batches:
         assert len(batch.records) * SOURCE_INFO["georgia"].bytes_per_record <= MAX_BATCH_BYTES
 
@@ -231,7 +225,7 @@ def test_sums_that_are_something_else_are_named_with_their_line(tmp_path: Path) 
     "url", ["ftp://host/tree", "s3//", "s3://", "s3://UPPER/x", "http://", "/no/such/folder", "gopher://x"]
 )
 def test_an_address_that_is_none_is_named(url: str) -> None:
-    with pytest.raises(PhysiopipeError, match=r"data\.challenge\.base_url is"):
+    with pytest.raises(PhysiopipeError, match=r"base_url is"):
         open_tree(url, RUN)
 
 
@@ -279,3 +273,13 @@ def test_a_plan_that_is_missing_or_broken_is_a_plain_error(tmp_path: Path) -> No
     (tmp_path / "georgia.g1.csv").write_text("something,else\n1,2\n")
     with pytest.raises(PhysiopipeError, match="columns path, sha256"):
         read_plan(tmp_path)
+
+
+def test_each_source_may_have_its_own_most_records(tmp_path: Path) -> None:
+    names = ["r1", "r2", "r3"]
+    root = write_lists(tmp_path, {"training/georgia/g1": names, "training/ptb/g1": [f"p{n}" for n in range(3)]})
+    batches = plan(root, sources=["georgia", "ptb"], max_records_per_source={"default": 2, "ptb": 1})
+    taken = {source: sum(len(b.records) for b in batches if b.source == source) for source in ("georgia", "ptb")}
+    assert taken == {"georgia": 2, "ptb": 1}
+    with pytest.raises(ValueError, match="names no source with ptbb"):
+        ChallengeData(max_records_per_source={"ptbb": 1})

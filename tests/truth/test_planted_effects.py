@@ -13,50 +13,33 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from prepared import store_file
 from sklearn.metrics import roc_auc_score
 
+from physiopipe.cohorts.dreamer import SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions
+from physiopipe.methods.registry import METHODS
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
-from physiopipe.params import METHODS, MethodName, Params, SimulateDreamer
+from physiopipe.params import Params
 from physiopipe.params.presets import preset_with
-from physiopipe.recordings.batchfile import read_batch
-from physiopipe.recordings.recording import Rejected
 from physiopipe.results.evaluate import one_seed
 from physiopipe.results.statistics import MEAN, permutation_p_values
-from physiopipe.windows.collect import collect_cohort
-from physiopipe.windows.part import PartName
-from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_dreamer
-from physiopipe.windows.shard import shard_batch
 
 PRESETS = Path(__file__).parents[2] / "presets"
 
 
 def prepared(folder: Path, *assignments: str) -> tuple[Path, Params]:
-    """Windows of a simulated cohort, and the parameters behind them."""
+    """The folder of a simulated cohort's windows, and the parameters behind them."""
     params = preset_with(PRESETS, "demo", ["evaluate.seeds=[0]", "run.threads=1", *assignments])
-    simulate_dreamer(folder / "DREAMER.mat", params.simulate.dreamer)
-    raw = {modality: folder / f"{modality}.batch" for modality in ("eeg", "ecg")}
-    unpack_dreamer(folder / "DREAMER.mat", params.data.dreamer, raw["eeg"], raw["ecg"])
-    parts = []
-    for modality, path in raw.items():
-        steps = {name: getattr(getattr(params, name).dreamer, modality) for name in ("filter", "resample", "shard")}
-        assert not any(isinstance(item, Rejected) for item in read_batch(path))
-        filter_batch(read_batch(path), folder / "filtered.batch", steps["filter"])
-        resample_batch(folder / "filtered.batch", folder / "resampled.batch", steps["resample"])
-        parts.append(folder / "parts" / modality)
-        shard_batch(
-            folder / "resampled.batch",
-            parts[-1],
-            PartName("dreamer", modality, "dreamer", "test", True),
-            steps["resample"].rates_hz,
-            steps["shard"],
-        )
-    collect_cohort("dreamer", parts, folder / "windows", {})
-    return folder / "windows", params
+    simulate_dreamer(folder / "DREAMER.mat", params.simulate["dreamer"])
+    windows = store_file(folder, "dreamer", folder / "DREAMER.mat", params)
+    (folder / "root").mkdir()
+    windows.rename(folder / "root" / "dreamer")
+    return folder / "root", params
 
 
 def mean_auc(frame: pd.DataFrame) -> float:
@@ -69,20 +52,22 @@ def mean_auc(frame: pd.DataFrame) -> float:
     return float(pd.DataFrame(aucs).groupby("label")["auc"].mean().mean())
 
 
-def predictions(folder: Path, method: MethodName, windows: Path, params: Params) -> pd.DataFrame:
+def predictions(folder: Path, method: str, windows: Path, params: Params) -> pd.DataFrame:
     """Predictions by five-fold cross-validation over subjects; embeddings and folds are kept in `folder`."""
-    run_method(
-        Study(method, _kept(folder, params), windows, encoder_of(folder, params), folder / "runs"),
-        folder / f"{method}.parquet",
-    )
-    return read_predictions(folder / f"{method}.parquet")[0]
+    out = folder / f"{method}.parquet"
+    run_method(study(folder, method, windows, params), out)
+    return read_predictions(out)[0]
 
 
-def leaky_predictions(folder: Path, method: MethodName, windows: Path, params: Params) -> pd.DataFrame:
+def leaky_predictions(folder: Path, method: str, windows: Path, params: Params) -> pd.DataFrame:
     """Predictions with windows shuffled over the split."""
     out = folder / f"leaky_{method}.parquet"
-    run_leaky(Study(method, _kept(folder, params), windows, encoder_of(folder, params), folder / "runs"), out)
+    run_leaky(study(folder, method, windows, params), out)
     return read_predictions(out)[0]
+
+
+def study(folder: Path, method: str, windows: Path, params: Params) -> Study:
+    return Study(method, params, "dreamer", windows, encoder_of(folder, params), folder / "state")
 
 
 def encoder_of(folder: Path, params: Params) -> Path:
@@ -94,11 +79,7 @@ def encoder_of(folder: Path, params: Params) -> Path:
     return path
 
 
-def _kept(folder: Path, params: Params) -> Params:
-    return params.model_copy(update={"run": params.run.model_copy(update={"state_folder": str(folder / "state")})})
-
-
-def subject_auc(folder: Path, method: MethodName, windows: Path, params: Params) -> float:
+def subject_auc(folder: Path, method: str, windows: Path, params: Params) -> float:
     """Mean over labels and test subjects of a method's AUC within subjects, by five-fold cross-validation."""
     return mean_auc(predictions(folder, method, windows, params))
 
@@ -122,12 +103,12 @@ def known_level(params: SimulateDreamer) -> float:
 def test_handcrafted_features_find_what_was_planted_in_a_small_cohort(tmp_path: Path) -> None:
     windows, params = prepared(tmp_path)
     found = subject_auc(tmp_path, "handcrafted", windows, params)
-    assert found == pytest.approx(known_level(params.simulate.dreamer), abs=0.06)
+    assert found == pytest.approx(known_level(params.simulate["dreamer"]), abs=0.06)
 
 
 # Small forms: a cohort of the demo's size, three windows a clip. Its mean of three labels has an SD of about
 # .028 * sqrt(23 * 18 / (12 * 10)) = .052 where nothing is planted.
-SMALL = ("finetune.last_s=30",)
+SMALL = ("clips.dreamer.last_s=30",)
 SMALL_SD = 0.052
 
 
@@ -146,7 +127,7 @@ def test_the_canary_tells_a_leaky_split_from_an_honest_one_small(null_cohort: tu
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["handcrafted", "ours", "mixture", "transductive", "chance", "always_high"])
-def test_without_an_effect_a_row_is_at_chance_small(null_cohort: tuple[Path, Path, Params], method: MethodName) -> None:
+def test_without_an_effect_a_row_is_at_chance_small(null_cohort: tuple[Path, Path, Params], method: str) -> None:
     assert abs(subject_auc(null_cohort[0], method, *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
 
 
@@ -162,7 +143,7 @@ def test_ours_beats_its_own_null_and_rises_with_the_effect_small(
 
 # True size: 23 subjects and 18 clips, six windows a clip. Several minutes each.
 TRUE_SIZE = ("simulate.dreamer.subjects=23", "simulate.dreamer.clips=18")
-TRAINED: tuple[MethodName, ...] = (
+TRAINED: tuple[str, ...] = (
     "ours",
     "ecg_only",
     "eeg_only",
@@ -195,11 +176,11 @@ def test_handcrafted_comes_near_the_attainable_and_ours_beats_its_null_at_true_s
 ) -> None:
     folder, windows, params = true_size(1.16, 0)
     assert subject_auc(folder, "handcrafted", windows, params) == pytest.approx(
-        known_level(params.simulate.dreamer), abs=0.06
+        known_level(params.simulate["dreamer"]), abs=0.06
     )
     ours = predictions(folder, "ours", windows, params)
     assert null_p(ours) < 0.01
-    share = (mean_auc(ours) - 0.5) / (known_level(params.simulate.dreamer) - 0.5)
+    share = (mean_auc(ours) - 0.5) / (known_level(params.simulate["dreamer"]) - 0.5)
     print(f"Ours with untrained encoders reaches {share:.0%} of the attainable excess")
 
 
@@ -236,7 +217,7 @@ def test_without_an_effect_every_row_is_at_chance(
     true_size: Callable[[float, int], tuple[Path, Path, Params]],
 ) -> None:
     """All rows but `clip_prior`: ratings share their film clip, effect or no effect, and it knows that."""
-    methods: tuple[MethodName, ...] = ("handcrafted", "nearest_neighbours", "chance", "always_high", *TRAINED)
+    methods: tuple[str, ...] = ("handcrafted", "nearest_neighbours", "chance", "always_high", *TRAINED)
     assert {*methods, "clip_prior"} == set(METHODS)
     found: dict[str, list[float]] = {method: [] for method in methods}
     for seed in range(5):

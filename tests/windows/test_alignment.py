@@ -6,15 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
+from prepared import defaults, store_file
 
 from physiopipe.clips.selection import load_clips
 from physiopipe.cohorts.dreamer_simulation import SIMULATED_MARK
-from physiopipe.params import Finetune, Params
-from physiopipe.recordings.batchfile import read_batch
-from physiopipe.windows.collect import collect_cohort
-from physiopipe.windows.part import PartName
-from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_dreamer
-from physiopipe.windows.shard import shard_batch
+from physiopipe.cohorts.registry import cohort
 
 # Lengths of a clip's EEG and ECG in samples, and the second of its event: whole, ragged, EEG longer, ECG longer
 CLIPS = ((128 * 30, 256 * 30, 11.0), (3333, 6666, 19.37), (4001, 7900, 25.61), (3900, 8000, 14.05))
@@ -53,28 +49,9 @@ def write_file(path: Path) -> None:
 
 @pytest.mark.parametrize("align", ["end", "start"])
 def test_a_planted_event_lands_in_the_same_patch_of_both(tmp_path: Path, align: str) -> None:
-    params = Params()
-    data = params.data.dreamer.model_copy(update={"origin": "simulated"})
     write_file(tmp_path / "DREAMER.mat")
-    raw = {modality: tmp_path / f"{modality}.batch" for modality in ("eeg", "ecg")}
-    unpack_dreamer(tmp_path / "DREAMER.mat", data, raw["eeg"], raw["ecg"])
-    parts = []
-    for modality, path in raw.items():
-        steps = {name: getattr(getattr(params, name).dreamer, modality) for name in ("filter", "resample", "shard")}
-        shard = steps["shard"].model_copy(update={"align": align})
-        filter_batch(read_batch(path), tmp_path / "filtered", steps["filter"])
-        resample_batch(tmp_path / "filtered", tmp_path / "resampled", steps["resample"])
-        parts.append(tmp_path / "parts" / modality)
-        name = PartName("dreamer", modality, "dreamer", "test", True)
-        shard_batch(
-            tmp_path / "resampled",
-            parts[-1],
-            name,
-            steps["resample"].rates_hz,
-            shard,
-        )
-    collect_cohort("dreamer", parts, tmp_path / "windows", {})
-    clips = load_clips(tmp_path / "windows", Finetune(last_s=60.0))
+    windows = store_file(tmp_path, "dreamer", tmp_path / "DREAMER.mat", defaults(), align=align)
+    clips = load_clips(windows, cohort("dreamer"), defaults().clips["dreamer"])
     assert len(clips) == 5 * len(CLIPS)
     for row in range(len(clips)):
         windows = np.flatnonzero(clips.clip_of == row)

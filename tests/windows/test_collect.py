@@ -81,11 +81,14 @@ def _rename_part(path: Path, name: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from physiopipe.windows.part import INDEX_SCHEMA, write_index
+    from physiopipe.windows.part import write_index
 
-    table = pq.read_table(path, schema=INDEX_SCHEMA)
-    column = pa.array([name] * len(table), type=INDEX_SCHEMA.field("part").type)
-    write_index(path, table.set_column(table.schema.get_field_index("part"), INDEX_SCHEMA.field("part"), column))
+    table = pq.read_table(path)
+    field = table.schema.field("part")
+    write_index(
+        path,
+        table.set_column(table.schema.get_field_index("part"), field, pa.array([name] * len(table), type=field.type)),
+    )
 
 
 @pytest.mark.parametrize("change", ["index.parquet", "rejected.csv", "array gone", "index gone", "array added"])
@@ -109,7 +112,7 @@ def test_every_change_of_a_cohort_is_found(tmp_path: Path, change: str) -> None:
 def test_a_killed_collect_leaves_nothing_and_the_next_is_whole(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import made_parts\n"
-        "from physiopipe.windows import shards; shards.SHARD_WINDOWS = 1\n"
+        "from physiopipe.windows import zarr_shards; zarr_shards.SHARD_WINDOWS = 1\n"
         "from physiopipe.windows.collect import collect_cohort\n"
         "root = pathlib.Path(sys.argv[2])\n"
         "part = root / 'part'\n"

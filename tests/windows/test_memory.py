@@ -8,25 +8,30 @@ from pathlib import Path
 
 import pytest
 
+from physiopipe.cohorts.challenge import ChallengeData, SimulateChallenge, Source
 from physiopipe.cohorts.challenge_simulation import simulate_challenge
+from physiopipe.cohorts.challenge_tree import plan_batches
 from physiopipe.files import write_json
-from physiopipe.params import ChallengeData, Run, SimulateChallenge, Source
-from physiopipe.recordings.tree import open_tree, plan_batches
+from physiopipe.params import Run
+from physiopipe.recordings.tree import open_tree
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.timeout(1800)]
 
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from physiopipe.params import Params
+from physiopipe.cohorts.registry import cohort
+from physiopipe.params import check_params
 from physiopipe.recordings.tree import Batch
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch
 step, folder, tree = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-params, batch = Params(), Batch(**json.loads((folder / "batch.json").read_text()))
-ecg = lambda section: getattr(params, section).challenge.ecg
+params, batch = check_params({}, "", False), Batch(**json.loads((folder / "batch.json").read_text()))
+ecg = lambda section: getattr(params, section)["challenge"]["ecg"]
 if step == "filter":
-    filter_batch(read_recordings(folder / "stamp.json", batch, tree), folder / "filtered.batch", ecg("filter"))
+    data = params.data["challenge"]
+    recordings = read_recordings(cohort("challenge"), "ecg", folder / "stamp.json", batch, tree, data)
+    filter_batch(recordings, folder / "filtered.batch", ecg("filter"))
 elif step == "resample":
     resample_batch(folder / "filtered.batch", folder / "resampled.batch", ecg("resample"))
 else:
@@ -45,7 +50,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 )
 def test_no_step_needs_a_gibibyte(tmp_path: Path, source: Source, records: int, length_s: float, times: int) -> None:
     tree = tmp_path / "tree"
-    simulate_challenge(tree, SimulateChallenge(records_per_source=records, max_length_s=length_s))
+    simulate_challenge(tree / "SHA256SUMS.txt", SimulateChallenge(records_per_source=records, max_length_s=length_s))
     (batch,) = plan_batches(open_tree(str(tree), Run()), ChallengeData(sources=(source,)))
     files = []
     for header, _ in batch.files[::2]:  # each record several times: a copy of its header names the same samples

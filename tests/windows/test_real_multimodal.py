@@ -7,20 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from prepared import defaults, store_windows
 from scipy.io import arff
 
 from physiopipe.clips.features import band_power, r_peaks
-from physiopipe.cohorts.dreamer_file import EEG_CHANNELS
+from physiopipe.cohorts.dreamer import EEG_CHANNELS
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.params import Encoder, Params
+from physiopipe.params import Encoder
 from physiopipe.recordings.edf import read_edf
 from physiopipe.recordings.montage import as_mne
 from physiopipe.recordings.recording import Recording, in_batches
-from physiopipe.windows.collect import collect_cohort
-from physiopipe.windows.part import PartName
-from physiopipe.windows.prepare import filter_batch, resample_batch
-from physiopipe.windows.shard import shard_batch
 from physiopipe.windows.store import WindowStore
 
 pytestmark = pytest.mark.sample
@@ -45,16 +42,8 @@ def emotiv(recordings: Path) -> Recording:
 
 def stored(folder: Path, found: dict[str, Recording]) -> WindowStore:
     """Windows of recordings by modality, through DREAMER's own steps."""
-    parts = []
-    for modality, recording in found.items():
-        steps = {name: getattr(getattr(Params(), name).dreamer, modality) for name in ("filter", "resample", "shard")}
-        filter_batch(in_batches([recording]), folder / "filtered", steps["filter"])
-        resample_batch(folder / "filtered", folder / "resampled", steps["resample"])
-        parts.append(folder / "parts" / modality)
-        name = PartName("dreamer", modality, "real", "test", False)
-        shard_batch(folder / "resampled", parts[-1], name, (200,), steps["shard"])
-    collect_cohort("dreamer", parts, folder / "windows", {})
-    return WindowStore(folder / "windows")
+    batches = {modality: in_batches([recording]) for modality, recording in found.items()}
+    return WindowStore(store_windows(folder, "dreamer", batches, defaults(), simulated=False))
 
 
 def windows_of(store: WindowStore, modality: str) -> np.ndarray:

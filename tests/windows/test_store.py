@@ -16,7 +16,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json
 from physiopipe.windows import zarr_shards as shards
 from physiopipe.windows.collect import collect_cohort, verify_cohort
-from physiopipe.windows.part import INDEX_SCHEMA, folder_checksum
+from physiopipe.windows.part import folder_checksum, index_schema
 from physiopipe.windows.store import WindowStore
 
 PARAMETERS = {"filter": {"highpass_hz": 0.5}}
@@ -82,7 +82,7 @@ def test_the_default_shard_is_read_by_zarr_python_too(tmp_path: Path) -> None:
 def test_index_names_every_window_once_with_its_columns(tmp_path: Path) -> None:
     store = WindowStore(_cohort(tmp_path))
     index = store.index
-    assert list(index.columns) == INDEX_SCHEMA.names
+    assert list(index.columns) == index_schema(()).names
     assert len(index) == 26 == store.manifest["windows"]
     assert not index.duplicated(["modality", "rate_hz", "part", "row"]).any()
     third = index[index["record"] == "b1r3"].iloc[0]

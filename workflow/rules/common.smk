@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from physiopipe import plan
+from physiopipe.cohorts.base import OneFile
+from physiopipe.cohorts.registry import cohort
 from physiopipe.params import load_params
 
-PARAMS = load_params(Path("params.yaml"))
-COHORTS = list(plan.MODALITIES)
+PARAMS = load_params(Path("params.yaml"), with_methods=False)
+COHORTS = PARAMS.cohorts.in_use
 # A job's own Snakemake, on another node, reads the stamps and leaves them alone
 if workflow.is_main_process:
     plan.write_stamps(PARAMS)
@@ -22,10 +24,12 @@ onsuccess:
 
 
 wildcard_constraints:
-    cohort="challenge|dreamer",
+    cohort=r"[a-z0-9_]+",
     modality="ecg|eeg",
+    tree=r"[a-z0-9_.\-]+",
     batch=r"[a-z0-9_.\-]+",
     digest=r"[0-9a-f]+",
+    last="|".join(sorted({cohort(name).simulated_file for name in COHORTS})),
 
 
 def more(amount):
@@ -33,19 +37,27 @@ def more(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def simulated_input(wildcards):
-    """What `discover` waits for: the simulator's last file, the real DREAMER.mat, or nothing."""
-    if getattr(PARAMS.data, wildcards.cohort).origin == "simulated":
-        return [plan.simulated_file(wildcards.cohort)]
-    real = Path(PARAMS.data.dreamer.path)
+def published_input(wildcards):
+    """What `discover` waits for: the simulator's last file, the published file, or nothing."""
+    name = wildcards.cohort
+    if PARAMS.simulated(name):
+        return [plan.simulated_file(name)]
+    if not isinstance(cohort(name).publication, OneFile):
+        return []
+    published = Path(PARAMS.data[name].path)
     # A missing file is left to `discover`, whose error says how to get it
-    return [real] if wildcards.cohort == "dreamer" and real.exists() else []
+    return [published] if published.exists() else []
+
+
+def batches_of_tree(wildcards):
+    """The plan of the cohort whose published tree is kept in this folder."""
+    return f"data/plan/{plan.cohort_of_tree(wildcards.tree)}/batches.csv"
 
 
 def recordings_input(wildcards):
-    """What a batch is read from: the stamp of its download, or the recordings unpacked from DREAMER.mat."""
+    """What a batch is read from: the stamp of its download, or of the file that it was unpacked from."""
     batch = plan.planned_batch(wildcards.cohort, wildcards.batch)
-    return plan.recordings_file(PARAMS, wildcards.cohort, wildcards.modality, batch)
+    return plan.recordings_file(PARAMS, wildcards.cohort, batch)
 
 
 def parts_input(wildcards):

@@ -11,7 +11,7 @@ rule simulate:
     input:
         "data/plan/{cohort}/simulate.params.json",
     output:
-        "data/simulated/{cohort}/{last,SHA256SUMS.txt|DREAMER.mat}",
+        "data/simulated/{cohort}/{last}",
     log:
         "logs/simulate/{cohort}-{last}.log",
     resources:
@@ -25,7 +25,7 @@ checkpoint discover:
     """Learn the batches of a cohort: folders, records and checksums."""
     input:
         "data/plan/{cohort}/data.params.json",
-        simulated_input,
+        published_input,
     output:
         "data/plan/{cohort}/batches.csv",
     log:
@@ -37,27 +37,26 @@ checkpoint discover:
 rule download:
     """Bring the files of one batch here, each checked before it gets its name."""
     input:
-        ancient("data/plan/challenge/batches.csv"),
+        ancient(batches_of_tree),
     output:
         "data/raw/{tree}/complete/{batch}/{digest}.json",
     log:
         "logs/download/{tree}/{batch}-{digest}.log",
     shell:
-        "physiopipe download --params params.yaml --batch {wildcards.batch} 2>&1 | tee {log}"
+        "physiopipe download --params params.yaml --tree {wildcards.tree} --batch {wildcards.batch} 2>&1 | tee {log}"
 
 
 rule unpack:
-    """Read DREAMER.mat once, into one file of recordings for each modality; kept, so that a changed filter of one
-    modality does not read it again."""
+    """Read a cohort's one file once, into a file of recordings for each modality, which are kept: a changed filter of
+    one modality does not read it again. The stamp comes last."""
     input:
-        ancient("data/plan/dreamer/batches.csv"),
+        ancient("data/plan/{cohort}/batches.csv"),
     output:
-        eeg="data/raw/dreamer-unpacked/{digest}/eeg.batch",
-        ecg="data/raw/dreamer-unpacked/{digest}/ecg.batch",
+        "data/raw/{cohort}-unpacked/{digest}/unpacked.json",
     log:
-        "logs/unpack/{digest}.log",
+        "logs/unpack/{cohort}-{digest}.log",
     resources:
         mem_mb=more(2000),
         runtime=more(60),
     shell:
-        "physiopipe unpack --params params.yaml --eeg {output.eeg} --ecg {output.ecg} 2>&1 | tee {log}"
+        "physiopipe unpack --params params.yaml --cohort {wildcards.cohort} --output {output} 2>&1 | tee {log}"

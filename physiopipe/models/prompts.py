@@ -1,0 +1,160 @@
+"""The prompts of Time-LLM: what a row's text says, and its keys and values, computed once.
+
+Source: Jin et al., ICLR 2024, arXiv 2310.01728; the wording is our own, for classification.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from physiopipe.models.gpt2_body import Body, KeysValues, keys_values
+
+_LAGS = 5
+_LONGEST = 2048  # tokens, the authors' limit
+_ROWS_AT_ONCE = 64  # whose keys are computed together: what they need beside them stays small
+
+
+class PromptStatistics(NamedTuple):
+    """What a prompt says of each row."""
+
+    minimum: Tensor  # (rows,) float32
+    maximum: Tensor
+    median: Tensor  # of an even number of samples the lower of the two in the middle
+    upward: Tensor  # (rows,) bool: the last sample is above the first
+    lags: Tensor  # (rows, 5) int64: of the largest circular autocorrelation, largest first
+
+
+def prompt_statistics(rows: Tensor) -> PromptStatistics:
+    """Statistics of normalised rows (rows, samples), float32, at least 8 samples.
+
+    As published, an odd number of samples is treated as one fewer for the lags (the length of the inverse transform).
+    Lags l and length - l have equal autocorrelation: here the smaller comes first, not whichever rounding prefers.
+    """
+    spectrum = torch.fft.rfft(rows)
+    correlation = torch.fft.irfft(spectrum * spectrum.conj())
+    length = correlation.shape[-1]
+    half = correlation[:, : length // 2 + 1].topk(_LAGS).indices
+    mirrored = torch.stack((half, length - half), -1)
+    alone = (half == 0) | (half == length // 2)
+    order = torch.stack((torch.zeros_like(alone), alone), -1).flatten(1).to(torch.uint8).argsort(stable=True)
+    lags = mirrored.flatten(1).gather(1, order)[:, :_LAGS]
+    upward = rows[:, -1] > rows[:, 0]
+    return PromptStatistics(rows.amin(1), rows.amax(1), rows.median(1).values, upward, lags)
+
+
+def prompt_texts(statistics: PromptStatistics, data: str, task: str, digits: int | None = None) -> list[str]:
+    """A prompt for each row: a sentence on the data, one on the task, and the row's statistics.
+
+    digits: significant digits of the numbers; None, as published, prints every float32 in full (about 18 letters).
+    """
+
+    def number(value: float) -> str:
+        return str(value) if digits is None else f"{value:.{digits}g}"
+
+    beginning = (  # all that rows share comes first: its keys are kept once
+        f"<start>Data: {data} Task: {task} Statistics, in the order minimum, maximum, median, trend, strongest lags: "
+    )
+    return [
+        f"{beginning}{number(low)}, {number(high)}, {number(middle)}, {'upward' if up else 'downward'}, {lags}<end>"
+        for low, high, middle, up, lags in zip(*(part.tolist() for part in statistics), strict=True)
+    ]
+
+
+class PromptTokens(NamedTuple):
+    """Tokens of each row's prompt, padded at the end."""
+
+    tokens: Tensor  # (rows, longest) int64
+    lengths: Tensor  # (rows,) int64
+
+
+def pad_prompts(prompts: Sequence[Sequence[int]], end: int) -> PromptTokens:
+    """Token ids of each row, padded with `end` to the longest, each cut at 2048 (the authors' limit)."""
+    cut = [list(prompt[:_LONGEST]) for prompt in prompts]
+    longest = max(map(len, cut))
+    tokens = torch.tensor([prompt + [end] * (longest - len(prompt)) for prompt in cut], dtype=torch.int64)
+    return PromptTokens(tokens, torch.tensor([len(prompt) for prompt in cut]))
+
+
+class PromptCache:
+    """Keys and values of the prompts of many windows under a frozen body, each computed once.
+
+    The beginning that all prompts share is kept once; of the rest a row takes `row_bytes`: 8 bytes (float32 keys and
+    values) times layers, width and the longest rest. Rows are kept up to `limit_bytes`, first come first; the others
+    are computed anew, without gradients, each time they are asked for.
+
+    Args:
+        body: as in TimeLLM; its parameters must not change, and it must stay the size it is.
+        prompts: token ids of each row; window w has rows w rows_per_window and following, one for each channel.
+        limit_bytes: the most memory for rows; more than they need is not taken.
+    """
+
+    def __init__(
+        self, body: Body, prompts: Sequence[Sequence[int]], rows_per_window: int, limit_bytes: int = 2 << 30
+    ) -> None:
+        if not prompts or len(prompts) % rows_per_window:
+            raise ValueError(f"{len(prompts)} prompts, expected a multiple of the {rows_per_window} of a window")
+        self._body, self._per_window = body, rows_per_window
+        cut = [list(prompt[:_LONGEST]) for prompt in prompts]
+        common, device = _common_beginning(cut), body.wte.weight.device
+        beginning = torch.tensor([cut[0][:common]], dtype=torch.int64, device=device)
+        self._shared = keys_values(body, beginning)[:, :, :, 0]
+        self._tokens, self._lengths = (x.to(device) for x in pad_prompts([prompt[common:] for prompt in cut], 0))
+        layers, _, heads, _, size = self._shared.shape
+        self.row_bytes = layers * 2 * heads * size * 4 * self._tokens.shape[1]
+        kept = min(len(cut), limit_bytes // max(self.row_bytes, 1))
+        self._store = self._shared.new_empty(layers, 2, heads, kept, self._tokens.shape[1], size)
+        self._slot = torch.full((len(cut),), -1, device=device)  # of each row in the store
+        self._used = 0
+
+    def __len__(self) -> int:
+        """Windows."""
+        return len(self._slot) // self._per_window
+
+    @property
+    def kept(self) -> int:
+        """Rows whose keys and values are in memory."""
+        return self._used
+
+    def precompute(self) -> None:
+        """Compute rows in their order until all are kept, or as many as the limit allows."""
+        self._keep(torch.nonzero(self._slot < 0)[:, 0])
+
+    def __getitem__(self, windows: Tensor) -> KeysValues:
+        """Keys and values of the rows of windows (B,), int64, in that order; new ones are kept where memory is left."""
+        channels = torch.arange(self._per_window, device=self._slot.device)
+        rows = (windows.to(channels.device)[:, None] * self._per_window + channels).flatten()
+        self._keep(torch.unique(rows[self._slot[rows] < 0]))
+        slots = self._slot[rows]
+        if bool((slots >= 0).all()):
+            own = self._store.index_select(3, slots)
+        else:
+            own = self._store.new_empty(*self._store.shape[:3], len(rows), *self._store.shape[4:])
+            have = torch.nonzero(slots >= 0)[:, 0]
+            own[:, :, :, have] = self._store[:, :, :, slots[have]]
+            for at in _some_at_once(torch.nonzero(slots < 0)[:, 0]):
+                own[:, :, :, at] = self._compute(rows[at])
+        return KeysValues(self._shared, own, self._lengths[rows])
+
+    def _keep(self, rows: Tensor) -> None:
+        """Compute rows, none of which is kept, and keep as many of them, first come first, as there is room for."""
+        for some in _some_at_once(rows[: self._store.shape[3] - self._used]):
+            until = self._used + len(some)
+            self._store[:, :, :, self._used : until] = self._compute(some)
+            self._slot[some] = torch.arange(self._used, until, device=some.device)
+            self._used = until
+
+    def _compute(self, rows: Tensor) -> Tensor:
+        return keys_values(self._body, self._tokens[rows], self._shared)
+
+
+def _some_at_once(rows: Tensor) -> list[Tensor]:
+    return [some for some in torch.split(rows, _ROWS_AT_ONCE) if len(some)]  # an empty one splits into an empty one
+
+
+def _common_beginning(prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens at the beginning that all prompts share: what the smallest and the largest share, in order of lists."""
+    first, last = min(map(list, prompts)), max(map(list, prompts))
+    pairs = zip(first, last, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(last)))

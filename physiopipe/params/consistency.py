@@ -1,0 +1,101 @@
+"""What can be wrong in params.yaml although each value alone may stand: found before anything runs."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from physiopipe.cohorts.registry import cohort
+from physiopipe.errors import PhysiopipeError
+from physiopipe.params.section import PATCH_SAMPLES
+from physiopipe.params.whole import Params
+
+METHODS_RATE_HZ = 200  # at this rate a patch lasts one second, as in CBraMod's training
+
+
+def check_study(params: Params, where: Path) -> None:
+    """Refuse parameters that contradict each other, and a file that lacks some.
+
+    DVC reads the file itself and stops in the middle of a study where a key is missing, so all must be written.
+
+    Raises:
+        PhysiopipeError: listing every fault.
+    """
+    faults = [*_missing(params, where), *_of_preparation(params), *_of_training(params), *_of_evaluation(params)]
+    if faults:
+        raise PhysiopipeError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def _missing(params: Params, where: Path) -> Iterator[str]:
+    written = yaml.safe_load(where.read_text(encoding="utf-8"))
+    for key, value in _absent(params.model_dump(mode="json"), written, ""):
+        yield f"{key} is missing: add it (its default is {value!r}), or write the file anew with `physiopipe preset`"
+
+
+def _absent(complete: Any, written: Any, key: str) -> Iterator[tuple[str, Any]]:
+    for name, value in complete.items():
+        path = f"{key}.{name}" if key else str(name)
+        if not isinstance(written, dict) or (name not in written and str(name) not in map(str, written)):
+            yield path, value
+        elif isinstance(value, dict) and isinstance(written.get(name), dict):
+            yield from _absent(value, written[name], path)
+
+
+def _of_preparation(params: Params) -> Iterator[str]:
+    for name in params.cohorts.in_use:
+        known = cohort(name)
+        for kind in known.modalities:
+            lowpass_hz, key = params.filter[name][kind].lowpass_hz, f"{name}.{kind}"
+            for source, rate_hz in known.rates_hz(kind, params.data[name]).items():
+                if lowpass_hz >= rate_hz / 2:
+                    yield (
+                        f"filter.{key}.lowpass_hz is {lowpass_hz:g} Hz, and {source} is recorded at {rate_hz:g} Hz: "
+                        f"expected less than {rate_hz / 2:g} Hz"
+                    )
+                    break
+            if name in params.cohorts.downstream and METHODS_RATE_HZ not in params.resample[name][kind].rates_hz:
+                yield f"resample.{key}.rates_hz lacks {METHODS_RATE_HZ}, the rate that methods are given"
+
+
+def _of_training(params: Params) -> Iterator[str]:
+    built = set(params.resample[params.cohorts.pretraining]["ecg"].rates_hz)
+    weighted = {rate for rate, weight in params.pretrain.rate_weights.items() if weight > 0}
+    key = f"resample.{params.cohorts.pretraining}.ecg.rates_hz"
+    if absent := sorted(weighted - built):
+        yield f"pretrain.rate_weights draws {_listed(absent)} Hz, which {key} does not build"
+    if unused := sorted(built - set(params.pretrain.rate_weights)):
+        yield f"{key} builds {_listed(unused)} Hz, and pretrain.rate_weights says nothing of it: give it a weight, or 0"
+    if not weighted:
+        yield "pretrain.rate_weights gives no rate a weight above 0"
+    if params.pretrain.final_learning_rate > params.pretrain.learning_rate:
+        yield "pretrain.final_learning_rate is above pretrain.learning_rate"
+
+
+def _of_evaluation(params: Params) -> Iterator[str]:
+    lists = {
+        "methods": params.methods,
+        "ablations.variants": params.ablations.variants,
+        "robustness.methods": params.robustness.methods,
+        "evaluate.seeds": params.evaluate.seeds,
+    }
+    for key, values in lists.items():
+        if twice := sorted({str(value) for value in values if values.count(value) > 1}):
+            yield f"{key} names {_listed(twice)} twice"
+    for name in params.cohorts.downstream:
+        known, rule = cohort(name), params.clips[name]
+        for kind in known.modalities:
+            window_s = params.shard[name][kind].patches * PATCH_SAMPLES / METHODS_RATE_HZ
+            if rule.last_s < window_s:
+                yield f"clips.{name}.last_s is {rule.last_s:g} s, shorter than one window of {window_s:g} s"
+        longest_s = known.longest_clip_s(params.data[name], params.simulate[name])
+        if rule.last_s > longest_s:
+            yield f"clips.{name}.last_s is {rule.last_s:g} s, and no clip is longer than {longest_s:g} s"
+        if "eeg" in known.modalities:
+            channels = len(known.modalities["eeg"].channels)
+            if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
+                yield f"robustness.dropped_eeg_channels has {_listed(most)}, and {name} has {channels} EEG channels"
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,53 @@
+"""Recordings brought to stored windows, in this process, by a cohort's own parameters."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from physiopipe.cohorts.registry import cohort
+from physiopipe.params import Params, check_params
+from physiopipe.recordings.batchfile import SUFFIX, read_batch
+from physiopipe.recordings.recording import RecordingBatch, Rejected
+from physiopipe.windows.collect import collect_cohort
+from physiopipe.windows.part import PartName
+from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_file
+from physiopipe.windows.shard import shard_batch
+
+
+def defaults() -> Params:
+    """Every parameter's default, of the default cohorts."""
+    return check_params({}, "defaults", with_methods=False)
+
+
+def store_windows(
+    folder: Path,
+    name: str,
+    recordings: Mapping[str, Iterable[RecordingBatch | Rejected]],
+    params: Params,
+    *,
+    simulated: bool,
+    **shard: Any,
+) -> Path:
+    """Windows of recordings by modality, as the workflow makes them; `shard` replaces parameters of that step."""
+    parts = []
+    for modality, batches in recordings.items():
+        filter_batch(batches, folder / "filtered", params.filter[name][modality])
+        resample_batch(folder / "filtered", folder / "resampled", params.resample[name][modality])
+        parts.append(folder / "parts" / modality)
+        shard_batch(
+            folder / "resampled",
+            parts[-1],
+            PartName(name, modality, name, "test", simulated, cohort(name).task_names),
+            params.resample[name][modality].rates_hz,
+            params.shard[name][modality].model_copy(update=shard),
+        )
+    collect_cohort(name, parts, folder / "windows", {})
+    return folder / "windows"
+
+
+def store_file(folder: Path, name: str, path: Path, params: Params, **shard: Any) -> Path:
+    """Windows of a simulated cohort that is published as one file."""
+    stamp = folder / "raw" / "unpacked.json"
+    unpack_file(cohort(name), path, params.data[name], True, stamp)
+    raw = {modality: read_batch(stamp.parent / f"{modality}{SUFFIX}") for modality in cohort(name).modalities}
+    return store_windows(folder, name, raw, params, simulated=True, **shard)
