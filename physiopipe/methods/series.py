@@ -11,7 +11,7 @@ from physiopipe.clips.resampled import RATE_HZ, ResampledWindows
 from physiopipe.clips.series import ClipSeries, Scaling
 from physiopipe.methods.base import Arrays, Method, Setup, prevalence
 from physiopipe.methods.reductions import reductions
-from physiopipe.params.section import Count, Positive, Section
+from physiopipe.params.section import Count, LearningRate, Positive, Section
 from physiopipe.training.curve import CurvePoint
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class SeriesSettings(Section):
     )
     pretrain_epochs: int = Field(40, ge=0, description="epochs without labels; 0: none")
     pretrain_batch_size: int = Field(128, ge=2, description="series of a step without labels")
-    pretrain_learning_rate: Positive = Field(3e-4, description="of Adam, without labels")
+    pretrain_learning_rate: LearningRate = Field(3e-4, description="of Adam, without labels")
     finetune_series: Count | None = Field(
         None, description="series of training people drawn anew for each epoch with labels; null: all"
     )
     finetune_epochs: Count = Field(40, description="epochs with labels; the best by validation people is kept")
     finetune_batch_size: int = Field(60, ge=2, description="series of a step with labels")
-    finetune_learning_rate: Positive = Field(3e-4, description="of Adam, with labels")
+    finetune_learning_rate: LearningRate = Field(3e-4, description="of Adam, with labels")
     validation_series: Count | None = Field(
         None, description="series of validation people, drawn once, that an epoch is judged by; null: all"
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from physiopipe.methods.series import SeriesMethod, SeriesSettings
-from physiopipe.params.section import Count, Positive
+from physiopipe.params.section import Count, LearningRate, Positive
 
 if TYPE_CHECKING:
     from physiopipe.training.series import Stage, TwoStageNetwork
@@ -17,10 +17,10 @@ class SimMTMSettings(SeriesSettings):
     segment_s: Positive = Field(10.0, description="length of a series, s")
     pretrain_epochs: int = Field(10, ge=0, description="epochs without labels; 0: none")
     pretrain_batch_size: int = Field(32, ge=2, description="series of a step without labels, before copies are made")
-    pretrain_learning_rate: Positive = Field(1e-4, description="of Adam, without labels; cosine to 0 over epochs")
+    pretrain_learning_rate: LearningRate = Field(1e-4, description="of Adam, without labels; cosine to 0 over epochs")
     finetune_epochs: Count = Field(300, description="epochs with labels; the best by validation people is kept")
     finetune_batch_size: int = Field(32, ge=2, description="series of a step with labels")
-    finetune_learning_rate: Positive = Field(1e-4, description="of Adam, with labels")
+    finetune_learning_rate: LearningRate = Field(1e-4, description="of Adam, with labels")
     masked_copies: Count = Field(3, description="masked copies of each series")
     masked_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="share of the samples that are masked")
     mean_masked_run: Annotated[float, Field(ge=1)] = Field(3.0, description="mean length of a masked run, samples")
