@@ -12,6 +12,8 @@ from physiopipe.errors import PhysiopipeError
 
 Scaling = Literal["training", "series"]
 
+_FLAT = 1e-3  # of a constant: resampling leaves a ripple of 2e-4 of it
+
 
 @dataclass(frozen=True)
 class Series:
@@ -94,7 +96,7 @@ def _each_scaled(values: F32, inside: npt.NDArray[np.bool_]) -> F32:
     mean = values.mean(axis=-1, keepdims=True, where=inside)
     centred = np.where(inside, values - mean, np.float32(0))
     deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True, where=inside))
-    flat = deviation <= 1e-6 * np.abs(mean)
+    flat = deviation <= _FLAT * np.abs(mean)
     scaled: F32 = np.divide(centred, deviation, out=np.zeros_like(centred), where=~flat & (deviation > 0))
     return scaled
 

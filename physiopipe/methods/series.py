@@ -97,13 +97,14 @@ class SeriesMethod(Method):
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
         import torch
 
-        from physiopipe.training.series import chosen_series, finetune, pretrain
+        from physiopipe.training.series import check_enough, chosen_series, finetune, pretrain
         from physiopipe.training.threads import one_thread
 
         self._prevalence = prevalence(train)
         cut = ClipSeries(self._windows, self.samples, self.settings.scaling)
         self._unit = cut.unit(train)
         series, held_out = cut.of(train, self._unit), cut.of(validation, self._unit)
+        check_enough(series)
         count = self.settings.validation_series
         held_out = chosen_series(held_out, len(validation), count, np.random.default_rng([seed, 1]))
         of_device = [self._device] if self._device.type == "cuda" else []

@@ -69,6 +69,15 @@ class TwoStageNetwork(nn.Module):
         self.load_state_dict({**own, **weights})
 
 
+def check_enough(series: Series) -> None:
+    """Refuse to train on fewer than two series, which batch normalisation cannot."""
+    if len(series) < 2:
+        raise PhysiopipeError(
+            f"{len(series)} training series: expected two or more. Has any training person's window a present channel "
+            "that is valid for half a series?"
+        )
+
+
 def pretrain(network: TwoStageNetwork, values: Tensor, stage: Stage, order: np.random.Generator) -> float:
     """Train without labels, in place; the mean loss of the last epoch.
 
@@ -79,7 +88,7 @@ def pretrain(network: TwoStageNetwork, values: Tensor, stage: Stage, order: np.r
         order: draws the series of each epoch.
 
     Raises:
-        PhysiopipeError: fewer than two series, or a loss that is not finite.
+        PhysiopipeError: a loss that is not finite.
     """
     device = next(network.parameters()).device
     network.train()
@@ -184,10 +193,6 @@ def _validated(network: TwoStageNetwork, series: Series, labels: npt.NDArray[np.
 
 def _batches(order: np.random.Generator, count: int, stage: Stage, whole: bool) -> Iterator[npt.NDArray[np.int64]]:
     """Rows of each step of an epoch; batch normalisation wants two or more in each."""
-    if count < 2:
-        raise PhysiopipeError(
-            f"{count} training series: expected two or more. No training person has a window with a present channel."
-        )
     rows = order.permutation(count)[: stage.series]
     size = min(stage.batch_size, len(rows))
     for start in range(0, len(rows), size):
