@@ -30,21 +30,21 @@ class Package:
     """Source files of a package, each parsed once, when it is first asked for."""
 
     def __init__(self, root: Path, name: str = "physiopipe") -> None:
-        self._root, self._name = root, name
+        self.name, self._root = name, root
         self._modules: dict[str, _Module] = {}
 
     @cached_property
     def modules(self) -> tuple[str, ...]:
         """Dotted names of all modules, packages by their own name."""
         found = (path.relative_to(self._root).with_suffix("").parts for path in self._root.rglob("*.py"))
-        return tuple(sorted(".".join((self._name, *parts)).removesuffix(".__init__") for parts in found))
+        return tuple(sorted(".".join((self.name, *parts)).removesuffix(".__init__") for parts in found))
 
     def imports(self, module: str) -> frozenset[str]:
-        """Modules of the package that a module imports, wherever in its text; `__init__` files on the way too."""
+        """Modules of the package that a module imports, wherever in its text."""
         return self._module(module).imports
 
     def closure(self, modules: Iterable[str], leaves: tuple[str, ...] = LEAVES) -> tuple[str, ...]:
-        """These modules and everything of the package that they import, in order of name; no leaf is among it."""
+        """These modules and all that they import of the package, `__init__` files on the way too; without leaves."""
         found: set[str] = set()
         waiting = list(modules)
         while waiting:
@@ -52,6 +52,8 @@ class Package:
             if name not in found and not any(name == leaf or name.startswith(f"{leaf}.") for leaf in leaves):
                 found.add(name)
                 waiting += self.imports(name)
+                parts = name.split(".")
+                waiting += [".".join(parts[:end]) for end in range(2, len(parts))]  # the root's imports nothing
         return tuple(sorted(found))
 
     def digest(self, modules: Iterable[str]) -> str:
@@ -61,6 +63,10 @@ class Package:
             PhysiopipeError: the package has no such module, or one that is not Python.
         """
         return sha256_json({name: self._module(name).digest for name in self.closure(modules)})
+
+    def reread(self, module: str) -> None:
+        """Parse a module anew when it is next asked for: its file has changed."""
+        self._modules.pop(module, None)
 
     def path_of(self, module: str) -> Path | None:
         """The file of a module or package, or None where there is none."""
@@ -103,12 +109,11 @@ class _Module:
                 named = [base, *(f"{base}.{alias.name}" for alias in node.names)]
             else:
                 continue
-            for dotted in named:
-                parts = dotted.split(".")
-                for end in range(2, len(parts) + 1):  # the root package imports nothing: it is left out
-                    name = ".".join(parts[:end])
-                    if parts[0] == self._parent.split(".")[0] and package.path_of(name) is not None:
-                        yield name
+            of_package = [dotted for dotted in named if dotted.startswith(f"{package.name}.")]
+            found = [dotted for dotted in of_package if package.path_of(dotted) is not None]
+            if isinstance(node, ast.ImportFrom) and len(found) == len(node.names) + 1:
+                found = found[1:]  # every name is a module of the package that is named
+            yield from found
 
 
 def _run_code(tree: ast.AST) -> Iterable[ast.AST]:
@@ -146,6 +151,7 @@ def _installed() -> Package:
     return Package(Path(physiopipe.__file__).parent)
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """Digest of the code that these modules of the installed package are made of, see `Package.digest`."""
     return _installed().digest(modules)

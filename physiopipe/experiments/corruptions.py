@@ -26,21 +26,13 @@ class Condition:
     level: float = 0.0
 
 
-def conditions(params: Robustness, eeg_channels: int) -> Iterator[Condition]:
-    """Clean clips first, then every corruption of the parameters; `out_of_reach` tells what is left out."""
+def conditions(params: Robustness) -> Iterator[Condition]:
+    """Clean clips first, then every corruption of the parameters."""
     yield Condition("clean")
     for modality in params.lost_modalities:
         yield Condition("lost_eeg" if modality == "eeg" else "lost_ecg")
-    beyond = out_of_reach(params, eeg_channels)
-    for count in params.dropped_eeg_channels:
-        if count not in beyond:
-            yield Condition("dropped_eeg_channels", float(count))
+    yield from (Condition("dropped_eeg_channels", float(count)) for count in params.dropped_eeg_channels)
     yield from (Condition("noise_snr_db", level) for level in params.noise_snr_db)
-
-
-def out_of_reach(params: Robustness, eeg_channels: int) -> tuple[int, ...]:
-    """Numbers of dropped channels that are more than a recording has."""
-    return tuple(count for count in params.dropped_eeg_channels if count > eeg_channels)
 
 
 def corrupted(clips: ClipData, condition: Condition, seed: int) -> ClipData:

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from physiopipe.clips.clip_data import ClipData
-from physiopipe.clips.selection import RATE_HZ
 from physiopipe.code_digest import code_digest
-from physiopipe.experiments.corruptions import conditions, corrupted, out_of_reach
+from physiopipe.experiments.corruptions import conditions, corrupted
 from physiopipe.experiments.cross_validation import CrossValidation, Study
 from physiopipe.experiments.fold_run import Fitted, predictions_frame
 from physiopipe.experiments.predictions import write_predictions
@@ -26,21 +25,14 @@ def run_robustness(study: Study, out_parquet: Path) -> None:
     validation = CrossValidation(study, predict_corrupted, group_by_test_subjects=True)
     settings = study.params.robustness.model_dump(mode="json", exclude={"methods"})
     runs = validation.runs_with_meaning({"robustness": settings, "robustness_code": code_digest(__name__)})
-    channels = len(validation.store.attributes("eeg", RATE_HZ)["channels"])
-    beyond = out_of_reach(study.params.robustness, channels)
-    if beyond:
-        print(
-            f"{study.method}: {beyond} dropped EEG channels are left out: the recordings have {channels}.", flush=True
-        )
     validation.make_missing(runs)
-    about = validation.about() | {"dropped_eeg_channels_left_out": list(beyond)}
-    write_predictions(out_parquet, validation.predictions(runs), about)
+    write_predictions(out_parquet, validation.predictions(runs), validation.about())
 
 
 def predict_corrupted(params: Params, fitted: Sequence[Fitted], test: ClipData) -> list[pd.DataFrame]:
     """Predictions under every condition; thresholds are not looked for."""
     frames: list[list[pd.DataFrame]] = [[] for _ in fitted]
-    for condition in conditions(params.robustness, len(test.eeg_channels)):
+    for condition in conditions(params.robustness):
         shown = corrupted(test, condition, params.robustness.seed)
         for each, parts in zip(fitted, frames, strict=True):
             frame = predictions_frame(each, params.evaluate.protocol, shown, np.full(len(test.tasks), 0.5))

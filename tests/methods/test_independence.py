@@ -1,0 +1,114 @@
+"""A method is one file and one line: what is done to one changes no digest, and so no result, of another."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_cohort import store_cohort, study_of
+from test_ours import parameters
+
+from physiopipe.experiments.cross_validation import CrossValidation
+from physiopipe.methods import registry
+from physiopipe.methods.registry import METHODS, settings_class
+from physiopipe.params import Params, check_params
+
+OTHER: dict[type, Any] = {int: lambda x: x + 1, float: lambda x: x / 2, bool: lambda x: not x}
+CHOICES = {"recipe": "two_rate", "pooling": "channels"}
+OF_ALL = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from planted_clips import planted_clips
+
+    return store_cohort(
+        tmp_path_factory.mktemp("cohort"), planted_clips(subjects=5, clips=2, windows=1, patches=2, channels=(2, 1))
+    )
+
+
+def digests(params: Params, cohort: Path) -> dict[str, list[str]]:
+    """What the folds of every method are kept under; nothing is fitted."""
+    return {
+        name: [run.digest for run in CrossValidation(study_of(name, params, cohort)).runs()] for name in params.methods
+    }
+
+
+def changed(params: Params, *path: str) -> Params:
+    """The parameters with one value of another size, or the other choice."""
+    content = params.model_dump(mode="json")
+    *parents, last = path
+    place = content
+    for step in parents:
+        place = place[step]
+    place[last] = CHOICES[last] if isinstance(place[last], str) else OTHER[type(place[last])](place[last])
+    return check_params(content, "test")
+
+
+def stale(before: dict[str, list[str]], after: dict[str, list[str]]) -> set[str]:
+    assert set(before) == set(after)
+    return {name for name, found in after.items() if not set(found) & set(before[name])}
+
+
+def test_a_parameter_of_one_method_changes_no_digest_of_another(tmp_path: Path, cohort: Path) -> None:
+    params = parameters(tmp_path)
+    before = digests(params, cohort)
+    assert len({digest for found in before.values() for digest in found}) == sum(map(len, before.values()))
+    tried = 0
+    for name in METHODS:
+        for key in settings_class(name).model_fields:
+            if name in OF_ALL - {"ours", "mixture"} and key not in ("epochs", "frozen"):
+                continue  # the same class as that of Ours: two of its parameters stand for the others
+            after = digests(changed(params, "method", name, key), cohort)
+            expected = set() if (name, key) == ("transductive", "frozen") else {name}  # it is frozen whatever is said
+            assert stale(before, after) == expected, (name, key)
+            tried += 1
+    assert tried > 40
+
+
+def test_what_all_share_makes_stale_all_that_use_it(tmp_path: Path, cohort: Path) -> None:
+    params = parameters(tmp_path)
+    before = digests(params, cohort)
+    expected = {
+        ("clips", "dreamer", "last_s"): set(METHODS),
+        ("encoders", "eeg_scale_uv"): OF_ALL - {"ecg_only"},
+        ("encoders", "eeg", "layers"): OF_ALL - {"ecg_only"},
+        ("pretrain", "encoder", "layers"): OF_ALL - {"eeg_only"},
+        ("pretrain", "epochs"): set(),
+        ("robustness", "seed"): set(),
+        ("evaluate", "bootstrap"): set(),
+        ("run", "retries"): set(),
+    }
+    found = {key: stale(before, digests(changed(params, *key), cohort)) for key in expected}
+    assert found == expected
+
+
+DUMMY = '''
+from physiopipe.methods.always_high import AlwaysHigh
+from physiopipe.params.section import Section
+
+class DummySettings(Section):
+    """Of the dummy."""
+    threshold: int = 3
+
+class Dummy(AlwaysHigh):
+    name = "dummy"
+    title = "Dummy"
+    note = "Says high too."
+    Settings = DummySettings
+'''
+
+
+def test_another_method_changes_no_digest(tmp_path: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests(parameters(tmp_path), cohort)
+    import physiopipe.methods
+
+    (tmp_path / "dummy.py").write_text(DUMMY)
+    monkeypatch.setattr(physiopipe.methods, "__path__", [*physiopipe.methods.__path__, str(tmp_path)])
+    monkeypatch.setitem(registry.METHODS, "dummy", "physiopipe.methods.dummy:Dummy")
+    content = parameters(tmp_path).model_dump(mode="json")
+    content["methods"] += ["dummy"]
+    content["method"]["dummy"] = {"threshold": 4}
+    params = check_params(content, "test")
+    assert params.method["dummy"].threshold == 4
+    others = params.model_copy(update={"methods": tuple(name for name in params.methods if name != "dummy")})
+    assert digests(others, cohort) == before

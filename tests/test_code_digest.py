@@ -1,0 +1,146 @@
+"""Whom a change of the code makes stale: what imports it, and nobody else."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+
+import physiopipe
+from physiopipe.code_digest import Package, code_digest
+from physiopipe.errors import PhysiopipeError
+from physiopipe.methods.registry import METHODS, method_module
+
+ROOT = Path(physiopipe.__file__).parent
+ALWAYS = "physiopipe.experiments.cross_validation"
+TRIVIAL = {"always_high", "clip_prior", "chance"}
+ON_FEATURES = {"handcrafted", "nearest_neighbours"}
+ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
+NOBODY: set[str] = set()
+ALL = set(METHODS)
+STALE = {  # by file that changes
+    "methods/always_high.py": {"always_high"},
+    "methods/handcrafted.py": ON_FEATURES,
+    "methods/nearest_neighbours.py": {"nearest_neighbours"},
+    "methods/ours.py": ENCODER_USERS,
+    "methods/transductive.py": {"transductive"},
+    "methods/single_modality.py": {"ecg_only", "eeg_only"},
+    "methods/fusions.py": {"gated", "cross_attention", "mixture"},
+    "methods/base.py": ALL,
+    "methods/registry.py": NOBODY,
+    "cohorts/registry.py": NOBODY,
+    "cohorts/dreamer.py": NOBODY,
+    "models/encoder.py": ENCODER_USERS,
+    "models/fusion_heads.py": {"gated", "cross_attention", "mixture"},
+    "models/masking.py": NOBODY,
+    "clips/features.py": ON_FEATURES,
+    "clips/embeddings.py": ENCODER_USERS,
+    "clips/cache.py": ON_FEATURES | ENCODER_USERS,
+    "clips/selection.py": ALL,
+    "training/finetune.py": ENCODER_USERS,
+    "training/recipe.py": ENCODER_USERS,
+    "training/pretrain.py": NOBODY,
+    "training/group.py": NOBODY,
+    "experiments/cross_validation.py": ALL,
+    "experiments/robustness.py": NOBODY,
+    "experiments/leaks.py": NOBODY,
+    "experiments/ablations.py": NOBODY,
+    "params/study.py": NOBODY,
+    "params/encoders.py": NOBODY,
+    "recordings/download.py": NOBODY,
+    "plan.py": NOBODY,
+    **{path.relative_to(ROOT).as_posix(): NOBODY for name in ("results", "report", "cli")
+       for path in (ROOT / name).glob("*.py")},
+}  # fmt: skip
+
+
+def digests(package: Package) -> dict[str, str]:
+    """Digest of the code behind each method's results."""
+    return {name: package.digest([method_module(name), ALWAYS]) for name in METHODS}
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ROOT, tmp_path / "physiopipe", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def test_a_changed_line_makes_stale_what_imports_it_and_nobody_else(copied: Path) -> None:
+    package = Package(copied)
+    before = digests(package)
+    assert len(STALE) > 45
+    found = {}
+    for name in STALE:
+        path, module = copied / name, f"physiopipe.{name.removesuffix('.py').replace('/', '.')}"
+        text = path.read_text()
+        path.write_text(f"{text}\n_A_NEW_LINE = 1\n")
+        package.reread(module.removesuffix(".__init__"))
+        found[name] = {method for method, digest in digests(package).items() if digest != before[method]}
+        path.write_text(text)
+        package.reread(module.removesuffix(".__init__"))
+    assert found == STALE
+    assert digests(package) == before == digests(Package(copied))
+
+
+def test_comments_docstrings_and_layout_make_nobody_stale(copied: Path) -> None:
+    before = digests(Package(copied))
+    for path in copied.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body[0] = ast.Expr(ast.Constant("Another docstring."))
+        path.write_text(f"# a comment\n\n\n{ast.unparse(tree)}\n")
+    assert digests(Package(copied)) == before
+
+
+def test_another_number_or_name_is_another_digest(copied: Path) -> None:
+    before, path = digests(Package(copied)), copied / "methods" / "chance.py"
+    text = path.read_text()
+    for old, new in (("1e-4", "2e-4"), ("_draw", "_pick"), ("{clip}", "{clip} ")):
+        assert old in text
+        path.write_text(text.replace(old, new))
+        assert {name for name, digest in digests(Package(copied)).items() if digest != before[name]} == {"chance"}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A package of a few modules that import each other in every way."""
+    files = {
+        "__init__.py": "",
+        "params/__init__.py": "from physiopipe.a import x",
+        "sub/__init__.py": "",
+        "sub/one.py": "from . import two\nfrom ..a import x",
+        "sub/two.py": "def f():\n    import physiopipe.b as b",
+        "a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from physiopipe import c\nx = 1",
+        "b.py": "from physiopipe import d\nfrom physiopipe.params import Params\nNAMED = 'physiopipe.c:x'",
+        "c.py": "x = 1",
+        "d.py": "import numpy",
+    }
+    for name, text in files.items():
+        path = tmp_path / "physiopipe" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "physiopipe"
+
+
+def test_every_way_to_import_is_followed(small: Path) -> None:
+    package = Package(small)
+    assert package.imports("physiopipe.sub.one") == {"physiopipe.sub.two", "physiopipe.a"}
+    assert package.closure(["physiopipe.sub.one"]) == (
+        "physiopipe.a", "physiopipe.b", "physiopipe.d", "physiopipe.sub", "physiopipe.sub.one", "physiopipe.sub.two",
+    )  # fmt: skip
+    assert package.closure(["physiopipe.a"]) == ("physiopipe.a",)  # what a type checker imports is not run
+    assert set(package.modules) == {"physiopipe", "physiopipe.params", *package.closure(["physiopipe.sub.one"])} | {
+        "physiopipe.c"
+    }
+
+
+def test_a_missing_module_is_named(small: Path) -> None:
+    with pytest.raises(PhysiopipeError, match=r"no module physiopipe\.nothing"):
+        Package(small).digest(["physiopipe.nothing"])
+    (small / "d.py").write_text("def (")
+    with pytest.raises(PhysiopipeError, match=r"d\.py is no Python"):
+        Package(small).digest(["physiopipe.b"])
+
+
+def test_the_installed_package_is_the_one_that_is_read() -> None:
+    assert code_digest(method_module("ours"), ALWAYS) == digests(Package(ROOT))["ours"]
