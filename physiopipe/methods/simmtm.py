@@ -1,4 +1,9 @@
-"""SimMTM: masked series rebuilt from their neighbours without labels, then a classifier (Dong et al. 2023)."""
+"""SimMTM: masked series rebuilt from their neighbours without labels, then a classifier (Dong et al. 2023).
+
+Unlike the authors' code: the epoch is chosen by validation people, not by the test; pretraining is over before
+fine-tuning begins; a sigmoid and binary cross-entropy a task replace classes. Fine-tuning's rate stays, as it does in
+effect in their code.
+"""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 

@@ -1,4 +1,9 @@
-"""TF-C: a series and its spectrum drawn together without labels, then a classifier (Zhang et al. 2022)."""
+"""TF-C: a series and its spectrum drawn together without labels, then a classifier (Zhang et al. 2022).
+
+Unlike the authors' code: gradients are those of one batch, not summed over an epoch; all series count, not the first
+ten batches; augmentations are drawn anew for each batch; the epoch is chosen by validation people, not by the test; a
+sigmoid and binary cross-entropy a task replace two classes; the rate of fine-tuning waits for no plateau.
+"""
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -44,8 +49,8 @@ class TFC(SeriesMethod):
     name = "tfc"
     title = "TF-C"
     note = (
-        "Time-frequency consistency, one channel of 2 s at 128 Hz at a time, EEG and ECG alike; one network with an "
-        "output a task; a clip's probability is the mean over segments and channels."
+        "Time-frequency consistency, one channel of a segment at 128 Hz at a time, EEG and ECG alike; one network with "
+        "an output a task; a clip's probability is the mean over segments and channels."
     )
     Settings: ClassVar[type[TFCSettings]] = TFCSettings
     settings: TFCSettings
