@@ -8,15 +8,15 @@ from physiopipe.params.section import Section
 def reductions(settings: Section) -> str:
     """Every difference from the defaults, as `reduced: epochs 10 of 40; changed: scaling series, not training`.
 
-    A smaller number than the default, or a number where the default is no limit (null), is a reduction; anything else
-    is a change. Sections inside are compared field by field. Empty where nothing differs.
+    A smaller count than the default, or one where the default is no limit (null), is a reduction; anything else, a
+    rate or a length among it, is a change. Sections inside are compared field by field. Empty where nothing differs.
     """
     reduced, changed = [], []
     for name, value, default in _differences(settings, type(settings)(), ""):
         words = name.replace("_", " ")
-        if default is None and _is_number(value):
+        if default is None and _is_count(value):
             reduced.append(f"{words} {value} of all")
-        elif _is_number(value) and _is_number(default) and value < default:
+        elif _is_count(value) and _is_count(default) and value < default:
             reduced.append(f"{words} {value} of {default}")
         else:
             changed.append(f"{words} {_said(value)}, not {_said(default)}")
@@ -35,8 +35,8 @@ def _differences(given: Section, default: Section, where: str) -> list[tuple[str
     return found
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _said(value: object) -> str:
