@@ -7,10 +7,13 @@ import pytest
 from made_cohort import store_cohort, study_of
 from test_ours import parameters
 
+from physiopipe.clips.selection import ClipChoice, choose_clips
+from physiopipe.experiments import cross_validation
 from physiopipe.experiments.cross_validation import CrossValidation
 from physiopipe.methods import registry
 from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.params import Params, check_params
+from physiopipe.windows.store import WindowStore
 
 OTHER: dict[type, Any] = {int: lambda x: x + 1, float: lambda x: x / 2, bool: lambda x: not x}
 CHOICES = {"recipe": "two_rate", "pooling": "channels"}
@@ -24,6 +27,20 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_cohort(
         tmp_path_factory.mktemp("cohort"), planted_clips(subjects=5, clips=2, windows=1, patches=2, channels=(2, 1))
     )
+
+
+@pytest.fixture(autouse=True)
+def _choose_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clips are chosen once for each rule: it takes most of the time, and hundreds of digests are asked for."""
+    known: dict[str, ClipChoice] = {}
+
+    def choose(store: WindowStore, last_s: float, high_from: dict[str, float]) -> ClipChoice:
+        key = f"{store.folder} {last_s} {high_from}"
+        if key not in known:
+            known[key] = choose_clips(store, last_s, high_from)
+        return known[key]
+
+    monkeypatch.setattr(cross_validation, "choose_clips", choose)
 
 
 def digests(params: Params, cohort: Path) -> dict[str, list[str]]:
