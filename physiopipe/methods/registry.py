@@ -25,6 +25,8 @@ METHODS: dict[str, str] = {
     "gated": "physiopipe.methods.fusions:Gated",
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",
+    "simmtm": "physiopipe.methods.simmtm:SimMTM",
+    "tfc": "physiopipe.methods.tfc:TFC",
 }
 
 
