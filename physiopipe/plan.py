@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from physiopipe.cohorts.base import Cohort, OneFile, PublishedTree, imported
+from physiopipe.cohorts.base import Cohort, OneFile, PublishedList, PublishedTree, imported
 from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, sha256_file, sha256_json, write_json
@@ -132,6 +132,8 @@ def local_inputs(params: Params) -> dict[str, Any]:
             found[name] = {"origin": SIMULATED}
         elif isinstance(known.publication, OneFile):
             found[name] = {"sha256": sha256_file(require_file(known, Path(params.data[name].path)))}
+        elif isinstance(known.publication, PublishedList):
+            found[name] = {"sha256": sha256_file(known.publication.list_path)}
         else:
             sums = Path(params.data[name].base_url) / "SHA256SUMS.txt"
             found[name] = {"sha256": sha256_file(sums)} if sums.is_file() else {"url": params.data[name].base_url}

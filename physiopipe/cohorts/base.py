@@ -78,7 +78,8 @@ class PublishedTree:
     Attributes:
         folder: where the files are kept below data/raw, in the published layout.
         plan: `(tree, data section) → batches`.
-        read: `(path of a record's first file, source, modality, data section) → Recording`; raises RejectedRecord.
+        read: `(path of a record's first file, source, modality, data section) → Recording`, or an iterator of
+            `Recording | Rejected` where a file holds several clips; raises RejectedRecord.
         last_file: the file of a simulated tree that is written last.
     """
 
@@ -86,6 +87,23 @@ class PublishedTree:
     plan: str
     read: str
     last_file: str = "SHA256SUMS.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedList(PublishedTree):
+    """Published as a tree of files whose publisher gives no list of checksums: this package brings one.
+
+    Attributes:
+        files: a csv of path, bytes and MD5 beside the cohort's module; a simulated tree has its own, `last_file`.
+    """
+
+    files: str
+    last_file: str = "files.csv"
+
+    @property
+    def list_path(self) -> Path:
+        """The list in this package."""
+        return Path(__file__).with_name(self.files)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,11 @@ def _read_raw(
             yield Rejected(record, missing[record])
             continue
         try:
-            yield read(raw_folder / first, batch.source, modality, data)
+            found = read(raw_folder / first, batch.source, modality, data)
+            if isinstance(found, Recording):
+                yield found
+            else:
+                yield from found
         except RejectedRecord as error:
             yield Rejected(record, error.reason)
 
