@@ -41,13 +41,15 @@ from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
 from physiopipe.recordings.batchfile import SUFFIX, read_batch
-from physiopipe.results.statistics import SeedPredictions, estimate, permutation_p_values, resample_subjects
+from physiopipe.results.intervals import SeedPredictions, estimate, resample_subjects
+from physiopipe.results.p_values import permutation_p_values
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
 from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_file
 from physiopipe.windows.shard import shard_batch
 
 TABLE_ROWS = 10
+TASKS = ("valence", "arousal", "dominance")
 
 
 def parameters(scratch: Path, seeds: int, threads: int) -> Params:
@@ -165,9 +167,9 @@ def bootstrap(resamples: int) -> dict[str, float]:
     with timed() as spent:
         weights = resample_subjects(23, resamples, 0)
         for seeds in methods:
-            estimate(seeds, weights, 0.95)
+            estimate(seeds, weights, 0.95, TASKS)
     with timed() as permuted:
-        permutation_p_values(methods, resamples, 0)
+        permutation_p_values(methods, resamples, 0, TASKS)
     return {
         "bootstrap_wall_s": round(spent.wall_s, 2),
         "bootstrap_cpu_s": round(spent.cpu_s, 2),

@@ -17,6 +17,7 @@ from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
 if TYPE_CHECKING:
+    from physiopipe.cohorts.reported import Reported
     from physiopipe.recordings.recording import Recording, Rejected, Unit
 
 ModalityName = Literal["eeg", "ecg"]
@@ -144,7 +145,7 @@ class Cohort:
         longest_clip: `(data, simulate) → s`, the length of the longest recording.
         reading: keys of `data` that change what is read of a recording, besides those that say where it lies.
         data_notes: sentences on units and origin for the report, from its data section.
-        reported: a csv of rows that a paper printed on this cohort, beside this module, or empty.
+        reported: rows that a paper printed on this cohort, an import string of a `cohorts.reported.Reported`, or empty.
     """
 
     name: str
@@ -194,6 +195,14 @@ class Cohort:
     def simulate_to(self, last: Path, section: Section) -> None:
         """Write the simulated cohort; `last` is its file that appears last."""
         imported(self.simulator)(last, section)
+
+    def printed_rows(self) -> "Reported | None":
+        """Rows that a paper printed on this cohort."""
+        if not self.reported:
+            return None
+        module, _, attribute = self.reported.partition(":")
+        found: Reported = getattr(import_module(module), attribute)
+        return found
 
     def read_file(self, path: Path, data: Section, simulated: bool) -> "Iterator[Recording | Rejected]":
         """Recordings of a cohort that is published as one file."""

@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
+from physiopipe.cohorts.base import ClipRule, Task
 from physiopipe.cohorts.dreamer import ECG_RATE_HZ, EEG_CHANNELS, EEG_RATE_HZ, RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_file import SIMULATED_MARK
 from physiopipe.cohorts.heartbeats import DOWER, F64
 from physiopipe.cohorts.planted_signals import QUANTITIES, Head, ecg_of_levels, eeg_of_levels
 from physiopipe.files import atomic_file
 
-# How often 1..5 were given in the real file, of 414 clips.
+# How often 1..5 were given in the real file, of its 23 × 18 clips.
 REAL_COUNTS = {
     "valence": (77, 84, 90, 108, 55),
     "arousal": (21, 93, 119, 132, 49),
@@ -59,14 +60,27 @@ class Plan:
     clip_samples: npt.NDArray[np.int64]
 
 
-def attainable_auc(params: SimulateDreamer) -> dict[str, tuple[float, float]]:
-    """Best AUC of each label from its two quantities: as they are, and with each subject's own level known.
+def attainable_auc(params: SimulateDreamer, rule: ClipRule | None = None) -> dict[str, tuple[float, float]]:
+    """Expected AUC of each label of the planted effects' best classifier, from its two quantities: as they are, and
+    with each subject's own level known. An average over cohorts: a row can exceed it.
 
-    Φ(d / √(1 + rho²)) and Φ(d). A mean over subjects of each one's own AUC can reach the second.
+    Effects are planted at a rating of HIGH_FROM. There the AUC is Φ(d / √(1 + rho²)) and Φ(d); a mean over subjects of
+    each one's own AUC can reach the second. Where the clip rule's threshold is another one (None: the same), the high
+    or the low clips are a mixture, in the shares of REAL_COUNTS, and a pair of clips with equal effects is a coin toss.
     """
     phi = NormalDist().cdf
     raw, known = phi(params.effect_d / sqrt(1 + params.subject_rho**2)), phi(params.effect_d)
-    return dict.fromkeys(RATINGS, (raw, known))
+    found = {}
+    for label in RATINGS:
+        threshold = HIGH_FROM if rule is None else rule.threshold(Task(label))
+        counts = dict(enumerate(REAL_COUNTS[label], 1))
+        high, low = ({r: n for r, n in counts.items() if (r >= threshold) == side} for side in (True, False))
+        moved_high, moved_low = (
+            sum(n for r, n in side.items() if r >= HIGH_FROM) / sum(side.values()) for side in (high, low)
+        )
+        excess = moved_high - moved_low  # of pairs the right way round over pairs the wrong way round
+        found[label] = (0.5 + excess * (raw - 0.5), 0.5 + excess * (known - 0.5))
+    return found
 
 
 def plan_cohort(params: SimulateDreamer) -> Plan:

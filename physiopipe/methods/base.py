@@ -70,6 +70,21 @@ class Method(ABC):
         """What the row is: `baseline`, `reimplementation`, `library`, `stand-in: …`, and what a reader must know."""
         return "baseline"
 
+    @property
+    def reads(self) -> str:
+        """What it takes of each modality, as a sentence for tables; empty: the modalities as they are named."""
+        return ""
+
+    @property
+    def details(self) -> str:
+        """What its settings make of it, as a sentence for tables; empty: the note says all."""
+        return ""
+
+    @property
+    def encoders(self) -> dict[str, str]:
+        """What the encoder of each modality was trained on, in words; empty where there are none."""
+        return {}
+
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""
         return {"settings": self.setup.section(self.name, self.Settings).model_dump(mode="json")}

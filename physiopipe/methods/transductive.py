@@ -28,6 +28,10 @@ class Transductive(Ours):
     def provenance(self) -> str:
         return f"{super().provenance}, TRANSDUCTIVE: standardised by subject, test subjects' unlabelled clips included"
 
+    @property
+    def _standardised(self) -> str:
+        return "standardised by each subject's own windows"
+
     def _embeddings(self, clips: ClipData) -> F32:
         found = super()._embeddings(clips)
         scaled = np.zeros_like(found)

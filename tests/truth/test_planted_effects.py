@@ -16,7 +16,7 @@ import torch
 from prepared import store_file
 from sklearn.metrics import roc_auc_score
 
-from physiopipe.cohorts.dreamer import SimulateDreamer
+from physiopipe.cohorts.dreamer import RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
@@ -26,8 +26,9 @@ from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params
 from physiopipe.params.presets import preset_with
-from physiopipe.results.evaluate import one_seed
-from physiopipe.results.statistics import MEAN, permutation_p_values
+from physiopipe.results.intervals import MEAN
+from physiopipe.results.p_values import permutation_p_values
+from physiopipe.results.test_set import one_seed
 
 PRESETS = Path(__file__).parents[2] / "presets"
 
@@ -89,8 +90,8 @@ def null_p(frame: pd.DataFrame) -> float:
     subjects = tuple(sorted(frame["subject"].unique()))
     clips = sorted(set(frame[["subject", "clip"]].itertuples(index=False, name=None)))
     rows = {key: number for number, key in enumerate(clips)}
-    seeds = [one_seed(part, subjects, rows) for _, part in frame.groupby("seed")]
-    (found,) = permutation_p_values([seeds], 2000, 0)
+    seeds = [one_seed(part, subjects, rows, RATINGS) for _, part in frame.groupby("seed")]
+    (found,) = permutation_p_values([seeds], 2000, 0, RATINGS)
     return found[MEAN]
 
 
