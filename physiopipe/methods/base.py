@@ -5,7 +5,7 @@ checked with each method's `Settings`, so files of methods import torch and scik
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -50,7 +50,7 @@ class Method(ABC):
     Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
     modalities it reads; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
-    results stale.
+    results stale; `extras`, those among them that are not installed with the package itself.
     """
 
     name: ClassVar[str]
@@ -61,6 +61,7 @@ class Method(ABC):
     inputs: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    extras: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -84,6 +85,11 @@ class Method(ABC):
     def encoders(self) -> dict[str, str]:
         """What the encoder of each modality was trained on, in words; empty where there are none."""
         return {}
+
+    @property
+    def trained_parameters(self) -> int:
+        """Numbers that the latest `fit` has learnt by gradients; 0 where there are none."""
+        return 0
 
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""
@@ -117,6 +123,29 @@ class Method(ABC):
     def curve(self) -> Sequence[CurvePoint]:
         """Loss and AUC by epoch of the latest `fit`; empty where nothing is trained in epochs."""
         return ()
+
+
+def reductions(settings: Section, without: Collection[str] = ()) -> str:
+    """What differs from the published settings, which are the defaults, as words of a provenance; empty if nothing.
+
+    Args:
+        without: fields of `settings` that are told of elsewhere.
+    """
+    published = type(settings)().model_dump(mode="json", exclude=set(without))
+    parts = _differences(settings.model_dump(mode="json", exclude=set(without)), published, "")
+    return f"reduced: {', '.join(parts)}" if parts else ""
+
+
+def _differences(found: dict[str, Any], published: dict[str, Any], prefix: str) -> list[str]:
+    parts = []
+    for name, value in found.items():
+        usual = published[name]
+        if isinstance(value, dict) and isinstance(usual, dict):
+            parts += _differences(value, usual, f"{prefix}{name}.")
+        elif value != usual:
+            fewer = type(value) is int and type(usual) is int and value < usual
+            parts.append(f"{prefix}{name} {value} {'of' if fewer else 'instead of'} {usual}")
+    return parts
 
 
 def prevalence(train: ClipData) -> F64:
