@@ -52,8 +52,6 @@ class LanguageModelMethod(Method):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        import torch
-
         from physiopipe.clips.resampled import ResampledWindows
         from physiopipe.training.device import choose_device
 
@@ -62,8 +60,6 @@ class LanguageModelMethod(Method):
         self._windows = ResampledWindows(setup.state_folder)
         self._net: Any = None  # a torch module once fitted or restored
         self._curve: list[CurvePoint] = []
-        if setup.params.run.threads:
-            torch.set_num_threads(setup.params.run.threads)
 
     @property
     def _section(self) -> LanguageModelSettings:

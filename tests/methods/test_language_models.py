@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.cross_validation import run_method
+from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
 from physiopipe.methods.registry import method_class
 from physiopipe.models.frozen import frozen_parameters
@@ -248,3 +251,25 @@ def test_without_validation_people_the_last_epoch_stays(name: str, tmp_path: Pat
     method = make(name, tmp_path, epochs=1).fit(train, validation.of_subjects([]), 0)
     assert np.isfinite(method.predict(test)).all()
     assert method.predict(test.of_subjects([])).shape == (0, 2)
+
+
+@pytest.mark.slow
+@BOTH
+def test_processes_change_no_byte_of_a_study(name: str, tmp_path: Path) -> None:
+    """Windows, folds and kept fits as in a study: in one process, in two, and again from what was kept."""
+    whole = planted((5, 2), ("valence", "arousal", "dominance"), subjects=10, clips=4)
+    whole = replace(whole, eeg_channels=("F3", "F4", "O1", "O2", "T7"))
+    windows = store_cohort(tmp_path, whole)
+    found = []
+    for folder, threads in (("one", 1), ("two", 2), ("two", 1)):
+        run = {"device": "cpu", "threads": threads, "state_folder": str(tmp_path / folder)}
+        evaluate = {"protocol": "crossval", "seeds": [0]}
+        content = {"methods": [name], "method": {name: {**SMALL[name], "epochs": 2}}, "run": run, "evaluate": evaluate}
+        content["clips"] = {"dreamer": {"last_s": 20.0}}
+        run_method(study_of(name, check_params(content, "test"), windows), tmp_path / "found.parquet")
+        frame, about = read_predictions(tmp_path / "found.parquet")
+        found.append(frame["probability"].to_numpy())
+        assert about["provenance"].startswith("reimplementation (GPT-2 random, not pretrained: 1 layers")
+        assert set(about["libraries"]) == {"numpy", "scipy", "torch", "transformers"}
+    assert len(found[0]) == 40 * 3
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
