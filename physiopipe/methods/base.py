@@ -5,7 +5,7 @@ checked with each method's `Settings`, so files of methods import torch and scik
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -123,29 +123,6 @@ class Method(ABC):
     def curve(self) -> Sequence[CurvePoint]:
         """Loss and AUC by epoch of the latest `fit`; empty where nothing is trained in epochs."""
         return ()
-
-
-def reductions(settings: Section, without: Collection[str] = ()) -> str:
-    """What differs from the published settings, which are the defaults, as words of a provenance; empty if nothing.
-
-    Args:
-        without: fields of `settings` that are told of elsewhere.
-    """
-    published = type(settings)().model_dump(mode="json", exclude=set(without))
-    parts = _differences(settings.model_dump(mode="json", exclude=set(without)), published, "")
-    return f"reduced: {', '.join(parts)}" if parts else ""
-
-
-def _differences(found: dict[str, Any], published: dict[str, Any], prefix: str) -> list[str]:
-    parts = []
-    for name, value in found.items():
-        usual = published[name]
-        if isinstance(value, dict) and isinstance(usual, dict):
-            parts += _differences(value, usual, f"{prefix}{name}.")
-        elif value != usual:
-            fewer = type(value) is int and type(usual) is int and value < usual
-            parts.append(f"{prefix}{name} {value} {'of' if fewer else 'instead of'} {usual}")
-    return parts
 
 
 def prevalence(train: ClipData) -> F64:

@@ -12,8 +12,9 @@ from pydantic import Field
 from physiopipe.clips.clip_data import F32, F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_json
-from physiopipe.methods.base import Arrays, Method, Setup, prevalence, reductions
+from physiopipe.methods.base import Arrays, Method, Setup, prevalence
 from physiopipe.methods.gpt2_source import Gpt2Settings, Gpt2Source
+from physiopipe.methods.reductions import reductions
 from physiopipe.params.section import Count, LearningRate, Section
 from physiopipe.training.curve import CurvePoint
 
@@ -67,7 +68,8 @@ class LanguageModelMethod(Method):
 
     @property
     def provenance(self) -> str:
-        reduced = reductions(self._section, without=self.told_elsewhere)
+        published = {name: getattr(self.Settings(), name) for name in self.told_elsewhere}
+        reduced = reductions(self._section.model_copy(update=published))
         return f"reimplementation ({'; '.join(part for part in (self._gpt2.told(), reduced) if part)})"
 
     @property

@@ -10,10 +10,8 @@ from pydantic import ValidationError
 from test_language_models import SMALL, make, planted, sides
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.base import Method, reductions
+from physiopipe.methods.base import Method
 from physiopipe.methods.gpt2_source import Gpt2Settings, Gpt2Source
-from physiopipe.methods.handcrafted import HandcraftedSettings
-from physiopipe.methods.one_fits_all import OneFitsAllSettings
 from physiopipe.methods.registry import METHODS, missing_extras
 from physiopipe.methods.time_llm import TimeLLMSettings
 from physiopipe.models.gpt2 import Gpt2Sizes, random_gpt2
@@ -94,22 +92,13 @@ def test_random_weights_are_those_of_their_seed() -> None:
 def test_a_row_says_what_it_rests_on(tmp_path: Path) -> None:
     assert make("one_fits_all", tmp_path, patch_samples=16, stride_samples=16, epochs=20).provenance == (
         "reimplementation (GPT-2 random, not pretrained: 1 layers, width 32, 2 heads; "
-        "reduced: epochs 20 of 50, batch_size 16 of 64)"
+        "reduced: epochs 20 of 50, batch size 16 of 64)"
     )
     assert Gpt2Source(Gpt2Settings()).told() == (
         "GPT-2 openai-community/gpt2@607a30d7, pretrained on text: its first 6 layers"
     )
-    assert "prompt_cache_mb" not in make("time_llm", tmp_path, prompt_cache_mb=1).provenance
-
-
-def test_reductions_name_every_difference() -> None:
-    assert reductions(OneFitsAllSettings()) == ""
-    assert reductions(HandcraftedSettings()) == ""
-    changed = OneFitsAllSettings(gpt2=Gpt2Settings(layers=2), patch_samples=32, learning_rate=1e-4)
-    assert reductions(changed) == (
-        "reduced: gpt2.layers 2 of 6, patch_samples 32 instead of 16, learning_rate 0.0001 instead of 0.0005"
-    )
-    assert reductions(changed, without=("gpt2", "patch_samples")) == "reduced: learning_rate 0.0001 instead of 0.0005"
+    assert "cache" not in make("time_llm", tmp_path, prompt_cache_mb=1).provenance
+    assert "prompt digits 3 of all" in make("time_llm", tmp_path).provenance
 
 
 def test_missing_distributions_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
