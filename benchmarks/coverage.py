@@ -28,23 +28,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physiopipe.cohorts.dreamer import SimulateDreamer
+from physiopipe.cohorts.dreamer import RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import HIGH_FROM, plan_cohort
 from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.results.coverage import CASES, COLUMNS, COVERAGE, P_QUANTITY, QUANTITIES, as_markdown
-from physiopipe.results.metrics import LABELS
-from physiopipe.results.statistics import (
-    MEAN,
-    Estimates,
-    SeedPredictions,
-    estimate,
-    permutation_p_values,
-    resample_subjects,
-)
+from physiopipe.results.intervals import MEAN, Estimates, SeedPredictions, estimate, resample_subjects
+from physiopipe.results.p_values import permutation_p_values
 
 F64 = npt.NDArray[np.float64]
 Protocol = Literal["paper", "crossval"]
 SIZES = (("crossval", 23, 18), ("crossval", 12, 10), ("paper", 23, 18))  # DREAMER's; the demo's; six test subjects
+LABELS_OF = {"mean": (MEAN,), "each": RATINGS}
 SEEDS = 2
 SUBJECT_SD = 0.5  # of the subjects' own levels, in SDs within a subject
 CLIP_SHARE = 0.4  # of the variance within a subject
@@ -58,7 +52,7 @@ def null_cohort(case: str, protocol: Protocol, subjects: int, clips: int, number
     plan = plan_cohort(SimulateDreamer(subjects=subjects, clips=clips, effect_d=0.0, seed=number))
     whole = plan.ratings >= HIGH_FROM  # (subject, clip, label)
     names = [f"s{i:02d}" for i in range(subjects)]
-    log_odds = np.full((subjects, 1, len(LABELS)), np.nan)  # of high among the training subjects of a subject's fold
+    log_odds = np.full((subjects, 1, len(RATINGS)), np.nan)  # of high among the training subjects of a subject's fold
     for fold in subject_split(names, protocol, number):
         share = whole[[names.index(name) for name in fold.train]].mean(axis=(0, 1))
         log_odds[[names.index(name) for name in fold.test]] = np.log(share / (1 - share))
@@ -97,8 +91,8 @@ def as_predictions(truth: npt.NDArray[np.bool_], probability: F64) -> SeedPredic
 def holds_half(found: Estimates) -> dict[str, float]:
     """For each of QUANTITIES whether its interval holds .5; the share of the labels where it is of one label."""
     inside = {}
-    for name, (metric, labels) in QUANTITIES.items():
-        ends = [(found.low[label][metric], found.high[label][metric]) for label in labels]
+    for name, (metric, of) in QUANTITIES.items():
+        ends = [(found.low[label][metric], found.high[label][metric]) for label in LABELS_OF[of]]
         inside[name] = float(np.mean([low <= 0.5 <= high for low, high in ends]))
     return inside
 
@@ -111,12 +105,12 @@ def coverage_of(
     for number in range(cohorts):
         seeds = null_cohort(case, protocol, subjects, clips, number)
         tested = 1 + int(seeds[0].subject.max())
-        found = estimate(seeds, resample_subjects(tested, resamples, seed=0), CONFIDENCE)
+        found = estimate(seeds, resample_subjects(tested, resamples, seed=0), CONFIDENCE, RATINGS)
         inside.append(holds_half(found))
         values.append(
             {
-                name: float(np.mean([found.value[label][metric] for label in labels]))
-                for name, (metric, labels) in QUANTITIES.items()
+                name: float(np.mean([found.value[label][metric] for label in LABELS_OF[of]]))
+                for name, (metric, of) in QUANTITIES.items()
             }
         )
     return [
@@ -137,7 +131,7 @@ def false_alarms(
     p_values = []
     for number in range(cohorts):
         seeds = null_cohort(case, protocol, subjects, clips, number)
-        p_values.append(permutation_p_values([seeds], permutations, seed=0)[0][MEAN])
+        p_values.append(permutation_p_values([seeds], permutations, 0, RATINGS)[0][MEAN])
     quiet = np.array(p_values) >= 0.05
     return {
         "protocol": protocol, "subjects": 1 + int(seeds[0].subject.max()), "clips": clips, "case": case,

@@ -52,11 +52,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from physiopipe.models.encoder import CrissCrossEncoder, mean_features
-from physiopipe.models.weights import load_encoder, read_metadata
-from physiopipe.params import Encoder
-from physiopipe.recordings.wfdb import read_header
-from physiopipe.results.challenge_score import (
+from physiopipe.cohorts.challenge_score import (
     RHYTHMS,
     SCORED,
     ChallengeWeights,
@@ -64,6 +60,10 @@ from physiopipe.results.challenge_score import (
     diagnoses,
     read_weights,
 )
+from physiopipe.models.encoder import CrissCrossEncoder, mean_features
+from physiopipe.models.weights import load_encoder, read_metadata
+from physiopipe.params import Encoder
+from physiopipe.recordings.wfdb import read_header
 from physiopipe.training.arrays import WindowArrays, load_batch
 from physiopipe.windows.pretraining import load_windows
 from physiopipe.windows.store import WindowStore

@@ -44,7 +44,7 @@ class Package:
         return self._module(module).imports
 
     def closure(self, modules: Iterable[str], leaves: tuple[str, ...] = LEAVES) -> tuple[str, ...]:
-        """These modules and all that they import of the package, `__init__` files too; no leaf is among it."""
+        """These modules and all that they import of the package, `__init__` files on the way too; without leaves."""
         found: set[str] = set()
         waiting = list(modules)
         while waiting:
@@ -151,6 +151,7 @@ def _installed() -> Package:
     return Package(Path(physiopipe.__file__).parent)
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """Digest of the code that these modules of the installed package are made of, see `Package.digest`."""
     return _installed().digest(modules)

@@ -156,6 +156,14 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def checksum_file(path: Path, like: str) -> str:
+    """Checksum of a file's bytes in the form of a published one: `md5:` and an MD5, or a sha256 alone."""
+    if not like.startswith("md5:"):
+        return sha256_file(path)
+    with path.open("rb") as handle:
+        return "md5:" + hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def sha256_json(content: Any) -> str:
     """Hexadecimal sha256 of a JSON value's canonical text: the name of whatever `content` determines."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -171,6 +179,13 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 def is_sealed(content: dict[str, Any]) -> bool:
     """Whether a content is as `sealed` left it."""
     return content == sealed(content)
+
+
+def shorten(text: str, most: int = 200) -> str:
+    """`text` on one line and of at most so many characters: what strangers wrote, before it gets into a table."""
+    cut = text[: 4 * most]  # enough to be longer than `most`, however it ends
+    line = "".join(letter if letter.isprintable() else " " for letter in cut).strip()
+    return line if len(line) <= most and len(cut) == len(text) else f"{line[: most - 3]}..."
 
 
 def link_or_copy(source: Path, target: Path) -> None:

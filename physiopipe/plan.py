@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from physiopipe.cohorts.base import Cohort, OneFile, PublishedTree, imported
+from physiopipe.cohorts.base import Cohort, OneFile, PublishedList, PublishedTree, imported
 from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, sha256_json, write_json
@@ -83,6 +83,9 @@ def source_state(params: Params, name: str) -> dict[str, Any]:
     location = source_location(params, name)
     if isinstance(cohort(name).publication, OneFile):
         return {"sha256": known_sha256(path)} if (path := Path(location).expanduser()).is_file() else {"missing": True}
+    how = cohort(name).publication
+    if isinstance(how, PublishedList):
+        return {"list_sha256": sha256_file(how.list_path)}
     folder = local_folder(location)
     if folder is None:
         return {"address_sha256": sha256_json(location.rstrip("/"))}

@@ -4,26 +4,46 @@ Stages depend on `data/inputs/code/<stage>.json` and never on folders of the pac
 rerun every stage, and a study without the package's source would have nothing to depend on.
 """
 
+from pathlib import Path
+
 from physiopipe.code_digest import code_digest
+from physiopipe.cohorts.registry import COHORTS, cohort
+from physiopipe.files import sha256_file, sha256_json
 from physiopipe.methods.registry import METHODS
 from physiopipe.params import Params
 from physiopipe.signals.processing import PROCESSING_VERSION
 
+_ROOT = Path(__file__).parent
 _EXPERIMENT = "physiopipe.experiments.cross_validation"
 _MODULES = {
     "pretrain": ("physiopipe.windows.pretraining",),
     "ablate": ("physiopipe.experiments.ablations", "physiopipe.methods.ours", "physiopipe.methods.nearest_neighbours"),
     "robustness": ("physiopipe.experiments.robustness",),
-    "evaluate": ("physiopipe.results.evaluate", "physiopipe.results.side_tables"),
+    "evaluate": ("physiopipe.results.evaluate",),
     "report": ("physiopipe.report.page", "physiopipe.report.figures"),
 }
+_FILES = {"evaluate": ("results/coverage.csv",), "report": ("results/coverage.csv", "report/page.html")}
 
 
 def stage_digests(params: Params) -> dict[str, str]:
     """Digest of each stage's code; that of stored windows is a version that rises when the code changes their bytes."""
-    found = {stage: code_digest(*modules) for stage, modules in _MODULES.items()}
+    modules = {stage: list(names) for stage, names in _MODULES.items()}
+    for stage in _FILES:
+        modules[stage] += _of_cohorts(params)
+    found = {stage: code_digest(*names) for stage, names in modules.items()}
+    for stage, names in _FILES.items():
+        found[stage] = sha256_json([found[stage], *(sha256_file(_ROOT / name) for name in names)])
     found["windows"] = f"processing version {PROCESSING_VERSION}"
     for name in dict.fromkeys((*params.methods, *params.robustness.methods)):
         module = METHODS[name].partition(":")[0]
         found[f"finetune-{name}"] = code_digest(module, _EXPERIMENT)
     return found
+
+
+def _of_cohorts(params: Params) -> list[str]:
+    """Modules that cohorts name by import strings, and their own, which the registry names so."""
+    named = []
+    for name in params.cohorts.in_use:
+        known = cohort(name)
+        named += [COHORTS[name], *filter(None, (known.attainable, known.reported))]
+    return list(dict.fromkeys(each.partition(":")[0] for each in named))

@@ -77,31 +77,26 @@ def made_study(made: Path, tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def with_tables(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results folder of that study with its tables, made once: tests leave it as it is."""
-    from made_up_predictions import make_params
+    from made_up_predictions import make_study
 
     from physiopipe.results.evaluate import evaluate
-    from physiopipe.results.side_tables import write_side_tables
 
     results = tmp_path_factory.mktemp("tables") / "results"
     shutil.copytree(made / "results", results)
-    evaluate(results / "predictions", make_params(), results)
-    write_side_tables(results, make_params())
+    evaluate(results, make_study())
     return results
 
 
 @pytest.fixture(scope="session")
 def drawn(made: Path, with_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That study with tables, figures and the page, made once: tests leave it as it is, or work on copies."""
-    from made_up_predictions import make_params
-
-    from physiopipe.report.figures import make_figures
-    from physiopipe.report.page import write_report
+    from made_up_study import draw, write_page
 
     root = tmp_path_factory.mktemp("drawn")
     shutil.copytree(with_tables, root / "results")
     shutil.copytree(made / "data" / "windows", root / "windows")
-    make_figures(root / "results", root / "windows", make_params())
-    write_report(root / "results", root / "windows", make_params(), root / "results" / "report.html")
+    draw(root / "results", root / "windows")
+    write_page(root / "results", root / "windows")
     return root
 
 

@@ -1,23 +1,38 @@
 """Predictions as the methods write them, on a made-up cohort: subjects' own levels, a clip effect, a known signal."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from physiopipe.experiments.predictions import write_predictions
-from physiopipe.params import FUSIONS, METHODS, Params, check_params
-from physiopipe.results.statistics import SeedPredictions
+from physiopipe.methods.registry import METHODS
+from physiopipe.params import Params, check_params
+from physiopipe.results.intervals import SeedPredictions
+from physiopipe.results.study import Study, study_of
 
 LABELS = ("valence", "arousal", "dominance")
-ABOUT = {
-    "always_high": {"inputs": [], "provenance": "baseline"},
+FUSIONS = ("gated", "cross_attention", "mixture")
+READS_RAW = "Reads EEG, and the raw ECG's QRS and T amplitudes."
+PRETRAINED = {
+    "eeg": "untrained (no weights given)",
+    "ecg": "pretrained on 312 simulated records, 4,000 steps (ecg_encoder.safetensors, sha256 0123456789ab)",
+}
+FROZEN = "Frozen, embeddings standardised, averaged over channels and patches, epoch of best validation AUC."
+ABOUT: dict[str, dict[str, Any]] = {
+    "always_high": {"inputs": [], "provenance": "baseline", "note": "Says high for every clip."},
     "clip_prior": {"inputs": [], "provenance": "baseline"},
     "chance": {"inputs": [], "provenance": "baseline"},
-    "handcrafted": {"inputs": ["eeg", "ecg"], "provenance": "baseline"},
-    "ours": {"inputs": ["eeg", "ecg"], "provenance": "reimplementation; EEG encoder untrained (no weights given)"},
-}
+    "handcrafted": {"inputs": ["eeg", "ecg"], "provenance": "baseline", "reads": READS_RAW},
+    "ours": {
+        "inputs": ["eeg", "ecg"], "provenance": "reimplementation", "note": FROZEN, "encoders": PRETRAINED,
+    },
+}  # fmt: skip
 ABOUT |= {name: {"inputs": ["eeg", "ecg"], "provenance": "reimplementation"} for name in METHODS if name not in ABOUT}
+for _name in FUSIONS:
+    ABOUT[_name]["family"] = "fusion"
+ABOUT["cross_attention"]["title"] = "Cross-attention"
 SHIFT = dict.fromkeys(METHODS, 0.7) | {
     "always_high": 0.0, "clip_prior": 0.6, "chance": 0.0, "handcrafted": 1.1, "ours": 0.8, "mixture": 1.4
 }  # fmt: skip
@@ -41,6 +56,10 @@ def make_params(**evaluate: object) -> Params:
                        "noise_snr_db": [20, -5]},
     }  # fmt: skip
     return check_params(content, "test")
+
+
+def make_study(**evaluate: object) -> Study:
+    return study_of(make_params(**evaluate), "dreamer")
 
 
 def make_predictions(

@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from made_up_predictions import make_params
 
-from physiopipe.params import METHODS
-from physiopipe.windows.part import INDEX_SCHEMA, write_index
+from physiopipe.methods.registry import METHODS
+from physiopipe.params import Params
+from physiopipe.report.figures import make_figures
+from physiopipe.report.page import Origin, write_report
+from physiopipe.windows.part import index_schema, write_index
 from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
 FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
@@ -21,6 +25,17 @@ CHANNELS = {
     ("dreamer", "ecg"): ("II", "III"),
 }
 UNITS = {("challenge", "ecg"): "mV", ("dreamer", "eeg"): "uV", ("dreamer", "ecg"): "unspecified"}
+
+
+ORIGIN = Origin(preset="demo", commit="0a1b2c3", date="2026-11-30", duration="7 minutes")
+
+
+def draw(results: Path, windows: Path, params: Params | None = None) -> None:
+    make_figures(results, results / "pretrain", windows, params or make_params(), "dreamer")
+
+
+def write_page(results: Path, windows: Path, origin: Origin = ORIGIN) -> Path:
+    return write_report(results, results / "pretrain", windows, make_params(), "dreamer", origin)
 
 
 def write_windows(root: Path) -> None:
@@ -135,7 +150,8 @@ def _write(folder: Path, index: pd.DataFrame, generator: np.random.Generator) ->
         index[flag] = generator.random(len(index)) < 0.02 * i
     index["row"] = index.groupby(["modality", "rate_hz", "part"]).cumcount()
     index["record_flags"] = ""
-    write_index(folder / "index.parquet", pa.Table.from_pandas(index[INDEX_SCHEMA.names], schema=INDEX_SCHEMA))
+    schema = index_schema(LABELS if folder.name == "dreamer" else ())
+    write_index(folder / "index.parquet", pa.Table.from_pandas(index[schema.names], schema=schema))
     (folder / "rejected.csv").write_text(
         "record,reason\n" + ("E00271,\"12 leads, of 'mV'; <none> usable\"\n" if folder.name == "challenge" else "")
     )

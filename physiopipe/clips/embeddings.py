@@ -21,13 +21,14 @@ from physiopipe.files import sha256_file
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import patch_embeddings, valid_entries
 from physiopipe.models.normalisation import normalised
-from physiopipe.models.weights import fetch_weights, load_encoder
+from physiopipe.models.weights import fetch_weights, load_encoder, read_metadata
 from physiopipe.params import Encoder, Weights
 from physiopipe.training.threads import in_threads
 
 EMBEDDING_BLOCK = 32  # windows of a forward pass; more only costs memory
 _UNTRAINED_SEEDS = {"eeg": 1, "ecg": 2}  # fixed: embeddings of an untrained encoder serve every seed and fold
 _INT16_PEAK = 32767
+_PRETRAINED_WITH = {"records": "records", "train_windows": "windows", "steps": "steps"}  # of a file's metadata
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,23 @@ class Encoders:
         if self._owner(modality) == "ecg":
             return self.choice.ecg_weights is None
         return self.choice.eeg_weights.origin == "none"
+
+    def described(self, modality: Modality) -> str:
+        """What a modality's encoder was pretrained on, and the name and digest of its weights, in words."""
+        owner = self._owner(modality)
+        shared = " (the ECG encoder)" if owner != modality else ""
+        if self.untrained(modality):
+            return f"untrained, no weights given{shared}"
+        weights, digest = self.choice.eeg_weights, str(self._sha256[owner])[:12]
+        if owner == "eeg" and weights.origin == "hub":
+            name = f"{weights.repository}/{weights.filename}"
+            return f"pretrained on real recordings by the authors of its weights ({name}, sha256 {digest})"
+        path = Path(weights.path) if owner == "eeg" else self.choice.ecg_weights
+        assert path is not None
+        told = read_metadata(path) if path.suffix == ".safetensors" else {}
+        size = [f"{int(told[key]):,} {words}" for key, words in _PRETRAINED_WITH.items() if key in told]
+        data = ", ".join([f"pretrained on {told['cohort']}", *size]) if "cohort" in told else "pretraining not known"
+        return f"{data} ({path.name}, sha256 {digest}){shared}"
 
     def digest(self, modality: Modality) -> dict[str, Any]:
         """What the encoder of a modality is, and how its input is scaled, as JSON values."""

@@ -17,6 +17,7 @@ from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
 if TYPE_CHECKING:
+    from physiopipe.cohorts.reported import Reported
     from physiopipe.recordings.recording import Recording, Rejected, Unit
 
 ModalityName = Literal["eeg", "ecg"]
@@ -78,7 +79,8 @@ class PublishedTree:
     Attributes:
         folder: where the files are kept below data/raw, in the published layout.
         plan: `(tree, data section) → batches`.
-        read: `(path of a record's first file, source, modality, data section) → Recording`; raises RejectedRecord.
+        read: `(path of a record's first file, source, modality, data section) → Recording`, or an iterator of
+            `Recording | Rejected` where a file holds several clips; raises RejectedRecord.
         last_file: the file of a simulated tree that is written last.
     """
 
@@ -86,6 +88,23 @@ class PublishedTree:
     plan: str
     read: str
     last_file: str = "SHA256SUMS.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedList(PublishedTree):
+    """Published as a tree of files whose publisher gives no list of checksums: this package brings one.
+
+    Attributes:
+        files: a csv of path, bytes and MD5 beside the cohort's module; a simulated tree has its own, `last_file`.
+    """
+
+    files: str
+    last_file: str = "files.csv"
+
+    @property
+    def list_path(self) -> Path:
+        """The list in this package."""
+        return Path(__file__).with_name(self.files)
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,7 @@ class Cohort:
         longest_clip: `(data, simulate) → s`, the length of the longest recording.
         reading: keys of `data` that change what is read of a recording, besides those that say where it lies.
         data_notes: sentences on units and origin for the report, from its data section.
-        reported: a csv of rows that a paper printed on this cohort, beside this module, or empty.
+        reported: rows that a paper printed on this cohort, an import string of a `cohorts.reported.Reported`, or empty.
     """
 
     name: str
@@ -176,6 +195,14 @@ class Cohort:
     def simulate_to(self, last: Path, section: Section) -> None:
         """Write the simulated cohort; `last` is its file that appears last."""
         imported(self.simulator)(last, section)
+
+    def printed_rows(self) -> "Reported | None":
+        """Rows that a paper printed on this cohort."""
+        if not self.reported:
+            return None
+        module, _, attribute = self.reported.partition(":")
+        found: Reported = getattr(import_module(module), attribute)
+        return found
 
     def read_file(self, path: Path, data: Section, simulated: bool) -> "Iterator[Recording | Rejected]":
         """Recordings of a cohort that is published as one file."""

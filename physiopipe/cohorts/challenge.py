@@ -69,7 +69,11 @@ class SimulateChallenge(Section):
 
 
 def _notes(data: ChallengeData) -> tuple[str, ...]:
-    return ("Simulated." if data.origin == "simulated" else "Published, CC BY 4.0, checked by its SHA256SUMS.txt.",)
+    published = "Published, CC BY 4.0, checked by its SHA256SUMS.txt."
+    return (
+        "Simulated." if data.origin == "simulated" else published,
+        "PTB and PTB-XL have several records of some patients, and the headers name no patient.",
+    )
 
 
 def _rates_hz(data: ChallengeData) -> dict[str, float]:

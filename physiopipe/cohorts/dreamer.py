@@ -117,4 +117,5 @@ COHORT = Cohort(
     longest_clip=_longest_clip_s,
     reading=("eeg_unit_uv",),
     data_notes=_notes,
+    reported="physiopipe.cohorts.dreamer_reported:REPORTED",
 )

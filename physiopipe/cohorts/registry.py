@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from physiopipe.cohorts.base import Cohort
 
 COHORTS: dict[str, str] = {
+    "bcmi": "physiopipe.cohorts.bcmi:COHORT",
     "challenge": "physiopipe.cohorts.challenge:COHORT",
     "dreamer": "physiopipe.cohorts.dreamer:COHORT",
+    "eegmat": "physiopipe.cohorts.eegmat:COHORT",
 }
 
 

@@ -34,6 +34,10 @@ class WindowFeatures(Method):
         recipe: dict[str, Any] = {"kind": "handcrafted", "code": code_digest("physiopipe.clips.features")}
         self._cache = SubjectCache(setup.state_folder / "window_features", recipe, ("eeg", "ecg"), _features_of)
 
+    @property
+    def reads(self) -> str:
+        return "Reads EEG (band power in µV²) and ECG (beats, QRS and T amplitudes in the stored unit, not z-scored)."
+
     def precompute(self, clips: ClipData) -> None:
         self._cache.precompute(clips)
 

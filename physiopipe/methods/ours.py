@@ -80,6 +80,34 @@ class Ours(Method):
             notes.append("one encoder for both modalities")
         return f"reimplementation ({', '.join(notes)})" if notes else "reimplementation"
 
+    @property
+    def reads(self) -> str:
+        scale = f"EEG (divided by {self.setup.params.encoders.eeg_scale_uv:g} µV)"
+        words = {"eeg": scale, "ecg": "ECG (each lead of a window z-scored)"}
+        return f"Reads {' and '.join(words[each] for each in self.modalities)}."
+
+    @property
+    def details(self) -> str:
+        kept = {
+            "channels_and_patches": "averaged over channels and patches",
+            "channels": "averaged over channels",
+            "patches": "one a patch, averaged over channels",
+        }
+        trained = "Encoders frozen" if self.settings.frozen else "Encoders trained along"
+        return (
+            f"{trained}; embeddings {self._standardised} and {kept[self._output]}; of {self.settings.epochs} epochs, "
+            "the one of best validation AUC."
+        )
+
+    @property
+    def _standardised(self) -> str:
+        by_training = "standardised by the training subjects' windows"
+        return by_training if self.settings.standardise else "not standardised"
+
+    @property
+    def encoders(self) -> dict[str, str]:
+        return {each: self._encoders.described(each) for each in self.modalities}
+
     def fingerprint(self) -> dict[str, Any]:
         return {
             "settings": self.settings.model_dump(mode="json"),

@@ -10,9 +10,10 @@ from physiopipe.methods.ours import Ours
 class Transductive(Ours):
     """Every subject's embeddings on the scale of that subject's own windows, training and test subjects alike.
 
-    `predict` must be given all clips of a test subject at once: their mean and SD, not their labels, are used. No row
-    of it may be compared with an inductive one as an equal. The encoders stay frozen whatever the parameter `frozen`
-    says: a subject's mean is not to be had from a batch.
+    `predict` must be given all clips of a test subject at once: their mean and SD, not their labels, are used. What is
+    fitted, and the thresholds, know no test subject; what is predicted of a clip knows the subject's other clips. So no
+    row of it may be compared with an inductive one as an equal. The encoders stay frozen whatever the parameter
+    `frozen` says: a subject's mean is not to be had from a batch.
     """
 
     name = "transductive"
@@ -26,6 +27,10 @@ class Transductive(Ours):
     @property
     def provenance(self) -> str:
         return f"{super().provenance}, TRANSDUCTIVE: standardised by subject, test subjects' unlabelled clips included"
+
+    @property
+    def _standardised(self) -> str:
+        return "standardised by each subject's own windows"
 
     def _embeddings(self, clips: ClipData) -> F32:
         found = super()._embeddings(clips)

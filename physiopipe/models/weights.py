@@ -1,6 +1,8 @@
 """Encoder weights on disk: strict loading, deterministic safetensors, the authors' file from the Hugging Face Hub."""
 
 import json
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import atomic_file, sha256_file
+from physiopipe.files import atomic_file, sha256_file, shorten
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.params import Encoder, Weights
 
+_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # what may become float32
 _SHOWN = 6  # names listed in a message before it says how many more there are
 
 
@@ -25,12 +28,13 @@ class WeightsReport(NamedTuple):
     missing: tuple[str, ...]  # in the encoder, not in the file
     unexpected: tuple[str, ...]  # in the file, not in the encoder
     wrong_shape: tuple[str, ...]  # "name: found (…), expected (…)"
-    not_finite: tuple[str, ...]  # NaN or infinite values
+    wrong_type: tuple[str, ...]  # "name: found torch.int64": neither float32, 64, 16 nor bfloat16, or not plain
+    not_finite: tuple[str, ...]  # NaN or infinite values, as they are or as float32
 
     @property
     def complete(self) -> bool:
         """Whether file and encoder fit exactly."""
-        return not (self.missing or self.unexpected or self.wrong_shape or self.not_finite)
+        return not any(self[1:])
 
     def __str__(self) -> str:
         lines = [f"  matched: {len(self.matched)} tensors"]
@@ -45,14 +49,27 @@ def compare_weights(tensors: Mapping[str, Tensor], encoder: CrissCrossEncoder) -
     expected = encoder.state_dict()
     shared = [name for name in expected if name in tensors]
     shapes = {name: (tuple(tensors[name].shape), tuple(expected[name].shape)) for name in shared}
-    fitting = [name for name in shared if shapes[name][0] == shapes[name][1]]
+    types = {name: _odd_type(tensors[name]) for name in shared}
+    fitting = [name for name in shared if shapes[name][0] == shapes[name][1] and not types[name]]
     return WeightsReport(
         matched=tuple(fitting),
         missing=tuple(name for name in expected if name not in tensors),
         unexpected=tuple(sorted(set(tensors) - set(expected))),
         wrong_shape=tuple(f"{n}: found {s[0]}, expected {s[1]}" for n, s in shapes.items() if s[0] != s[1]),
-        not_finite=tuple(name for name in fitting if not bool(tensors[name].isfinite().all())),
+        wrong_type=tuple(f"{name}: found {odd}" for name, odd in types.items() if odd),
+        not_finite=tuple(name for name in fitting if not bool(tensors[name].float().isfinite().all())),
     )
+
+
+def _odd_type(tensor: Tensor) -> str:
+    """What a tensor is where it is no plain array of floating-point numbers, else nothing."""
+    if tensor.is_quantized:
+        return f"a quantised tensor, {tensor.dtype}"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return f"a sparse or nested tensor, {tensor.layout}"
+    if tensor.is_meta:
+        return "a tensor without numbers"
+    return "" if tensor.dtype in _FLOATS else str(tensor.dtype)
 
 
 def load_encoder(path: Path, sizes: Encoder) -> CrissCrossEncoder:
@@ -76,24 +93,93 @@ def load_encoder(path: Path, sizes: Encoder) -> CrissCrossEncoder:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors by name of a .pth or .safetensors file, on the CPU; nothing in the file is executed."""
+    kind = _kind_of(path)
+    if kind not in (SAFETENSORS, ZIPPED, PICKLED):
+        raise _not_weights(path, f"it is {kind}")
+    if (kind == SAFETENSORS) != (path.suffix == ".safetensors"):
+        raise _not_weights(path, f"it is {kind}, and its name says something else")
     try:
-        if path.suffix == ".safetensors":
+        if kind == SAFETENSORS:
             return dict(load_file(path))
+        if kind == ZIPPED:
+            _check_stored(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise PhysiopipeError(f"{path} is missing: expected encoder weights (.pth or .safetensors) there.") from None
+    except PhysiopipeError:
+        raise
     except Exception as error:  # what a damaged or foreign file raises depends on where it differs
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PhysiopipeError(
-            f"{path} cannot be read as weights: {first}. Expected a .safetensors file, or a .pth that holds tensors by "
-            "name and nothing else; fetch it again or name another."
-        ) from None
+        raise _not_weights(path, _why_not(kind, error)) from None
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()) or not content:
         raise PhysiopipeError(
             f"{path} holds {_describe(content)}, expected a state dict: tensors by parameter name. "
             "Save `model.state_dict()` itself."
         )
-    return {str(name): tensor for name, tensor in content.items()}
+    if not all(isinstance(name, str) for name in content):
+        raise PhysiopipeError(f"{path} holds tensors whose names are no text, expected a state dict.")
+    return dict(content)
+
+
+SAFETENSORS = "a .safetensors file"
+ZIPPED = "a .pth file"
+PICKLED = "a .pth file of an old PyTorch, or a pickle"
+
+
+def _kind_of(path: Path) -> str:
+    """What a file is, by its first bytes."""
+    try:
+        if not path.is_file():
+            there = "is a folder, a pipe or a device" if path.exists() else "is missing"
+            raise PhysiopipeError(f"{path} {there}: expected encoder weights (.pth or .safetensors) there.")
+        with path.open("rb") as handle:
+            head = handle.read(256)
+    except OSError as error:
+        raise PhysiopipeError(f"{path} cannot be read ({error.strerror}): look at its permissions.") from None
+    text = head.lstrip().lower()
+    if not head:
+        return "an empty file"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page (perhaps a log-in page saved in the file's place)"
+    if text.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer: the file itself was not fetched (`git lfs pull`)"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size - 8:
+        return SAFETENSORS
+    if head.startswith(b"PK\x03\x04"):
+        return ZIPPED
+    if head.startswith(b"\x80"):
+        return PICKLED
+    known = {b"\x89HDF": "an HDF5 file (Keras?)", b"\x1f\x8b": "a gzip file: unpack it", b"GGUF": "a GGUF file"}
+    for mark, name in known.items():
+        if head.startswith(mark):
+            return name
+    return f"no weights of any kind that is read here (its first bytes are {head[:8]!r})"
+
+
+def _check_stored(path: Path) -> None:
+    """torch packs tensors into a zip archive without compression: a compressed one could unpack to any size."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise _not_weights(path, "it is a compressed zip archive, and PyTorch writes uncompressed ones")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise _not_weights(path, "its parts say that they are larger than the file")
+
+
+def _why_not(kind: str, error: Exception) -> str:
+    """Why torch or safetensors refused a file, in a few words."""
+    text = str(error)
+    named = re.search(r"GLOBAL ([\w.]+)", text)
+    if "weights_only" in text and named:
+        return f"it holds more than tensors ({shorten(named[1], 80)}), and code in a file is never run"
+    said = shorten((text.strip().splitlines() or [""])[0], 160)
+    # a key or a number that was met tells a person nothing, and torch's advice is to load the file without care
+    left_out = len(said.split()) < 3 or "weights_only" in text
+    return f"it begins as {kind}, and is damaged or something else" + ("" if left_out else f" ({said})")
+
+
+def _not_weights(path: Path, why: str) -> PhysiopipeError:
+    return PhysiopipeError(
+        f"{path} cannot be read as weights: {why}. Expected a .safetensors file, or a .pth that holds tensors by name "
+        "and nothing else; fetch it again or name another."
+    )
 
 
 def read_metadata(path: Path) -> dict[str, str]:

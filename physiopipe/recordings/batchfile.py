@@ -20,7 +20,7 @@ import google_crc32c
 import numpy as np
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import atomic_file
+from physiopipe.files import atomic_file, shorten
 from physiopipe.recordings.recording import OF_EACH, RecordingBatch, Rejected
 
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
@@ -49,7 +49,8 @@ class BatchWriter:
     def add(self, item: RecordingBatch | Rejected) -> None:
         """Append recordings (the same records may come several times, at different rates), or note a rejected one."""
         if isinstance(item, Rejected):
-            self._rejected.append((item.record, item.reason, item.absent))
+            # Both go on into rejected.csv; a reason may quote what a stranger wrote, of any length
+            self._rejected.append((shorten(item.record), shorten(item.reason), item.absent))
             return
         if item.signal.ndim != 3:
             raise ValueError(f"expected a signal (recording, channel, time), got shape {item.signal.shape}")

@@ -1,42 +1,262 @@
-"""European Data Format (EDF) recordings: chosen channels of one modality, in a unit that the file names."""
+"""European Data Format (EDF, EDF+C): chosen channels of a file, in the units that its header names.
 
+The header is text of fixed width and the samples are int16, so they are read straight from the file. The two general
+readers are no help here: edflib (pyedflib) refuses real files over a µ in a unit or an accent in a name, and MNE-Python
+turns all into volt, resamples channels of different rates without a word, and passes over a file that ends early and
+over gaps between records. MNE is the oracle of the tests.
+Source: Kemp et al. 1992, doi:10.1016/0013-4694(92)90009-7 (EDF); Kemp & Olivan 2003, doi:10.1016/S1388-2457(03)00123-8
+(EDF+).
+"""
+
+import math
+import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.recording import Recording, Unit
+from physiopipe.recordings.recording import Recording, RejectedRecord, Unit
 
-_UNIT_OF: dict[str, tuple[Unit, float]] = {"eeg": ("uV", 1e6), "ecg": ("mV", 1e3)}  # and how many of it a volt is
-_VOLTS = {"V", "mV", "µV", "uV", "nV"}
+F32 = npt.NDArray[np.float32]
+
+ANNOTATIONS = "EDF Annotations"  # label of the signal that holds EDF+'s time stamps, not samples
+HEAD_BYTES = 256  # of the file, and again for each signal
+MAX_RATE_HZ = 100_000.0
+# Fields of a signal's header and their widths; each field is stored for all signals, then the next one.
+SIGNAL_FIELDS = (
+    ("label", 16),
+    ("transducer", 80),
+    ("unit", 8),
+    ("physical_min", 8),
+    ("physical_max", 8),
+    ("digital_min", 8),
+    ("digital_max", 8),
+    ("prefilter", 80),
+    ("samples", 8),
+    ("reserved", 32),
+)
+_MAX_SIGNALS = 4096
+_LARGEST = 1e30  # of any number in a header: what is larger would overflow float32
+_VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}  # both of Unicode's mu
+_UNIT_OF: dict[str, Unit] = {"eeg": "uV", "ecg": "mV"}
+
+
+@dataclass(frozen=True)
+class EdfSignal:
+    """What a header says of one signal: `physical_min` (in `unit`) is stored as `digital_min`, and so on.
+
+    Attributes:
+        label: as stored, without the blanks at its end: `EEG Fp1`.
+        unit: physical dimension as stored: uV, mV, ..., or empty.
+        prefilter: filters applied before, in the recorder's words.
+        samples: in each data record.
+    """
+
+    label: str
+    unit: str
+    physical_min: float
+    physical_max: float
+    digital_min: int
+    digital_max: int
+    prefilter: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class EdfHeader:
+    """The header of a file: `records` data records of `record_s` seconds, with a part of every signal in each.
+
+    Attributes:
+        patient, recording: two lines of text about whom and what was recorded.
+        plus: the file is EDF+, without gaps.
+    """
+
+    patient: str
+    recording: str
+    plus: bool
+    records: int
+    record_s: float
+    signals: tuple[EdfSignal, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the signals that hold samples."""
+        return tuple(signal.label for signal in self.signals if signal.label != ANNOTATIONS)
+
+
+class EdfSamples(NamedTuple):
+    """Channels of one rate.
+
+    Attributes:
+        labels: of the channels.
+        signal: float32 (channel, time), each in its own unit.
+        rate_hz: samples a second.
+        units: of each channel, as stored.
+    """
+
+    labels: tuple[str, ...]
+    signal: F32
+    rate_hz: float
+    units: tuple[str, ...]
+
+
+def read_edf_header(path: Path) -> EdfHeader:
+    """Read what a file says of itself.
+
+    Raises:
+        RejectedRecord: missing, no EDF, with gaps (EDF+D), or of another size than its header tells.
+        PhysiopipeError: the file is there but the system would not let it be read.
+    """
+    return _open(path)[0]
+
+
+def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
+    """Read the channels of these labels, in this order: physical value = gain · stored int16 + offset.
+
+    Raises:
+        RejectedRecord: as `read_edf_header`; a label that is not there or there twice, channels of different rates.
+        PhysiopipeError: the file is there but the system would not let it be read.
+    """
+    header, content = _open(path)
+    stored = [signal.label for signal in header.signals]
+    if missing := [label for label in labels if label not in header.labels]:
+        raise RejectedRecord(
+            f"{path.name} has no channel {', '.join(missing)}; it has: {', '.join(header.labels) or 'none'}"
+        )
+    if twice := [label for label in labels if stored.count(label) > 1]:
+        raise RejectedRecord(f"{path.name} has more than one channel {twice[0]}")
+    chosen = [header.signals[stored.index(label)] for label in labels]
+    if len({signal.samples for signal in chosen}) != 1:
+        rates = ", ".join(f"{each.label} {each.samples / header.record_s:g} Hz" for each in chosen)
+        raise RejectedRecord(f"{path.name} holds channels of different rates: {rates}")
+    edges = np.cumsum([0, *(signal.samples for signal in header.signals)])
+    start = HEAD_BYTES * (1 + len(header.signals))
+    records = np.frombuffer(content, "<i2", offset=start).reshape(header.records, -1)
+    values = np.empty((len(labels), header.records, chosen[0].samples), np.float32)
+    for row, signal in enumerate(chosen):
+        first = edges[stored.index(signal.label)]
+        gain = (signal.physical_max - signal.physical_min) / (signal.digital_max - signal.digital_min)
+        digital = records[:, first : first + signal.samples]
+        values[row] = (digital - np.float64(signal.digital_min)) * gain + signal.physical_min
+    rate_hz = chosen[0].samples / header.record_s
+    units = tuple(signal.unit for signal in chosen)
+    return EdfSamples(labels, values.reshape(len(labels), -1), rate_hz, units)
+
+
+def in_unit(samples: EdfSamples, unit: Unit) -> F32:
+    """Samples in mV or uV, whatever unit of voltage each channel has.
+
+    Raises:
+        RejectedRecord: a channel that is not a voltage.
+    """
+    named = zip(samples.labels, samples.units, strict=True)
+    if foreign := [f"{label} in {of or 'no unit'}" for label, of in named if of not in _VOLTS]:
+        raise RejectedRecord(f"{', '.join(foreign)}; expected voltages")
+    scale = np.array([_VOLTS[each] / _VOLTS[unit] for each in samples.units])
+    if (scale == 1).all():
+        return samples.signal
+    return np.asarray(samples.signal * scale[:, None], dtype=np.float32)
 
 
 def read_edf(path: Path, channels: tuple[str, ...], modality: Literal["eeg", "ecg"], subject: str) -> Recording:
-    """Read channels of one modality: float32 (channel, time), EEG in µV, ECG in mV.
-
-    All must have one rate, or MNE brings the slower to the fastest.
+    """Read channels of one modality and one rate: float32 (channel, time), EEG in µV, ECG in mV.
 
     Raises:
         PhysiopipeError: no readable EDF file, a channel that it does not have, or one that is not a voltage.
     """
-    import mne  # a second of imports that the rest of the package does without
-
     if not path.is_file():
         raise PhysiopipeError(f"{path} is missing: expected a recording in EDF there.")
     try:
-        head = mne.io.read_raw_edf(path, preload=False, verbose="error")
-    except Exception as error:  # what a foreign file raises depends on where it differs
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PhysiopipeError(f"{path} cannot be read as EDF: {first}") from None
-    missing = [name for name in channels if name not in head.ch_names]
-    if missing:
-        raise PhysiopipeError(f"{path} has no channel {', '.join(missing)}; it has: {', '.join(head.ch_names)}.")
-    units = {name: head._orig_units.get(name, "none") for name in channels}
-    foreign = [f"{name} in {unit}" for name, unit in units.items() if unit not in _VOLTS]
-    if foreign:
-        raise PhysiopipeError(f"{path}: {', '.join(foreign)}; expected voltages. Choose other channels.")
-    raw = mne.io.read_raw_edf(path, include=list(channels), preload=True, verbose="error")
-    unit, scale = _UNIT_OF[modality]
-    signal = (raw.get_data(picks=list(channels)) * scale).astype(np.float32)
-    return Recording(signal, float(raw.info["sfreq"]), channels, unit, "edf", f"{subject}_{modality}", subject)
+        samples = read_edf_samples(path, channels)
+        signal = in_unit(samples, _UNIT_OF[modality])
+    except RejectedRecord as error:
+        raise PhysiopipeError(f"{path}: {error.reason}. Choose other channels, or another file.") from None
+    return Recording(signal, samples.rate_hz, channels, _UNIT_OF[modality], "edf", f"{subject}_{modality}", subject)
+
+
+def _open(path: Path) -> tuple[EdfHeader, bytes]:
+    """The header, and the whole file's bytes."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise RejectedRecord(f"{path.name} is not a file")
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RejectedRecord(f"{path.name} is missing") from None
+    except OSError as error:
+        raise PhysiopipeError(
+            f"{path} cannot be read ({error.strerror}): the disk or its permissions need a look, then run again."
+        ) from None
+    return _header(path.name, content), content
+
+
+def _header(name: str, content: bytes) -> EdfHeader:
+    if len(content) < HEAD_BYTES or content[:8].strip(b" ") != b"0":
+        raise RejectedRecord(f"{name} is no EDF file: expected it to begin with `0` and blanks, found {content[:8]!r}")
+    text = content[:HEAD_BYTES].decode("latin-1")  # one character a byte
+    kind = text[192:236].strip()
+    if kind.startswith("EDF+D"):
+        raise RejectedRecord(f"{name} is EDF+D, with gaps between its data records; only files without are read")
+    count = _whole(name, "number of signals", text[252:256], 1, _MAX_SIGNALS)
+    start = HEAD_BYTES * (1 + count)
+    if _whole(name, "size of the header", text[184:192], 0, 1 << 31) != start or len(content) < start:
+        raise RejectedRecord(f"{name}: header of {count} signals takes {start} bytes; it says {text[184:192].strip()}")
+    records = _whole(name, "number of data records", text[236:244], 1, 1 << 31)
+    record_s = _number(name, "length of a data record", text[244:252])
+    if record_s <= 0:
+        raise RejectedRecord(f"{name}: data records last {record_s:g} s; expected more than 0")
+    signals = _signals(name, content[HEAD_BYTES:start], count)
+    expected = start + 2 * records * sum(signal.samples for signal in signals)
+    if len(content) != expected:
+        raise RejectedRecord(f"{name} holds {len(content)} bytes, its header tells of {expected}")
+    fastest = max(signal.samples for signal in signals) / record_s
+    if fastest > MAX_RATE_HZ:
+        raise RejectedRecord(f"{name}: a signal of {fastest:g} Hz; expected at most {MAX_RATE_HZ:g} Hz")
+    return EdfHeader(text[8:88].strip(), text[88:168].strip(), kind.startswith("EDF+"), records, record_s, signals)
+
+
+def _signals(name: str, head: bytes, count: int) -> tuple[EdfSignal, ...]:
+    fields: dict[str, list[str]] = {}
+    for field, width in SIGNAL_FIELDS:
+        part, head = head[: count * width], head[count * width :]
+        fields[field] = [_text(part[at : at + width]) for at in range(0, count * width, width)]
+    signals = []
+    for number in range(count):
+        of = {field: values[number] for field, values in fields.items()}
+        label = of["label"] or f"signal {number + 1}"
+        low, high = (_number(name, f"{end} of {label}", of[end]) for end in ("physical_min", "physical_max"))
+        lowest, highest = (
+            _whole(name, f"{end} of {label}", of[end], -32768, 32767) for end in ("digital_min", "digital_max")
+        )
+        if label != ANNOTATIONS and (low == high or lowest >= highest):
+            raise RejectedRecord(f"{name}: {label} has no range: {low:g} to {high:g}, stored as {lowest} to {highest}")
+        samples = _whole(name, f"samples of {label}", of["samples"], 1, 1 << 26)
+        signals.append(EdfSignal(label, of["unit"], low, high, lowest, highest, of["prefilter"], samples))
+    return tuple(signals)
+
+
+def _text(field: bytes) -> str:
+    """A field's text; the format wants ASCII, and recorders put a µ or an accent into it either way."""
+    try:
+        return field.decode("utf-8").strip(" \0")
+    except UnicodeDecodeError:
+        return field.decode("latin-1").strip(" \0")
+
+
+def _number(name: str, what: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _LARGEST:
+        raise RejectedRecord(f"{name} gives no usable {what}: {text.strip()[:80]!r}")
+    return value
+
+
+def _whole(name: str, what: str, text: str, least: int, most: int) -> int:
+    value = _number(name, what, text)
+    if value != round(value) or not least <= value <= most:
+        raise RejectedRecord(f"{name} gives no usable {what}: {text.strip()[:80]!r}")
+    return round(value)

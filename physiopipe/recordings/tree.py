@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HEADER, SAMPLES = ".hea", ".mat"
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(\S.*)")
+_BIDS_NAME = re.compile(r"(sub-[0-9A-Za-z]+(?:_[a-z]+-[0-9A-Za-z]+)*)_[a-z]+")  # entities, then the suffix
 _PLAN_COLUMNS = ("batch", "source", "records", "files", "bytes")
 _FILE_COLUMNS = ("path", "sha256")
 
@@ -36,8 +37,9 @@ class Batch:
     Attributes:
         name: `georgia.g1`, `georgia.g1-g2` (both), `ptb.g1.2` (the second share); only a-z, 0-9, `_`, `.`, `-`.
         source: `georgia`.
-        files: (path below the tree's root, sha256) of each file, a record's first file (its header) before the others;
-            sha256 is empty where the tree lists a record and publishes no checksum of its file.
+        files: (path below the tree's root, checksum) of each file, a record's first file (its header) before the
+            others. A checksum is a sha256, or `md5:` and an MD5; it is empty where the tree lists a record and
+            publishes no checksum of its file.
         size: of all files together, bytes, as far as it is known beforehand; 0: not known.
     """
 
@@ -61,15 +63,21 @@ class Batch:
 
 
 def record_of(path: str) -> str:
-    """The record that a file of a tree belongs to: its name without folders and ending."""
-    return path.rpartition("/")[2].rpartition(".")[0]
+    """The record that a file of a tree belongs to: its name without folders and ending.
+
+    In a BIDS tree, the files of one recording differ in their suffix too: `sub-01_task-rest_{eeg.edf, events.tsv}`.
+    """
+    name = path.rpartition("/")[2].rpartition(".")[0]
+    bids = _BIDS_NAME.fullmatch(name)
+    return bids[1] if bids else name
 
 
 def open_tree(base_url: str, run: "Run") -> Tree:
     """The tree at an https or http address, in a public S3 bucket, at a file:// address or in a folder.
 
     Reading a public bucket without an account is a plain GET, so s3://bucket/prefix is read over https, at
-    AWS_ENDPOINT_URL where that is set (another S3 service).
+    AWS_ENDPOINT_URL where that is set (another S3 service). A bucket with a dot in its name is part of the path: the
+    service's certificate does not cover a host name of so many parts.
     """
     folder = local_folder(base_url)
     if folder is not None:
@@ -78,6 +86,8 @@ def open_tree(base_url: str, run: "Run") -> Tree:
     if scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", rest):
         bucket, _, prefix = rest.strip("/").partition("/")
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
+        if not endpoint and "." in bucket:
+            endpoint = "https://s3.amazonaws.com"
         root = f"{endpoint}/{bucket}" if endpoint else f"https://{bucket}.s3.amazonaws.com"
         return HttpTree(f"{root}/{prefix}".rstrip("/"), run)
     if scheme in ("http", "https") and rest.strip("/"):

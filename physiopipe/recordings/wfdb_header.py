@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from physiopipe.errors import PhysiopipeError
+from physiopipe.files import shorten
 from physiopipe.recordings.recording import RejectedRecord
 
 MAX_RATE_HZ = 100_000.0
 _MAX_HEADER_BYTES = 1 << 20
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_MAX_SIGNALS = 1000
+_MAX_FIELD = 200  # characters; what header(5) allows is shorter
+_MAX_NAME = 80  # of a signal; WFDB itself takes 60 characters
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _RATE = re.compile(rf"({_NUMBER})(?:/.*)?")
 _FORMAT = re.compile(r"([0-9]{1,4})(?:x([0-9]{1,6}))?(?::([0-9]{1,6}))?(?:\+([0-9]{1,9}))?")
 _GAIN = re.compile(rf"({_NUMBER})(?:\(([+-]?[0-9]{{1,9}})\))?(?:/(\S+))?")
@@ -57,18 +61,18 @@ def read_header(path: Path) -> Header:
         PhysiopipeError: the file is there but the system would not let it be read.
     """
     text = read_whole(path, 0, _MAX_HEADER_BYTES).decode("utf-8", errors="replace")
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
     content = [line for line in lines if line and not line.startswith("#")]
     if not content:
         raise RejectedRecord(f"header {path.name} is empty")
-    record = content[0].split()
+    record = _fields(content[0])
     if len(record) < 4:
         raise RejectedRecord(
             f"header {path.name} has no record line with signals, rate and length: {quoted(content[0])}"
         )
     if "/" in record[0]:
         raise RejectedRecord(f"header {path.name} is of a multi-segment record: {quoted(record[0])}")
-    channels = _count(record[1], "number of signals")
+    channels = _count(record[1], "number of signals", _MAX_SIGNALS)
     rate = _RATE.fullmatch(record[2])
     rate_hz = float(rate[1]) if rate else math.nan
     if not 0 < rate_hz <= MAX_RATE_HZ:
@@ -108,7 +112,7 @@ def read_whole(path: Path, least: int, most: int, wanted: int | None = None) -> 
 
 
 def _signal_line(line: str) -> SignalLine:
-    fields = line.split(maxsplit=8)
+    fields = _fields(line, 8)
     if len(fields) < 2:
         raise RejectedRecord(f"header has an unreadable signal line: {quoted(line)}")
     form, samples_per_frame, skew, byte_offset = _sample_format(fields[1])
@@ -125,8 +129,27 @@ def _signal_line(line: str) -> SignalLine:
         baseline=zero if baseline is None else baseline,
         unit=unit,
         checksum=numbers[3] if len(numbers) > 3 else None,
-        description=fields[8].strip() if len(fields) > 8 else "",
+        description=_signal_name(fields[8]) if len(fields) > 8 else "",
     )
+
+
+def _fields(line: str, most: int = -1) -> list[str]:
+    """The fields of a line that are split at blanks; behind the first `most` of them stands one of free text."""
+    fields = line.split(maxsplit=most)
+    for field in fields if most < 0 else fields[:most]:
+        if len(field) > _MAX_FIELD:
+            raise RejectedRecord(f"header has a field of {len(field)} characters: {quoted(field)}")
+    return fields
+
+
+def _signal_name(text: str) -> str:
+    name = text.strip()
+    if len(name) > _MAX_NAME or not name.isprintable():
+        raise RejectedRecord(
+            f"header gives a signal a name of {len(name)} characters, expected at most {_MAX_NAME} that can be "
+            f"printed: {quoted(name)}"
+        )
+    return name
 
 
 @lru_cache(maxsize=64)  # a corpus spells them in a handful of ways, twelve times a record
@@ -146,21 +169,18 @@ def _gain(text: str) -> tuple[float, int | None, str | None]:
 
 
 def _integer(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 1 << 31
+    number = int(text) if re.fullmatch(r"[+-]?[0-9]{1,10}", text) else 1 << 31
     if abs(number) >= 1 << 31:
         raise RejectedRecord(f"header has {quoted(text)} where a whole number of 32 bits belongs")
     return number
 
 
-def _count(text: str, what: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+def _count(text: str, what: str, most: int = 999_999_999) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 0 < int(text) <= most:
         raise RejectedRecord(f"header gives no usable {what}: {quoted(text)}")
     return int(text)
 
 
 def quoted(text: str) -> str:
     """A text of a header, shortened, for a reason."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+    return repr(shorten(text, 80))

@@ -1,103 +1,98 @@
-"""Every figure of the study as PNG and SVG: equal inputs give equal bytes, nothing is drawn by colour alone."""
+"""Every figure of a cohort's study as PNG and SVG: equal inputs give equal bytes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from cycler import cycler
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image  # matplotlib writes its PNG with it
 
-from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, read_json
 from physiopipe.params import Params
-from physiopipe.report import composition, curves, quality_strips, reconstructions, robustness_figure
-from physiopipe.results.evaluate import read_test_set
+from physiopipe.report import (
+    auc_figures,
+    data_figures,
+    loss_figures,
+    quality_figures,
+    reconstruction_figures,
+    robustness_figure,
+)
+from physiopipe.report.data_facts import DataFacts, facts_of
+from physiopipe.report.read_table import read_table
+from physiopipe.report.style import styled
+from physiopipe.results.evaluate import families
+from physiopipe.results.study import Study, study_of
+from physiopipe.results.test_set import read_test_set
 from physiopipe.windows.store import WindowStore
 
-DPI = 120
-STYLE = {
-    "axes.prop_cycle": cycler(color=curves.COLOURS),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "figure.dpi": DPI,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
-    "font.size": 10,
-    "legend.frameon": False,
-    "savefig.dpi": DPI,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "physiopipe",
-}
 
-
-def make_figures(results_folder: Path, windows_root: Path, params: Params) -> None:
-    """Write `results_folder`/figures/*.png and *.svg.
+def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params: Params, cohort: str) -> None:
+    """Write `folder`/figures/*.png and *.svg.
 
     Args:
-        results_folder: holds predictions/, finetune/*.csv, robustness.csv, metrics.json and of pretrain/ loss.csv,
-            metrics.json and reconstructions.npz.
-        windows_root: holds the cohorts challenge/ and dreamer/.
+        folder: results/<cohort>, which holds predictions/, finetune/*.csv, robustness.csv and metrics.json.
+        pretrain_folder: holds loss.csv, metrics.json and reconstructions.npz of pretraining.
+        windows_root: holds a folder of each of the two cohorts.
+        cohort: the downstream one.
 
     Raises:
         PhysiopipeError: an input is missing; it says which step writes it.
     """
-    test = read_test_set(results_folder / "predictions", params)
-    pretrain = read_table(results_folder / "pretrain" / "loss.csv")
-    trained = [read_table(results_folder / "finetune" / f"{name}.csv") for name in test.methods]
-    challenge, dreamer = (read_table(windows_root / cohort / "index.parquet") for cohort in ("challenge", "dreamer"))
-    metrics = read_json(results_folder / "metrics.json")
-    baselines = read_json(results_folder / "pretrain" / "metrics.json")["baselines"]
-    robustness = read_table(results_folder / "robustness.csv")
-    ecg_simulated = params.data.challenge.origin == "simulated"
-    with _style():
-        figures = {
-            "pretraining_loss": (curves.pretraining_loss(pretrain, baselines), ecg_simulated),
-            "roc": (curves.roc_curves(test, params.evaluate), params.simulated),
-            "subject_auc": (curves.subject_aucs_plot(test, metrics), params.simulated),
-            "confusion": (curves.confusion(test), params.simulated),
-            "robustness": (robustness_figure.robustness_plot(robustness), params.simulated),
-            "challenge_composition": (composition.windows_by_source_plot(challenge), ecg_simulated),
-            "challenge_lengths": (composition.lengths_plot(challenge, "records"), ecg_simulated),
-            "dreamer_lengths": (
-                composition.lengths_plot(dreamer[dreamer["modality"] == "eeg"], "clips"),
-                params.simulated,
-            ),
-            "dreamer_ratings": (composition.ratings_plot(dreamer, params.finetune.high_from), params.simulated),
-        }
-        if any(len(curve) for curve in trained):  # methods that are not trained in epochs have a header only
-            with_epochs = pd.concat([curve for curve in trained if len(curve)])
-            figures["finetuning_loss"] = (curves.finetuning_loss(with_epochs), params.simulated)
-        for name, (figure, simulated) in figures.items():
-            _save(figure, results_folder / "figures" / name, simulated=simulated)
-        for window in reconstructions.read_reconstructions(results_folder / "pretrain" / "reconstructions.npz"):
-            figure = reconstructions.reconstruction_plot(window)
-            _save(figure, results_folder / "figures" / window.name, simulated=ecg_simulated)
-        for cohort, simulated in (("challenge", ecg_simulated), ("dreamer", params.simulated)):
-            plots = quality_strips.quality_plots(WindowStore(windows_root / cohort), cohort, params)
-            for modality, figure in plots.items():
-                path = results_folder / "figures" / f"quality_{cohort}_{modality}"
-                _save(figure, path, simulated=simulated)
-                _to_palette(path.with_suffix(".png"))
+    out, study = folder / "figures", study_of(params, cohort)
+    pretraining, downstream = facts_of(params, params.cohorts.pretraining), facts_of(params, cohort)
+    with styled():
+        _draw_pretraining(pretrain_folder, out, pretraining)
+        _draw_results(folder, out, study)
+        for facts in (pretraining, downstream):
+            _draw_data(windows_root / facts.cohort, out, facts)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file that an earlier step wrote; a missing one is a plain error."""
-    if not path.exists():
-        raise PhysiopipeError(f"{path} is missing: run the step that writes it first (`dvc repro` does).")
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+def _draw_pretraining(folder: Path, out: Path, facts: DataFacts) -> None:
+    loss = read_table(folder / "loss.csv")
+    baselines = read_json(folder / "metrics.json")["baselines"]
+    _save(loss_figures.pretraining_loss(loss, baselines), out / "pretraining_loss", simulated=facts.simulated)
+    for window in reconstruction_figures.read_reconstructions(folder / "reconstructions.npz"):
+        figure = reconstruction_figures.reconstruction_plot(window)
+        _save(figure, out / window.name, simulated=facts.simulated)
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context():
-        mpl.rcdefaults()  # a reader's own matplotlibrc must not change the bytes
-        mpl.rcParams.update(STYLE)
-        yield
+def _draw_results(folder: Path, out: Path, study: Study) -> None:
+    rows, _ = families(folder / "predictions", study)
+    test = read_test_set(folder / "predictions", study, rows)
+    metrics = read_json(folder / "metrics.json")
+    robustness = read_table(folder / "robustness.csv")
+    trained = [read_table(folder / "finetune" / f"{name}.csv") for name in test.methods]
+    figures = {
+        "headline": auc_figures.headline_plot(test, metrics, study),
+        "auc_by_task": auc_figures.subject_aucs_plot(test, metrics, study),
+        "roc": auc_figures.roc_curves(test, study),
+        "confusion": auc_figures.confusion(test),
+        "robustness": robustness_figure.robustness_plot(robustness, study.headline),
+    }
+    if any(len(curve) for curve in trained):  # methods that are not trained in epochs have a header only
+        with_epochs = pd.concat([curve for curve in trained if len(curve)])
+        titles = {name: test.title(name) for name in test.methods}
+        figures["finetuning_loss"] = loss_figures.finetuning_loss(with_epochs, titles)
+    for name, figure in figures.items():
+        _save(figure, out / name, simulated=study.simulated)
+
+
+def _draw_data(windows: Path, out: Path, facts: DataFacts) -> None:
+    index = read_table(windows / "index.parquet")
+    first = str(index["modality"].iloc[0])
+    unit = "clips" if facts.tasks else "records"
+    figures = {"lengths": data_figures.lengths_plot(index[index["modality"] == first], unit)}
+    if len(facts.sources) > 1:
+        figures["composition"] = data_figures.windows_by_source_plot(index)
+    if facts.tasks:
+        figures["values"] = data_figures.values_plot(index, facts.tasks, facts.thresholds)
+    for name, figure in figures.items():
+        _save(figure, out / f"{facts.cohort}_{name}", simulated=facts.simulated)
+    for modality, figure in quality_figures.quality_plots(WindowStore(windows), facts).items():
+        path = out / f"{facts.cohort}_quality_{modality}"
+        _save(figure, path, simulated=facts.simulated)
+        _to_palette(path.with_suffix(".png"))
 
 
 def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
@@ -112,7 +107,7 @@ def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
 def _to_palette(path: Path) -> None:
     """Make a PNG of black and red lines on white four times smaller: 16 greys, and 16 shades of the red."""
     shades = np.linspace(0, 1, 16)[:, None]
-    red = np.array(to_rgb(quality_strips.MARKED))
+    red = np.array(to_rgb(quality_figures.MARKED))
     colours = np.rint(255 * np.concatenate([shades * np.ones(3), red + shades * (1 - red)])).astype(np.uint8)
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours.tobytes())

@@ -1,171 +1,189 @@
-"""results/report.html: the whole study on one page that loads nothing from elsewhere."""
+"""results/<cohort>/report.html: the whole study of a cohort on one page that loads nothing from elsewhere."""
 
-import re
-from collections.abc import Callable
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import mne
+from jinja2 import Environment, StrictUndefined
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.files import atomic_file, sha256_file
+from physiopipe.files import atomic_file, read_json, sha256_file
 from physiopipe.params import Params
-from physiopipe.report import quality_page, quality_strips, reconstructions
-from physiopipe.report import sections as report_parts
-from physiopipe.report.figures import read_table
-from physiopipe.results.side_tables import ABLATIONS_ARE, FUSIONS_ARE
-from physiopipe.results.typeset import as_html, typeset
+from physiopipe.report import data_parts, quality_figures, quality_tables, reconstruction_figures, result_parts
+from physiopipe.report.data_facts import DataFacts, facts_of
+from physiopipe.report.parts import Part, Section, figure, slug
+from physiopipe.report.pretraining_parts import pretraining as pretraining_numbers
+from physiopipe.report.read_table import read_table
+from physiopipe.results.contrasts_text import ABLATIONS_ARE, FUSIONS_ARE
+from physiopipe.results.evaluate import families, without_meaning
+from physiopipe.results.study import Study, study_of
+from physiopipe.results.test_set import read_test_set
+from physiopipe.results.typeset import typeset
 from physiopipe.windows.store import WindowStore
 
-_BANNER = "Simulated cohort: planted effects, no recorded person. These numbers say nothing about people."
-_CSS = """
-h4 { font-size: 1.05rem; margin-top: 1rem; }
-table { border-collapse: collapse; font-size: .85rem; margin-bottom: .75rem; }
-th, td { padding: .15rem .4rem; border-bottom: 1px solid #ddd; text-align: right; vertical-align: top; }
-thead th { vertical-align: bottom; }
-td { white-space: nowrap; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-thead tr + tr th:first-child { position: static; text-align: right; }  /* its column is not the table's first */
-tbody th { font-weight: normal; white-space: nowrap; }
-table.words td, table.words th { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 6rem; }
-table.words td:first-child { white-space: nowrap; min-width: 0; }
-table.table1 thead th { text-align: center; }
-/* Scrolls sideways; a shadow at an edge says that there is more */
-.wide { overflow-x: auto; max-width: 100%; background:
-  linear-gradient(to right, #fff 40%, transparent) left / 2rem 100% local no-repeat,
-  linear-gradient(to left, #fff 40%, transparent) right / 2rem 100% local no-repeat,
-  linear-gradient(to right, #0003, transparent) left / .6rem 100% scroll no-repeat,
-  linear-gradient(to left, #0003, transparent) right / .6rem 100% scroll no-repeat; }
-.simulated { background: #ffe9a8; color: #3d2e00; border: 2px solid #b98900; padding: .5rem .75rem; font-weight: 600; }
-figure { margin: 0 0 .75rem; }
-figure img { display: block; margin: auto; width: 100%; max-width: var(--drawn); height: auto; }
-figcaption { text-align: center; font-size: .875rem; color: #555; }
-pre { max-width: 100%; overflow-x: auto; }
-code { overflow-wrap: anywhere; }
-.navbar-brand img, .badge, #filter-by-tags-dropdown-menu { display: none !important; }
-footer .navbar { position: static; }
-@media (max-width: 800px) {
-  .navbar-brand .fs-3 { font-size: 1.1rem !important; margin: 0 !important; }
-  #toc { position: static !important; width: 100%; height: auto !important; padding-bottom: 0 !important; }
-  #toc h5 { display: none; }
-  #toc-navbar { flex-direction: row !important; }
-  #toc-navbar a { width: auto; padding: .5rem .6rem; }
-  #content { width: 100%; margin: 0 !important; padding: 0 .25rem; }
-  .accordion-body { padding: .5rem .25rem; }
-  table:not(.words) tbody th, table:not(.words) td:first-child { white-space: normal; min-width: 6.5rem; }
-  table.words td:nth-child(2):not(:last-child) { min-width: 13rem; }
-  figure img { min-width: calc(.72 * var(--drawn)); }
+_TEMPLATE = Path(__file__).with_name("page.html")
+_SCRIPT = """
+function unfold() {
+  const part = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (part && part.tagName === 'DETAILS') { part.open = true; part.scrollIntoView(); }
 }
+addEventListener('hashchange', unfold);
+unfold();
 """
-_VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">'  # without it a phone shows 980 px
-_ALONE = (  # a browser refuses whatever is not in the page itself
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; font-src data:; '
-    "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-)
 
 
-def write_report(results_folder: Path, windows_root: Path, params: Params, out: Path) -> None:
-    """Write the page to `out`.
+@dataclass(frozen=True)
+class Origin:
+    """What made the page, as far as it is known: told by who calls, since a page must not depend on a clock."""
+
+    preset: str = ""
+    commit: str = ""
+    date: str = ""
+    duration: str = ""
+
+    def words(self) -> list[str]:
+        commit = " of ".join(each for each in (self.commit, self.date) if each)
+        told = {"preset {}": self.preset, "commit {}": commit, "took {}": self.duration}
+        return [words.format(value) for words, value in told.items() if value]
+
+
+def write_report(
+    folder: Path, pretrain_folder: Path, windows_root: Path, params: Params, cohort: str, origin: Origin
+) -> Path:
+    """Write `folder`/report.html and return its path.
 
     Args:
-        results_folder: holds table1.csv, comparisons.csv, fusions.csv, ablations.csv, metrics.json, predictions/,
-            figures/, pretrain/{metrics.json, reconstructions.npz}.
-        windows_root: holds challenge/ and dreamer/ with index.parquet, rejected.csv and manifest.json.
+        folder: results/<cohort> with its tables, predictions/ and figures/.
+        pretrain_folder: holds metrics.json and reconstructions.npz of pretraining.
+        windows_root: holds a folder of each of the two cohorts with index.parquet, rejected.csv and manifest.json.
+        cohort: the downstream one.
 
     Raises:
         PhysiopipeError: an input is missing; it says which step writes it.
     """
-    report = mne.Report(title="physiopipe: simulated cohort" if params.simulated else "physiopipe", verbose="error")
-    report.add_custom_css(_CSS)
-    add = _adder(report, params)
-    frame = read_table(results_folder / "table1.csv")
-    add(
-        "Result",
-        "Table 1",
-        report_parts.summary(results_folder, params) + as_html(typeset(frame, params.evaluate.confidence)),
+    study = study_of(params, cohort)
+    pretraining, downstream = facts_of(params, params.cohorts.pretraining), facts_of(params, cohort)
+    table1, ablations = read_table(folder / "table1.csv"), read_table(folder / "ablations.csv")
+    metrics = read_json(folder / "metrics.json")
+    figures = folder / "figures"
+    sections = [
+        _result(folder, study),
+        *_training(figures),
+        _pretraining(figures, pretrain_folder),
+        *(_data(windows_root / facts.cohort, figures, facts) for facts in (pretraining, downstream)),
+        _study(folder, params, study, (pretraining, downstream)),
+    ]
+    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii")
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(_TEMPLATE.read_text("utf-8"))
+    text = template.render(
+        title=f"physiopipe: {study.measured}",
+        simulated=study.simulated,
+        sentence=result_parts.sentence(table1, ablations, study),
+        counted=result_parts.what_is_counted(study),
+        caveats=study.caveats,
+        summary=result_parts.summary_table(table1, metrics, study),
+        picture=figure(figures / "headline.png", "AUC of every row", _picture_words(study)),
+        origin=origin.words(),
+        sections=sections,
+        slug=slug,
+        script=_SCRIPT,
+        script_digest=f"sha256-{digest}",
     )
-    add("Result", "Comparisons", report_parts.comparisons(read_table(results_folder / "comparisons.csv"), params))
-    for name, title, what in (("fusions", "Fusions", FUSIONS_ARE), ("ablations", "Ablations", ABLATIONS_ARE)):
-        add("Result", title, report_parts.contrasts(read_table(results_folder / f"{name}.csv"), what, params))
-    for section, title, name, caption in _FIGURES:
-        _add_figure(report, section, title, results_folder / "figures" / f"{name}.png", caption)
-    add("Pretraining", "Pretraining: numbers", report_parts.pretraining(results_folder / "pretrain" / "metrics.json"))
-    for window in reconstructions.read_reconstructions(results_folder / "pretrain" / "reconstructions.npz"):
-        title = f"Reconstructions against the truth: {window.rate_hz} Hz"
-        path = results_folder / "figures" / f"{window.name}.png"
-        _add_figure(report, "Pretraining", title, path, reconstructions.CAPTION)
-    for cohort in ("challenge", "dreamer"):
-        index = read_table(windows_root / cohort / "index.parquet")
-        digest = sha256_file(windows_root / cohort / "manifest.json")
-        manifest = f"<p>sha256 of manifest.json: <code>{digest}</code></p>"
-        add("Data", f"Data: {cohort}", report_parts.composition(cohort, index, params) + manifest)
-        store = WindowStore(windows_root / cohort)
-        add("Data", f"Quality flags: {cohort}", quality_page.quality(store, cohort, params))
-        for modality in quality_strips.units_of(store):
-            name = f"quality_{cohort}_{modality}"
-            title = f"Examples of the quality flags: {cohort}, {modality}"
-            _add_figure(report, "Data", title, results_folder / "figures" / f"{name}.png", quality_page.CAPTION)
-        add("Data", f"Rejected: {cohort}", report_parts.rejected(windows_root / cohort / "rejected.csv"))
-    add("Data", "Clips left out", report_parts.left_out(results_folder / "predictions", params))
-    add("Parameters", "Parameters in force", report_parts.parameters(params))
-    add("Versions and citation", "Versions", report_parts.versions())
-    add("Versions and citation", "How to cite, and licences", report_parts.citations(params))
-    _save(report, out)
-
-
-_FIGURES = (
-    ("Result", "AUC within subjects", "subject_auc",
-     "Dots: subjects (seeds averaged). Diamond and bar: their mean and its interval. Grey: chance."),
-    ("Result", "ROC curves", "roc", "Clips pooled within a seed, vertical mean over seeds."),
-    ("Result", "Robustness", "robustness",
-     "Mean of the labels. Trained on undamaged clips, tested on damaged ones: white noise on every channel of both "
-     "modalities; EEG channels drawn for each subject; one modality absent. Intervals are in robustness.csv."),
-    ("Result", "Confusion", "confusion", "Clips, mean over seeds."),
-    ("Training", "Fine-tuning loss (figure 3)", "finetuning_loss", "Thin lines: seeds and folds."),
-    ("Pretraining", "Pretraining loss (figure 2)", "pretraining_loss", "Mean squared error of equations 4 and 5. "
-     "Grey lines: held-out loss of reconstructions without learning."),
-    ("Data", "Records and windows", "challenge_composition", "Records by source; windows by source and rate."),
-    ("Data", "Length of records", "challenge_lengths", "As covered by windows."),
-    ("Data", "Length of clips", "dreamer_lengths", "As covered by windows."),
-    ("Data", "Ratings", "dreamer_ratings", "Each subject's rating of each clip."),
-)  # fmt: skip
-
-
-_MENDED = (
-    # What is resized before it has loaded has no parts to measure yet
-    ("window.onresize = () => {", "window.onresize = () => {\n  if (document.readyState !== 'complete') return;"),
-    # MNE's menu of tags is hidden, and its key T, which hides the whole page, is out of place without it
-    ("  enableGlobalKeyHandler();\n  propagateScrollSpyURL();", "  propagateScrollSpyURL();"),
-)
-
-
-def _save(report: Any, out: Path) -> None:
-    with atomic_file(out) as temporary:
-        page = temporary.with_suffix(".html")  # mne.Report chooses the format by the suffix
-        try:
-            report.save(page, open_browser=False, overwrite=True, verbose="error")
-            text = page.read_text(encoding="utf-8")
-        finally:
-            page.unlink(missing_ok=True)
-        text = text.replace("<head>", f"<head>\n  {_VIEWPORT}\n  {_ALONE}", 1)
-        for theirs, ours in _MENDED:
-            text = text.replace(theirs, ours)
-        text = re.sub(r"Created on [-\d: ]+ via", "Made with", text)  # a date would make equal results differ
+    with atomic_file(folder / "report.html") as temporary:
         temporary.write_text(text, encoding="utf-8")
+    return folder / "report.html"
 
 
-def _adder(report: Any, params: Params) -> Callable[[str, str, str], None]:
-    """Adds a part to the page; on a simulated cohort each part on results says so."""
-    banner = f'<p class="simulated">{_BANNER}</p>' if params.simulated else ""
-
-    def add(section: str, title: str, body: str) -> None:
-        report.add_html((banner if section == "Result" else "") + body, title, section=section)
-
-    return add
+def _picture_words(study: Study) -> str:
+    dots = "Dots: subjects, seeds averaged. " if study.headline == "subject_auc" else ""
+    planted = " Dotted: expected of the planted effects' best classifier." if study.expected_best else ""
+    return f"{dots}Diamond and bar: the row's AUC and its interval. Grey line: chance.{planted} Bold: Ours, best row."
 
 
-def _add_figure(report: Any, section: str, title: str, path: Path, caption: str) -> None:
-    if path.exists():
-        report.add_html(report_parts.figure(path, title, caption), title, section=section)
-    elif path.stem != "finetuning_loss":  # absent where no method is trained in epochs
-        raise PhysiopipeError(f"{path} is missing: draw the figures first (`physiopipe report` does both).")
+def _result(folder: Path, study: Study) -> Section:
+    rows, _ = families(folder / "predictions", study)
+    test = read_test_set(folder / "predictions", study, rows)
+    table = typeset(read_table(folder / "table1.csv"), study, without_meaning(test))
+    figures, several = folder / "figures", len(study.tasks) > 1
+    parts = result_parts.table1_parts(table)
+    parts.append(Part("Comparisons", result_parts.comparisons(read_table(folder / "comparisons.csv"), study)))
+    changed, fused = (read_table(folder / f"{name}.csv") for name in ("ablations", "fusions"))
+    parts.append(Part("Ablations", result_parts.contrasts(changed, ABLATIONS_ARE, study)))
+    parts.append(Part("Fusions", result_parts.contrasts(fused, FUSIONS_ARE, study, explained=changed.empty)))
+    parts.append(
+        _figure_part(figures, "Robustness", "robustness", ("Mean of the tasks. " if several else "") + _ROBUSTNESS)
+    )
+    if several:
+        parts.append(_figure_part(figures, "AUC by task", "auc_by_task", _picture_words(study)))
+    parts.append(
+        _figure_part(figures, "ROC curves", "roc", "Clips pooled within a seed, mean over seeds.", folded=True)
+    )
+    parts.append(_figure_part(figures, "Confusion", "confusion", _CONFUSION, folded=True))
+    return Section("Result", tuple(parts))
+
+
+def _training(figures: Path) -> list[Section]:
+    """Nothing where no method is trained in epochs."""
+    if not (figures / "finetuning_loss.png").exists():
+        return []
+    return [Section("Training", (_figure_part(figures, "Fine-tuning loss (figure 3)", "finetuning_loss", _CURVES),))]
+
+
+def _pretraining(figures: Path, folder: Path) -> Section:
+    parts = [
+        _figure_part(figures, "Pretraining loss (figure 2)", "pretraining_loss", _LOSS),
+        Part("Held-out losses", pretraining_numbers(folder / "metrics.json")),
+    ]
+    for place, window in enumerate(reconstruction_figures.read_reconstructions(folder / "reconstructions.npz")):
+        title = f"Reconstructions: {window.rate_hz} Hz"
+        part = _figure_part(figures, title, window.name, reconstruction_figures.CAPTION, folded=place > 0)
+        parts.append(part)
+    return Section("Pretraining", tuple(parts))
+
+
+def _data(windows: Path, figures: Path, facts: DataFacts) -> Section:
+    index = read_table(windows / "index.parquet")
+    manifest = f"<p>sha256 of manifest.json: <code>{sha256_file(windows / 'manifest.json')}</code></p>"
+    parts = [Part("Records and windows", data_parts.composition(index, facts) + manifest)]
+    for title, name, caption in (
+        ("Records by source", "composition", "Records by source; windows by source and rate."),
+        ("Lengths", "lengths", "As covered by windows."),
+        ("Labels", "values", "Each subject's value of each clip."),
+    ):
+        if (figures / f"{facts.cohort}_{name}.png").exists():
+            parts.append(_figure_part(figures, title, f"{facts.cohort}_{name}", caption, folded=True))
+    store = WindowStore(windows)
+    parts.append(Part("Quality flags", quality_tables.quality(store, facts), folded=True))
+    for modality in quality_figures.units_of(store):
+        title = f"Examples of the quality flags: {modality}"
+        name = f"{facts.cohort}_quality_{modality}"
+        parts.append(_figure_part(figures, title, name, quality_tables.CAPTION, folded=True))
+    parts.append(Part("Rejected", data_parts.rejected(windows / "rejected.csv"), folded=True))
+    return Section(f"Data: {facts.title}", tuple(parts))
+
+
+def _study(folder: Path, params: Params, study: Study, cohorts: Sequence[DataFacts]) -> Section:
+    about = read_test_set(folder / "predictions", study, families(folder / "predictions", study)[0]).about
+    return Section(
+        "Study",
+        (
+            Part("Clips left out", data_parts.left_out(about.values()), folded=True),
+            Part("Parameters in force", data_parts.parameters(params), folded=True),
+            Part("Versions", data_parts.versions(), folded=True),
+            Part("How to cite, and licences", data_parts.citations(cohorts), folded=True),
+        ),
+    )
+
+
+def _figure_part(figures: Path, title: str, name: str, caption: str, *, folded: bool = False) -> Part:
+    return Part(title, figure(figures / f"{name}.png", title, caption), folded)
+
+
+_ROBUSTNESS = (
+    "Intervals over subjects. Trained on undamaged clips, tested on damaged ones: white noise on "
+    "every channel of all modalities; EEG channels drawn for each subject; one modality absent."
+)
+_CONFUSION = "Clips by truth and prediction at .5, summed over seeds."
+_CURVES = "Thin lines: seeds and folds. Rings: the epoch whose weights are used, that of best validation AUC."
+_LOSS = "Mean squared error of equations 4 and 5. Grey lines: held-out loss of reconstructions without learning."

@@ -1,61 +1,72 @@
-"""Figure of robustness: AUC within subjects against how much of the test clips was lost, a line a method."""
+"""Figure of robustness: the headline AUC against how much of the test clips was lost, a line a method."""
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from physiopipe.report.curves import COLOURS
-from physiopipe.results.statistics import MEAN
+from physiopipe.report.style import look
+from physiopipe.results.intervals import MEAN
+from physiopipe.results.metrics import HEADLINE_WORDS, Headline
 
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
-_MARKERS = "osD^vP*X"
 _CLEAN = "clean"
+_CHANCE = 50.0
+_LOST = "lost_"
+_STEP = 0.07  # between methods along the axis, in places: intervals of all stay visible
 
 
-def robustness_plot(table: pd.DataFrame) -> Figure:
-    """Three panels: noise (undamaged at the left), EEG channels lost, a modality lost; mean of the labels.
+def robustness_plot(table: pd.DataFrame, headline: Headline) -> Figure:
+    """Three panels: noise (undamaged at the left), EEG channels lost, a modality lost; mean of the tasks, intervals.
+
+    The axis holds every interval and chance.
 
     Args:
-        table: robustness.csv, see `physiopipe.results.side_tables`.
+        table: robustness.csv, see `physiopipe.results.robustness_table`.
     """
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
     noise, channels, lost = figure.subplots(1, 3, sharey=True)
     mean = table[table["label"] == MEAN]
     methods = list(dict.fromkeys(mean["method"]))
+    snr = _levels(mean, "noise_snr_db")[::-1]
+    dropped = _levels(mean, "dropped_eeg_channels")
+    modalities = [name for name in dict.fromkeys(mean["condition"]) if str(name).startswith(_LOST)]
     for place, method in enumerate(methods):
-        mine = mean[mean["method"] == method]
-        look = _look(place)
-        clean = float(mine.loc[mine["condition"] == _CLEAN, "value_percent"].iloc[0])
+        mine = mean[mean["method"] == method].set_index(["condition", "level"])
+        shift = _STEP * (place - (len(methods) - 1) / 2)
         name = str(mine["title"].iloc[0])
-        of_noise = mine[mine["condition"] == "noise_snr_db"].sort_values("level", ascending=False)
-        places = range(len(of_noise) + 1)
-        noise.plot(places, [clean, *of_noise["value_percent"]], label=name, **look)
-        noise.set_xticks(places, ["none", *(f"{level:g}" for level in of_noise["level"])])
-        of_channels = mine[mine["condition"] == "dropped_eeg_channels"].sort_values("level")
-        channels.plot([0, *of_channels["level"]], [clean, *of_channels["value_percent"]], **look)
-        value = mine.set_index("condition")["value_percent"]
-        order = [_CLEAN, *(each for each in ("lost_eeg", "lost_ecg") if each in value.index)]
-        shift = 0.05 * (place - (len(methods) - 1) / 2)  # so that equal values stay visible
-        lost.plot([i + shift for i in range(len(order))], value[order], **(look | {"linestyle": ""}))
-        lost.set_xticks(range(len(order)), ["whole", *(each.removeprefix("lost_").upper() for each in order[1:])])
-    for axes, title, label in (
-        (noise, "Noise", "signal over noise, dB"),
-        (channels, "EEG channels lost", "channels of 14"),
-        (lost, "A modality lost", "lost"),
+        _line(noise, mine, [(_CLEAN, 0.0), *(("noise_snr_db", level) for level in snr)], shift, place, label=name)
+        _line(channels, mine, [(_CLEAN, 0.0), *(("dropped_eeg_channels", level) for level in dropped)], shift, place)
+        _line(lost, mine, [(_CLEAN, 0.0), *((each, 0.0) for each in modalities)], shift, place, linestyle="")
+    for axes, ticks, title, label in (
+        (noise, ["none", *(f"{level:g}" for level in snr)], "Noise", "signal over noise, dB"),
+        (channels, ["0", *(f"{level:g}" for level in dropped)], "EEG channels lost", "channels lost"),
+        (lost, ["none", *(name.removeprefix(_LOST).upper() for name in modalities)], "A modality lost", "lost"),
     ):
-        _finish(axes, title, label)
-    noise.set_ylabel("AUC within subjects, %")
-    figure.legend(*noise.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(methods), 4))
+        axes.axhline(_CHANCE, color="#999999", linewidth=0.8)
+        axes.set(title=title, xlabel=label)
+        axes.set_xticks(range(len(ticks)), ticks)
+    low, high = mean["low_percent"].min(), mean["high_percent"].max()
+    bottom, top = np.nanmin([low, _CHANCE]), np.nanmax([high, _CHANCE])
+    noise.set_ylim(bottom - 2, min(top + 2, 101))
+    noise.set_ylabel(f"{HEADLINE_WORDS[headline]}, % (line: chance)")
+    if methods:
+        handles, labels = noise.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(methods), 4))
     return figure
 
 
-def _finish(axes: Axes, title: str, label: str) -> None:
-    axes.axhline(50, color="#999999", linewidth=0.8)
-    axes.set(title=title, xlabel=label)
+def _line(
+    axes: Axes, mine: pd.DataFrame, keys: list[tuple[str, float]], shift: float, place: int, **changes: Any
+) -> None:  # fmt: skip
+    """A method's values with intervals at places 0, 1, …; conditions that it was not tested on are left out."""
+    at = [i for i, key in enumerate(keys) if key in mine.index]
+    rows = mine.reindex([keys[i] for i in at])
+    value, low, high = (rows[f"{end}_percent"].to_numpy(dtype=np.float64) for end in ("value", "low", "high"))
+    ends = np.clip(np.nan_to_num(np.stack([value - low, high - value])), 0, None)
+    axes.errorbar([i + shift for i in at], value, yerr=ends, elinewidth=0.8, capsize=2, **(look(place) | changes))
 
 
-def _look(place: int) -> dict[str, Any]:
-    i = place % len(COLOURS)
-    return {"color": COLOURS[i], "linestyle": _DASHES[i], "marker": _MARKERS[i], "markersize": 5, "linewidth": 1.4}
+def _levels(table: pd.DataFrame, condition: str) -> list[float]:
+    return sorted(table.loc[table["condition"] == condition, "level"].unique().tolist())

@@ -1,28 +1,22 @@
-"""Tables of rows that are each compared with another row: the fusions, and the ablations. Data first, text from it."""
+"""Rows that are each compared with another row, as data: fusions, ablations. Their text is `contrasts_text`."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from physiopipe.results.metrics import HEADLINE, LABELS, attainable_share
-from physiopipe.results.statistics import MEAN, Comparison, Estimates
-from physiopipe.results.table1 import attainable_of
+from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.metrics import attainable_share
+from physiopipe.results.p_values import Comparison, compare, permutation_p_values
+from physiopipe.results.study import REFERENCE, Study
+from physiopipe.results.table1 import expected_best
+from physiopipe.results.test_set import TestSet, read_predictions_of, read_test_set, title_of
 
-COLUMNS = (
-    "cohort", "protocol", "group", "name", "title", "note",
-    *(f"{label}_percent" for label in LABELS), "mean_percent", "low_percent", "high_percent", "p_value",
-    "attainable_share_percent", "versus", "difference_percent", "difference_low", "difference_high", "difference_p",
-    "difference_p_holm",
-)  # fmt: skip
+BESIDE_FUSIONS = ("ecg_only", "eeg_only", REFERENCE)
 _DECIMALS = 4
-_WORDS = (
-    "AUC within subjects in percent: each label, and the mean of the labels with its {confidence:.0%} interval "
-    "(bootstrap over subjects) and p (labels permuted within subject, one-sided). Share: of the attainable excess over "
-    "chance, (AUC − 50) / (attainable − 50); only a simulated cohort has one. Difference: from the row named, points "
-    "of the mean, paired over subjects, p by sign flips with Holm's correction over this table."
-)
 
 
 @dataclass(frozen=True)
@@ -38,28 +32,101 @@ class Contrast:
     p_value: Mapping[str, float]
 
 
-def contrast_frame(
-    rows: Sequence[Contrast],
-    comparisons: Sequence[Comparison],
-    attainable: Mapping[str, tuple[float, float]] | None,
-    cohort: str,
-    protocol: str,
-) -> pd.DataFrame:
-    """The table as data, COLUMNS, a row each in the order given; AUCs and shares in percent."""
+def columns_of(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Columns of a table of contrasts of these tasks; the mean has the interval, also of one task."""
+    return (
+        "cohort", "simulated", "protocol", "group", "name", "title", "note",
+        *(f"{task}_percent" for task in tasks), "mean_percent", "low_percent", "high_percent", "p_value",
+        "expected_share_percent", "versus", "difference_percent", "difference_low", "difference_high", "difference_p",
+        "difference_p_holm",
+    )  # fmt: skip
+
+
+def fusions(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """Other ways to fuse the encoders, `names`, each compared with the reference; one modality alone beside them.
+
+    Args:
+        folder: results/<cohort>, which holds predictions/.
+    """
+    beside = [name for name in BESIDE_FUSIONS if name in study.methods]
+    test = read_test_set(folder / "predictions", study, [*beside, *names])
+    about = {
+        name: {"title": test.title(name), "claim": "fusion", "versus": REFERENCE}
+        for name in test.methods
+    }  # fmt: skip
+    return contrasts_of(test, about, study)
+
+
+def ablations(folder: Path, study: Study) -> pd.DataFrame:
+    """The reference with one thing changed, a row a variant.
+
+    Args:
+        folder: results/<cohort>, which holds predictions/ and ablations/.
+    """
+    files = {name: folder / "ablations" / f"{name}.parquet" for name in study.ablations}
+    if REFERENCE in study.methods:
+        files = {REFERENCE: folder / "predictions" / f"{REFERENCE}.parquet", **files}
+    test = read_predictions_of(files, study)
+    about: dict[str, dict[str, Any]] = {}
+    for name in test.methods:
+        own = test.about[name]
+        if name == REFERENCE:
+            about[name] = {"title": title_of(name, own), "claim": "reference"}
+            continue
+        notes = [own["note"]] if "note" in own else []
+        if "pretrain_epochs" in own:
+            notes.append(f"ECG encoder pretrained for {own['pretrain_epochs']} epochs.")
+        if own.get("leaky"):
+            notes.append("LEAKY on purpose: no result, only what the mistake would have claimed.")
+        about[name] = own | {"title": title_of(name, own), "note": " ".join(notes)}
+    return contrasts_of(test, about, study)
+
+
+def contrasts_of(test: TestSet, about: Mapping[str, Mapping[str, Any]], study: Study) -> pd.DataFrame:
+    """The table of these predictions; `about` holds title, claim, and where there are any note and versus, by name."""
+    settings, headline = study.settings, study.headline
+    if not test.methods:
+        return contrast_frame([], [], study)
+    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    estimates = {
+        name: estimate(seeds, weights, settings.confidence, study.tasks, headline)
+        for name, seeds in test.methods.items()
+    }
+    p_values = permutation_p_values(
+        list(test.methods.values()), settings.permutations, settings.resampling_seed, study.tasks, headline
+    )
+    pairs = [
+        (name, str(about[name]["versus"]))
+        for name in test.methods
+        if about[name].get("versus") in estimates and about[name]["versus"] != name
+    ]
+    rows = [
+        Contrast(
+            name, about[name]["title"], about[name].get("claim", ""), about[name].get("note", ""),
+            about[name].get("versus", ""), estimates[name], p_value,
+        )
+        for name, p_value in zip(test.methods, p_values, strict=True)
+    ]  # fmt: skip
+    compared = compare(pairs, estimates, settings.confidence, settings.permutations, settings.resampling_seed)
+    return contrast_frame(rows, compared, study)
+
+
+def contrast_frame(rows: Sequence[Contrast], comparisons: Sequence[Comparison], study: Study) -> pd.DataFrame:
+    """The table as data, a row each in the order given; AUCs (the headline metric) and shares in percent."""
     compared = {(one.first, one.second): one for one in comparisons}
-    best = attainable_of(attainable, MEAN, HEADLINE)
+    best = expected_best(study, MEAN, study.headline)
     content = []
     for row in rows:
         found, one = row.estimates, compared.get((row.name, row.versus))
-        value = found.value[MEAN][HEADLINE]
+        value = found.value[MEAN][study.headline]
         content.append(
             {
-                "cohort": cohort, "protocol": protocol, "group": row.group, "name": row.name, "title": row.title,
-                "note": row.note,
-                **{f"{label}_percent": _percent(found.value[label][HEADLINE]) for label in LABELS},
-                "mean_percent": _percent(value), "low_percent": _percent(found.low[MEAN][HEADLINE]),
-                "high_percent": _percent(found.high[MEAN][HEADLINE]), "p_value": round(row.p_value[MEAN], 6),
-                "attainable_share_percent": _percent(attainable_share(value, best)) if best > 0.5 else math.nan,
+                "cohort": study.cohort, "simulated": study.simulated, "protocol": study.settings.protocol,
+                "group": row.group, "name": row.name, "title": row.title, "note": row.note,
+                **{f"{task}_percent": _percent(found.value[task][study.headline]) for task in study.tasks},
+                "mean_percent": _percent(value), "low_percent": _percent(found.low[MEAN][study.headline]),
+                "high_percent": _percent(found.high[MEAN][study.headline]), "p_value": round(row.p_value[MEAN], 6),
+                "expected_share_percent": _percent(attainable_share(value, best)) if best > 0.5 else math.nan,
                 "versus": row.versus if one else "",
                 "difference_percent": _percent(one.difference) if one else math.nan,
                 "difference_low": _percent(one.low) if one else math.nan,
@@ -68,74 +135,7 @@ def contrast_frame(
                 "difference_p_holm": round(one.p_holm, 6) if one else math.nan,
             }
         )  # fmt: skip
-    return pd.DataFrame(content, columns=list(COLUMNS))
-
-
-def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as a reader sees it: text in every cell."""
-    title_of = dict(zip(frame["name"], frame["title"], strict=True))
-    columns: dict[str, list[str]] = {"": [], **{label.capitalize(): [] for label in LABELS}, "Mean": [], "p": []}
-    share = frame["attainable_share_percent"].notna().any()
-    columns |= {"Share": []} if share else {}
-    columns |= {"Difference": [], "from": [], "p, Holm": []}
-    for row in frame.to_dict("records"):
-        columns[""].append(str(row["title"]) + ("*" if _text(row["note"]) else ""))
-        for label in LABELS:
-            columns[label.capitalize()].append(_number(row[f"{label}_percent"]))
-        columns["Mean"].append(_with_interval(row["mean_percent"], row["low_percent"], row["high_percent"], ""))
-        columns["p"].append(f"{row['p_value']:.2g}")
-        if share:
-            columns["Share"].append(f"{row['attainable_share_percent']:.0f} %")
-        versus = _text(row["versus"])
-        difference = _with_interval(row["difference_percent"], row["difference_low"], row["difference_high"], "+")
-        columns["Difference"].append(difference if versus else "")
-        columns["from"].append(title_of.get(versus, versus))
-        columns["p, Holm"].append(f"{row['difference_p_holm']:.2g}" if versus else "")
-    return pd.DataFrame(columns)
-
-
-def notes_of(frame: pd.DataFrame) -> list[str]:
-    """Notes on single rows, with the row's title in front."""
-    pairs = zip(frame["title"], frame["note"].map(_text), strict=True)
-    return [f"{title}: {note}" for title, note in pairs if note]
-
-
-def caption(frame: pd.DataFrame, what: str, confidence: float) -> str:
-    """What the table is, on what cohort, and how its numbers are made."""
-    if frame.empty:
-        return f"{what} None was run."
-    simulated = (frame["cohort"] == "simulated").any()
-    cohort = "a SIMULATED cohort (planted effects, no recorded person)" if simulated else "DREAMER"
-    protocol = frame["protocol"].iloc[0]
-    return f"{what} On {cohort}, protocol {protocol}. {_WORDS.format(confidence=confidence)}"
-
-
-def as_markdown(frame: pd.DataFrame, title: str, what: str, confidence: float) -> str:
-    """The table as Markdown, caption above and notes below."""
-    lines = [f"# {title}", "", caption(frame, what, confidence), ""]
-    if frame.empty:
-        return "\n".join(lines)
-    table = shown(frame)
-    lines.append("| " + " | ".join(table.columns) + " |")
-    lines.append("| :--- |" + " ---: |" * (len(table.columns) - 1))
-    lines += ["| " + " | ".join(row) + " |" for row in table.itertuples(index=False, name=None)]
-    lines += ["", *(f"\\* {note}\n" for note in notes_of(frame))]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _with_interval(value: float, low: float, high: float, sign: str) -> str:
-    if not math.isfinite(value):
-        return "–"
-    interval = f" [{low:{sign}.1f}, {high:{sign}.1f}]" if math.isfinite(low) else ""
-    return f"{value:{sign}.1f}{interval}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.1f}" if math.isfinite(value) else "–"
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return pd.DataFrame(content, columns=list(columns_of(study.tasks)))
 
 
 def _percent(share: float) -> float:

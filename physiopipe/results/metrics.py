@@ -7,21 +7,22 @@ of the subjects (all once, or a bootstrap resample) is then a few small products
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
 
-LABELS = ("valence", "arousal", "dominance")
 METRICS = ("accuracy", "f1", "auc", "subject_auc", "balanced_accuracy", "balanced_accuracy_tuned", "macro_f1")
-HEADLINE = "subject_auc"  # unlike the pooled AUC it is not biased by the base rates of folds and subjects
+Headline = Literal["subject_auc", "auc"]  # what a cohort's tables lead with, see `Cohort.headline`
+HEADLINE_WORDS: dict[Headline, str] = {"subject_auc": "AUC within subjects", "auc": "AUC of all clips pooled"}
 THRESHOLD = 0.5  # a probability from here on says high
 
 
 @dataclass(frozen=True)
 class SubjectCounts:
-    """Predictions of one method, label and seed, summed by subject.
+    """Predictions of one method, task and seed, summed by subject.
 
     Attributes:
         confusion: (subject, 4), clips that are true positive, false positive, false negative, true negative.
@@ -103,14 +104,27 @@ def subject_aucs(counts: SubjectCounts) -> F64:
     return _share(np.diagonal(counts.concordance), counts.positives * counts.negatives)
 
 
+def pooled_contributions(counts: SubjectCounts) -> F64:
+    """What each subject adds to the pooled AUC, (subject,); NaN where that is undefined.
+
+    Half of each pair of a positive and a negative clip goes to the subject of either one, so that the parts sum to
+    the AUC (the structural components of Obuchowski, Biometrics 53:567, 1997, by subject).
+    """
+    pairs = counts.positives.sum() * counts.negatives.sum()
+    return _share((counts.concordance.sum(axis=1) + counts.concordance.sum(axis=0)) / 2, pairs)
+
+
 def attainable_share(auc: float, attainable: float) -> float:
-    """The part of the excess over chance that was reached; NaN where there is none to reach."""
+    """An AUC's excess over chance as a part of the expected one of the planted effects' best classifier.
+
+    That is an average over cohorts, so a part can be above 1; NaN where nothing was planted.
+    """
     return (auc - 0.5) / (attainable - 0.5) if attainable > 0.5 else float("nan")
 
 
-def mean_of_labels(by_label: Mapping[str, F64]) -> F64:
-    """Mean over the labels for which a metric is defined."""
-    stacked = np.stack([by_label[label] for label in LABELS])
+def mean_of_tasks(by_task: Mapping[str, F64]) -> F64:
+    """Mean over the tasks for which a metric is defined."""
+    stacked = np.stack(list(by_task.values()))
     finite = np.isfinite(stacked)
     return _share(np.where(finite, stacked, 0).sum(axis=0), finite.sum(axis=0))
 

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ _INDEX: list[tuple[str, pa.DataType]] = [
     ("clip", pa.int32()),
     ("start_s", pa.float64()),
     ("valid_patches", pa.int16()),
-    ("channel_mask", pa.int32()),  # bit i: channel i is there and not flat
+    ("channel_mask", pa.int32()),  # bit i: channel i is there and not flat; of 32 channels the last is the sign
     ("derived_mask", pa.int32()),  # bit i: channel i was computed from others
     ("saturated", pa.int32()),  # samples held at the ends of int16
     ("record_windows", pa.int32()),  # windows that this record has at this rate
@@ -225,6 +226,7 @@ class PartWriter:
             "flags": {flag: int(table[flag].to_numpy().sum()) for flag in QUALITY_FLAGS},
             "inputs": self._name.inputs,
             "modality": self._name.modality,
+            **({"record_flags": flags} if (flags := self._record_flags()) else {}),
             "records": len(self._records),
             "rejected": len(self._rejected),
             "reject_reasons": dict(Counter(reason for _, reason in self._rejected)),
@@ -234,6 +236,11 @@ class PartWriter:
             "unit": unit,
         }
         write_json(self._folder / "part.json", sealed(content))
+
+    def _record_flags(self) -> dict[str, int]:
+        """How many records have each finding about the whole record."""
+        of_records = (flags.split() for of_stack in self._of_recordings for flags in of_stack["record_flags"])
+        return dict(sorted(Counter(chain.from_iterable(of_records)).items()))
 
     def _column(self, field: pa.Field) -> pa.Array:
         """A column of the index, of all windows added."""

@@ -17,7 +17,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, write_json
 from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
-from physiopipe.recordings.download import check_downloaded, read_download
+from physiopipe.recordings.download import read_download
 from physiopipe.recordings.recording import (
     OF_EACH,
     HeldSignal,
@@ -30,7 +30,7 @@ from physiopipe.recordings.recording import (
     recording_batch_of,
     recording_of,
 )
-from physiopipe.recordings.tree import Batch, record_of
+from physiopipe.recordings.tree import Batch
 from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s, surroundings
 from physiopipe.signals.pieces import LONG_SAMPLES, on_grid, pieces_of
 from physiopipe.signals.quality import measure_blocks, measure_blocks_of_long
@@ -90,18 +90,19 @@ def _read_raw(
     known: Cohort, modality: str, batch: Batch, raw_folder: Path, stamp: Path, data: Section
 ) -> Iterator[Recording | LongRecording | Rejected]:
     assert isinstance(known.publication, PublishedTree)
-    missing = dict(read_download(stamp, raw_folder).rejected)
+    downloaded = read_download(stamp, raw_folder)
+    missing = dict(downloaded.rejected)
     read = imported(known.publication.read)
-    files_of: dict[str, list[tuple[str, str]]] = {}
-    for entry in batch.files:
-        files_of.setdefault(record_of(entry[0]), []).append(entry)
     for record, first in batch.first_files.items():
         if record in missing:
-            yield Rejected(record, missing[record], absent=True)
+            yield Rejected(record, missing[record], absent=record in downloaded.absent)
             continue
-        check_downloaded(files_of[record], raw_folder, stamp)
         try:
-            yield read(raw_folder / first, batch.source, modality, data)
+            found = read(raw_folder / first, batch.source, modality, data)
+            if isinstance(found, Recording | LongRecording):
+                yield found
+            else:
+                yield from found
         except RejectedRecord as error:
             yield Rejected(record, error.reason)
 

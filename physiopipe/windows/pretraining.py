@@ -34,6 +34,7 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
     about = store.attributes("ecg", rates[0])
     provenance = {
         "cohort": f"simulated {known.title}" if store.manifest["simulated"] else f"{known.title}, {known.licence}",
+        "records": str(store.index["record"].iloc[rows[~held_out]].nunique()),
         "channels": " ".join(about["channels"]),
         "unit": about["unit"],
         "rates_hz": " ".join(str(rate) for rate in rates),

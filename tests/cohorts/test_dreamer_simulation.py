@@ -12,6 +12,7 @@ import scipy.signal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 
+from physiopipe.cohorts.base import ClipRule
 from physiopipe.cohorts.dreamer import EEG_CHANNELS, RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import (
     HIGH_FROM,
@@ -123,6 +124,25 @@ def test_the_attainable_auc_is_what_the_levels_give(d: float, rho: float) -> Non
             pair = z[..., [2 * i, 2 * i + 1]].reshape(-1, 2)
             best = LinearDiscriminantAnalysis().fit(pair[::2], high[::2]).decision_function(pair[1::2])
             assert abs(roc_auc_score(high[1::2], best) - attainable) < 0.015
+
+
+def test_the_attainable_auc_follows_the_threshold_of_the_clip_rule() -> None:
+    """Ratings of 3 are moved as 4 and 5 are, so that low clips from 4 on are a mixture."""
+
+    class Rule(ClipRule):
+        high_from: int = 4
+
+    params = SimulateDreamer(subjects=400, clips=100)
+    plan = plan_cohort(params)
+    known = plan.z - plan.subject_z[:, None]
+    for i, label in enumerate(RATINGS):
+        high = (plan.ratings[..., i] >= 4).ravel()
+        for expected, z in zip(attainable_auc(params, Rule())[label], (plan.z, known), strict=True):
+            pair = z[..., [2 * i, 2 * i + 1]].reshape(-1, 2)
+            best = LinearDiscriminantAnalysis().fit(pair[::2], high[::2]).decision_function(pair[1::2])
+            assert abs(roc_auc_score(high[1::2], best) - expected) < 0.015
+        assert attainable_auc(params, Rule())[label] < attainable_auc(params, Rule(high_from=3))[label]
+        assert attainable_auc(params, Rule(high_from=3))[label] == pytest.approx(attainable_auc(params)[label])
 
 
 def test_the_recommended_effect_is_worth_about_85() -> None:

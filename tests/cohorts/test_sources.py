@@ -8,7 +8,7 @@ from physiopipe.params import Weights
 
 
 def test_every_source_of_the_parameters_is_described_and_no_other() -> None:
-    assert set(SOURCE_INFO) == {*SOURCES, "dreamer", "cbramod_weights"}
+    assert set(SOURCE_INFO) == {*SOURCES, "dreamer", "eegmat", "bcmi", "cbramod_weights"}
 
 
 def test_the_challenge_has_88253_records() -> None:

@@ -3,9 +3,11 @@
 import hashlib
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -158,12 +160,134 @@ def test_code_in_a_pickle_never_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not Path("executed").exists()
 
 
+ODD = {
+    "bool": lambda t: t > 0,
+    "int64": lambda t: t.to(torch.int64),
+    "uint8": lambda t: t.to(torch.uint8),
+    "complex64": lambda t: t.to(torch.complex64),
+    "float8_e4m3fn": lambda t: t.to(torch.float8_e4m3fn),
+    "float8_e5m2": lambda t: t.to(torch.float8_e5m2),
+    "sparse": lambda t: t.to_sparse(),
+    "quantised": lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8),
+    "without numbers": lambda t: t.to("meta"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("kind", ODD)
+def test_anything_but_plain_floating_point_is_refused_by_name(
+    tmp_path: Path, encoder: CrissCrossEncoder, suffix: str, kind: str
+) -> None:
+    name = "encoder.layers.1.linear1.weight"
+    tensors = encoder.state_dict()
+    tensors[name] = ODD[kind](tensors[name])
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(tensors, path)
+    elif kind in ("sparse", "quantised", "without numbers"):
+        return  # the format has none of these
+    else:
+        save_file(tensors, path)
+    with pytest.raises(PhysiopipeError) as raised:
+        load_encoder(path, SMALL)
+    assert f"{name}: found" in str(raised.value)
+    assert kind in str(raised.value)
+    report = compare_weights(tensors, encoder)
+    assert [entry.partition(":")[0] for entry in report.wrong_type] == [name]
+    assert kind in report.wrong_type[0]
+    assert report.not_finite == ()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_number_too_large_for_float32_does_not_become_infinity(
+    tmp_path: Path, encoder: CrissCrossEncoder, suffix: str
+) -> None:
+    tensors = {name: tensor.double() for name, tensor in encoder.state_dict().items()}
+    path = tmp_path / f"weights{suffix}"
+
+    def save() -> None:
+        torch.save(tensors, path) if suffix == ".pth" else save_file(tensors, path)
+
+    save()
+    loaded = load_encoder(path, SMALL).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in encoder.state_dict().items())
+    tensors["encoder.layers.1.norm1.bias"][7] = 1e300
+    save()
+    with pytest.raises(PhysiopipeError, match=r"not finite: encoder\.layers\.1\.norm1\.bias"):
+        load_encoder(path, SMALL)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_read(tmp_path: Path, encoder: CrissCrossEncoder, dtype: torch.dtype) -> None:
+    tensors = {name: tensor.to(dtype) for name, tensor in encoder.state_dict().items()}
+    torch.save(tensors, tmp_path / "half.pth")
+    loaded = load_encoder(tmp_path / "half.pth", SMALL).state_dict()
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in tensors.items())
+
+
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"<html>not found</html>"])
-def test_not_weights(tmp_path: Path, name: str, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"\x00" * 64, "no weights of any kind"),
+        (bytes(range(7, 200)), "no weights of any kind"),
+        (b"<html>not found</html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+        (b"\x80\x02" + b"\xaa" * 200, "damaged|something else"),
+        (b"PK\x03\x04" + b"\xaa" * 200, "damaged|something else"),
+        ((40).to_bytes(8, "little") + b"{" + b"x" * 60, "damaged|something else"),
+        (pickle.dumps({174812789: 5}), "damaged|something else|holds a dict"),
+    ],
+    ids=["empty", "zeros", "bytes", "page", "lfs", "hdf5", "pickle", "zip", "safetensors", "other pickle"],
+)
+def test_a_file_that_is_no_weights_is_told_in_words(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(PhysiopipeError, match=name):
+    with pytest.raises(PhysiopipeError, match=name) as raised:
         load_encoder(tmp_path / name, SMALL)
+    words = str(raised.value)
+    assert re.search(said, words)
+    assert len(words) < 700
+    assert words.isprintable()
+    assert "weights_only" not in words  # torch's advice to load it all the same
+
+
+def test_weights_under_the_other_formats_name_are_told(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    torch.save(encoder.state_dict(), tmp_path / "a.safetensors")
+    save_file(encoder.state_dict(), tmp_path / "b.pth")
+    for name, kind in (("a.safetensors", r"a \.pth file"), ("b.pth", r"a \.safetensors file")):
+        with pytest.raises(PhysiopipeError, match=f"it is {kind}, and its name says something else"):
+            load_encoder(tmp_path / name, SMALL)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_or_a_folder_in_the_files_place_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pth")
+    (tmp_path / "b.safetensors").mkdir()
+    for name in ("a.pth", "b.safetensors"):
+        with pytest.raises(PhysiopipeError, match="is a folder, a pipe or a device"):
+            load_encoder(tmp_path / name, SMALL)
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    tensors = {**encoder.state_dict(), "more": torch.zeros(64 << 18)}  # 64 MiB of zeros
+    torch.save(tensors, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "bomb.pth", "w", 8) as bomb:
+        for entry in plain.infolist():
+            bomb.writestr(entry.filename, plain.read(entry))
+    assert (tmp_path / "bomb.pth").stat().st_size < 4 << 20
+    with pytest.raises(PhysiopipeError, match="a compressed zip archive"):
+        load_encoder(tmp_path / "bomb.pth", SMALL)
+
+
+def test_a_tensor_that_says_it_is_huge_takes_no_memory(tmp_path: Path, encoder: CrissCrossEncoder) -> None:
+    """One number repeated 2^40 times, as a .pth may say: its shape is refused before anything is made of it."""
+    tensors = encoder.state_dict()
+    tensors["encoder.layers.1.norm1.bias"] = torch.zeros(1).expand(1 << 20, 1 << 20)
+    torch.save(tensors, tmp_path / "huge.pth")
+    with pytest.raises(PhysiopipeError, match=r"found \(1048576, 1048576\), expected \(40,\)"):
+        load_encoder(tmp_path / "huge.pth", SMALL)
 
 
 def test_missing_and_wrapped(tmp_path: Path, encoder: CrissCrossEncoder) -> None:

@@ -128,6 +128,47 @@ def status(code: int, **headers: str) -> Fault:
     return fault
 
 
+def answer(code: int, body: bytes = b"", **headers: str) -> Fault:
+    """Answer with these headers and no others (`Content_Length` for Content-Length), then close the connection."""
+
+    def fault(handler: Handler, content: bytes) -> None:  # noqa: ARG001
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    return fault
+
+
+def endless(handler: Handler, content: bytes) -> None:  # noqa: ARG001
+    """A body without a stated length that never ends."""
+    answer(200)(handler, b"")
+    while not handler.server.stopped.is_set():
+        handler.wfile.write(bytes(1 << 16))
+        with handler.server.guard:
+            handler.server.sent[handler.path.lstrip("/")] += 1 << 16
+
+
+def drip(handler: Handler, content: bytes) -> None:
+    """The right file, a byte at a time, twenty a second: never silent, never done."""
+    answer(200, Content_Length=str(len(content)))(handler, b"")
+    _drip(handler, content)
+
+
+def drip_header(handler: Handler, content: bytes) -> None:  # noqa: ARG001
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    _drip(handler, b"a" * 10_000)
+
+
+def _drip(handler: Handler, content: bytes) -> None:
+    for byte in content:
+        if handler.server.stopped.wait(0.05):
+            return
+        handler.wfile.write(bytes([byte]))
+
+
 @contextmanager
 def serve(root: Path) -> Iterator[Server]:
     with Server(root) as server:

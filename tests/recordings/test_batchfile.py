@@ -81,7 +81,7 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path) -> None:
         missing=("II",), derived=("V1",), flags=("amplitude",),
     )  # fmt: skip
     items = [recording("b"), recording("a", samples=1, rate_hz=257.0), recording("b", rate_hz=100.0), clip]
-    rejects = (("c", "NaN: 3 samples"), ("d", "Länge, „falsch“\nzwei Zeilen"))
+    rejects = (("c", "NaN: 3 samples"), ("d", 'Länge, „falsch“, "x"'))
     path = write(tmp_path / "batch.batch", items, rejects)
     found = list(read_batch(path))
     assert found[:2] == [Rejected(*row) for row in rejects]
@@ -103,6 +103,20 @@ def test_signals_are_the_readers_own(tmp_path: Path) -> None:
     path = write(tmp_path / "batch.batch", [recording(), recording("E2")])
     for item in read_batch(path):
         item.signal[:] += 1
+
+
+def test_what_strangers_wrote_is_shortened_before_it_gets_into_a_table(tmp_path: Path) -> None:
+    long = Rejected("E" * 140_000, "no usable lead: " + "V\n\0" * 140_000)
+    with BatchWriter(tmp_path / "x.batch") as writer:
+        writer.add(long)
+        writer.add(Rejected("E00001", "\N{GREEK SMALL LETTER MU}" * 200))
+    first, second = read_batch(tmp_path / "x.batch")
+    assert isinstance(first, Rejected)
+    assert (len(first.record), len(first.reason)) == (200, 200)
+    assert first.reason.startswith("no usable lead: V  V  V")
+    assert first.reason.endswith("...")
+    assert first.reason.isprintable()
+    assert second == Rejected("E00001", "\N{GREEK SMALL LETTER MU}" * 200)
 
 
 def test_an_empty_batch_is_a_batch(tmp_path: Path) -> None:

@@ -181,6 +181,13 @@ def test_a_record_that_climbs_out_is_refused(tmp_path: Path, record: str) -> Non
         plan(root)
 
 
+@pytest.mark.parametrize("path", ["a" * 140_000, "a/" * 70_000 + "a", "\x1b[2J" * 1000])
+def test_a_path_that_is_too_long_is_refused_in_short(path: str) -> None:
+    with pytest.raises(PhysiopipeError, match="refused") as error:
+        check_relative(path, "RECORDS")
+    assert len(str(error.value)) < 500
+
+
 @given(st.text(alphabet="ab./\\~ \0é-", max_size=12))
 def test_what_passes_as_a_relative_path_stays_below_its_folder(path: str) -> None:
     try:

@@ -276,13 +276,46 @@ def test_invalid_samples_are_rejected_as_nan(tmp_path: Path) -> None:
         ("E00001 1 500 1000\nE00001.mat 16+24 1000/mV 16 zero\n", "whole number"),
         ("E00001 1 500 1000\nE00001.mat 16+24 1000/mV 16 99999999999999999999\n", "whole number"),
         ("E00001 2 500 1000\nE00001.mat 16+24 1000/mV\nE00002.mat 16+24 1000/mV\n", "more than one file"),
-        ("\0\1\2\xff" * 100, "no record line"),
+        ("\0\1\2\xff" * 40, "no record line"),
+        ("\0\1\2\xff" * 100, "a field of 400 characters"),
+        ("E00001 1 500 1000\nE00001.mat 16+24 1000/mV 16 1_000\n", "whole number"),
+        ("E00001 1001 500 1000\n", "number of signals"),
     ],
 )
 def test_headers_that_are_none_are_rejected_with_the_reason(tmp_path: Path, content: str, reason: str) -> None:
     hea = write_record(tmp_path)
     hea.write_text(content)
     assert reason in reason_of(hea)
+
+
+@pytest.mark.timeout(20)  # a pattern that tries every split of a million digits would take hours
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" 0 V1\n", f" 0 {'V' * 140_000}\n"),
+        (" 0 V1\n", " 0 V1\0\n"),
+        (" 0 V1\n", " 0 V1\u2028V1\n"),
+        (" 0 V1\n", " 0 V1\x0bV1\n"),
+        (" 0 V1\n", " 0 V1\x1b[2J\n"),
+        (" 12 500 ", f" 12 {'9' * 5000} "),
+        (" 12 500 ", f" 12 {'9' * 500_000}x "),
+        (" 12 500 ", f" {'9' * 5000} 500 "),
+        (" 500 1000 ", f" 500 {'9' * 5000} "),
+        (" 16+24 ", f" 16+{'9' * 5000} "),
+        (" 1000/mV ", f" {'9' * 5000}/mV "),
+        (" 1000/mV ", f" {'9' * 500_000}x/mV "),
+        (" 1000/mV ", f" 1000/{'m' * 5000}V "),
+        (" 1000/mV ", f" 1000({'9' * 5000})/mV "),
+        (" 16 0 ", f" 16 {'9' * 5000} "),
+        ("E00001.mat ", f"{'E' * 5000}.mat "),
+    ],
+)
+def test_an_absurd_field_is_rejected_soon_and_in_short(tmp_path: Path, old: str, new: str) -> None:
+    hea = write_record(tmp_path)
+    assert old in hea.read_text()
+    hea.write_bytes(hea.read_text().replace(old, new).encode())
+    assert len(reason := reason_of(hea)) < 300
+    assert reason.isprintable()
 
 
 def test_a_missing_file_is_rejected_and_a_folder_is_no_file(tmp_path: Path) -> None:

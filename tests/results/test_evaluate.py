@@ -7,21 +7,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_predictions import ABOUT, LABELS, TABLE, make_params, make_predictions
+from made_up_predictions import ABOUT, LABELS, TABLE, make_predictions, make_study
 from sklearn.metrics import f1_score, roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions, write_predictions
-from physiopipe.params import METHODS, check_params
-from physiopipe.results.evaluate import evaluate
+from physiopipe.methods.registry import METHODS
+from physiopipe.params import check_params
+from physiopipe.results.evaluate import write_table1
+from physiopipe.results.study import study_of
 
 OUTPUTS = ("metrics.json", "comparisons.csv", "table1.csv", "table1.md", "table1.tex")
 
 
-def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callable[..., Path], tmp_path: Path) -> None:
+def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callable[..., Path]) -> None:
     folder = write_all()
-    evaluate(folder, make_params(), tmp_path / "out")
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    write_table1(folder.parent, make_study(), TABLE)
+    metrics = json.loads((folder.parent / "metrics.json").read_text())
     assert set(metrics) == {*TABLE, "attainable"}
     frame = read_predictions(folder / "ours.parquet")[0]
     seeds = [part for _, part in frame[frame["label"] == "arousal"].groupby("seed")]
@@ -39,10 +41,10 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callab
     assert all(isinstance(value, float) and math.isfinite(value) for value in leaves)
 
 
-def test_always_high_stands_where_it_must(write_all: Callable[..., Path], tmp_path: Path) -> None:
+def test_always_high_stands_where_it_must(write_all: Callable[..., Path]) -> None:
     folder = write_all()
-    evaluate(folder, make_params(), tmp_path)
-    found = json.loads((tmp_path / "metrics.json").read_text())["always_high"]
+    write_table1(folder.parent, make_study(), TABLE)
+    found = json.loads((folder.parent / "metrics.json").read_text())["always_high"]
     frame = read_predictions(folder / "always_high.parquet")[0]
     for label in LABELS:
         high = frame[frame["label"] == label]["truth"].mean()
@@ -52,57 +54,62 @@ def test_always_high_stands_where_it_must(write_all: Callable[..., Path], tmp_pa
         assert found[label]["subject_auc_p"] == 1.0
 
 
-def test_two_runs_write_the_same_bytes(write_all: Callable[..., Path], tmp_path: Path) -> None:
-    folder = write_all()
-    for name in ("one", "two"):
-        evaluate(folder, make_params(), tmp_path / name)
-    for output in OUTPUTS:
-        assert (tmp_path / "one" / output).read_bytes() == (tmp_path / "two" / output).read_bytes()
+def test_two_runs_write_the_same_bytes(write_all: Callable[..., Path]) -> None:
+    folder = write_all().parent
+    written = []
+    for _ in range(2):
+        write_table1(folder, make_study(), TABLE)
+        written.append({name: (folder / name).read_bytes() for name in OUTPUTS})
+        for name in OUTPUTS:
+            (folder / name).unlink()
+    assert written[0] == written[1]
 
 
-def test_table_says_what_was_measured_on_what(write_all: Callable[..., Path], tmp_path: Path) -> None:
-    evaluate(write_all(), make_params(), tmp_path)
-    with (tmp_path / "table1.csv").open(encoding="utf-8") as handle:
+def test_table_says_what_was_measured_on_what(write_all: Callable[..., Path]) -> None:
+    folder = write_all().parent
+    write_table1(folder, make_study(), TABLE)
+    with (folder / "table1.csv").open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     printed = [row for row in rows if row["kind"] == "reported"]
     measured = [row for row in rows if row["kind"] == "measured"]
     assert len(printed) == 11 * 9
     assert len(measured) == len(TABLE) * 4 * 7
-    assert {row["cohort"] for row in printed} == {"DREAMER"}
-    assert {row["cohort"] for row in measured} == {"simulated"}
+    assert {row["cohort"] for row in rows} == {"dreamer"}
+    assert {row["simulated"] for row in printed} == {"False"}
+    assert {row["simulated"] for row in measured} == {"True"}
     assert {row["clips"] for row in measured} == {"216"}
     ours = next(
         row for row in measured if (row["method"], row["label"], row["metric"]) == ("ours", "mean", "subject_auc")
     )
     assert ours["provenance"].startswith("reimplementation")
     assert float(ours["low_percent"]) < float(ours["value_percent"]) < float(ours["high_percent"])
-    assert float(ours["attainable_percent"]) == pytest.approx(87.7, abs=0.05)
-    comparisons = pd.read_csv(tmp_path / "comparisons.csv")
+    assert float(ours["expected_best_percent"]) == pytest.approx(87.7, abs=0.05)
+    comparisons = pd.read_csv(folder / "comparisons.csv")
     assert list(comparisons["first"]) == ["ours"] * 4
     assert (comparisons["p_holm"] >= comparisons["p_value"]).all()
 
 
-def test_other_seeds_may_test_other_subjects(write_all: Callable[..., Path], tmp_path: Path) -> None:
+def test_other_seeds_may_test_other_subjects(write_all: Callable[..., Path]) -> None:
     folder = write_all()
     for method in METHODS:
         frame, about = read_predictions(folder / f"{method}.parquet")
         tested = {0: {"s01", "s02", "s03"}, 1: {"s03", "s04", "s05"}}
         kept = [row.subject in tested[row.seed] for row in frame.itertuples()]
         write_predictions(folder / f"{method}.parquet", frame[kept].assign(protocol="paper"), about)
-    evaluate(folder, make_params(protocol="paper"), tmp_path / "out")
-    rows = pd.read_csv(tmp_path / "out" / "table1.csv")
+    write_table1(folder.parent, make_study(protocol="paper"), TABLE)
+    rows = pd.read_csv(folder.parent / "table1.csv")
     assert set(rows.loc[rows["kind"] == "measured", "subjects"]) == {5}
 
 
-def test_real_cohort_has_no_attainable_and_says_no_simulation(write_all: Callable[..., Path], tmp_path: Path) -> None:
+def test_real_cohort_has_no_attainable_and_says_no_simulation(write_all: Callable[..., Path]) -> None:
     folder = write_all(simulated=False)
     params = check_params(
         {"evaluate": {"protocol": "crossval", "seeds": [0, 1], "bootstrap": 50, "permutations": 50}}, ""
     )
-    evaluate(folder, params, tmp_path / "out")
-    assert "attainable" not in json.loads((tmp_path / "out" / "metrics.json").read_text())
+    write_table1(folder.parent, study_of(params, "dreamer"), TABLE)
+    assert "attainable" not in json.loads((folder.parent / "metrics.json").read_text())
     for output in ("table1.md", "table1.tex"):
-        text = (tmp_path / "out" / output).read_text()
+        text = (folder.parent / output).read_text()
         assert "imulated cohort" not in text
         assert "SIMULATED" not in text
         assert "Measured, DREAMER" in text
@@ -116,31 +123,35 @@ def test_real_cohort_has_no_attainable_and_says_no_simulation(write_all: Callabl
     ],
 )
 def test_predictions_of_other_parameters_are_refused(
-    write_all: Callable[..., Path], tmp_path: Path, change: dict[str, object], said: str
+    write_all: Callable[..., Path], change: dict[str, object], said: str
 ) -> None:
+    folder = write_all().parent
     with pytest.raises(PhysiopipeError, match=said):
-        evaluate(write_all(), make_params(**change), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        write_table1(folder, make_study(**change), TABLE)
+    assert {path.name for path in folder.iterdir()} == {"predictions"}
 
 
-def test_methods_tested_on_other_clips_are_refused(write_all: Callable[..., Path], tmp_path: Path) -> None:
+def test_methods_tested_on_other_clips_are_refused(write_all: Callable[..., Path]) -> None:
     folder = write_all()
     frame = make_predictions("ours", (0, 1), 11, 18, 0.8)
     write_predictions(folder / "ours.parquet", frame, ABOUT["ours"] | {"simulated": True})
     with pytest.raises(PhysiopipeError, match="different clips"):
-        evaluate(folder, make_params(), tmp_path / "out")
+        write_table1(folder.parent, make_study(), TABLE)
 
 
-def test_other_cohort_missing_file_and_double_test_are_refused(write_all: Callable[..., Path], tmp_path: Path) -> None:
+def test_other_cohort_missing_file_and_double_test_are_refused(write_all: Callable[..., Path]) -> None:
     folder = write_all()
     frame, about = read_predictions(folder / "ours.parquet")
     write_predictions(folder / "ours.parquet", frame, about | {"simulated": False})
-    with pytest.raises(PhysiopipeError, match=r"is of DREAMER, params.yaml says simulated"):
-        evaluate(folder, make_params(), tmp_path / "out")
+    with pytest.raises(PhysiopipeError, match=r"made from real ones, params.yaml says simulated"):
+        write_table1(folder.parent, make_study(), TABLE)
+    write_predictions(folder / "ours.parquet", frame, about | {"cohort": "another"})
+    with pytest.raises(PhysiopipeError, match=r"of the cohort another, expected dreamer"):
+        write_table1(folder.parent, make_study(), TABLE)
     twice = pd.concat([frame, frame[frame["subject"] == "s01"].assign(fold=9)])
     write_predictions(folder / "ours.parquet", twice, about)
     with pytest.raises(PhysiopipeError, match="two folds of one seed"):
-        evaluate(folder, make_params(), tmp_path / "out")
+        write_table1(folder.parent, make_study(), TABLE)
     (folder / "ours.parquet").unlink()
     with pytest.raises(PhysiopipeError, match=r"ours\.parquet is missing"):
-        evaluate(folder, make_params(), tmp_path / "out")
+        write_table1(folder.parent, make_study(), TABLE)

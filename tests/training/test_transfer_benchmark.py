@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from physiopipe.cohorts.challenge_score import SCORED
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Encoder
-from physiopipe.results.challenge_score import SCORED
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "transfer.py"
 

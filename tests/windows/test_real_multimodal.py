@@ -128,5 +128,5 @@ def test_what_an_edf_file_does_not_have_is_said(recordings: Path, tmp_path: Path
     with pytest.raises(PhysiopipeError, match="is missing: expected a recording in EDF"):
         read_edf(tmp_path / "none.edf", ("ECG",), "ecg", "s01")
     (tmp_path / "text.edf").write_text("no recording")
-    with pytest.raises(PhysiopipeError, match="cannot be read as EDF"):
+    with pytest.raises(PhysiopipeError, match="is no EDF file"):
         read_edf(tmp_path / "text.edf", ("ECG",), "ecg", "s01")

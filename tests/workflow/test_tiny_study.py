@@ -42,9 +42,9 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
         *SIDE_TABLES,
     ):
         assert (results / name).stat().st_size > 0, name
-    assert "simulated cohort" in (results / "table1.md").read_text()
+    assert "simulated DREAMER" in (results / "table1.md").read_text()
     assert "SIMULATED" in (results / "table1.tex").read_text() or "simulated" in (results / "table1.tex").read_text()
-    assert "simulated cohort" in (results / "report.html").read_text()
+    assert "SIMULATED cohort" in (results / "report.html").read_text()
     table = pd.read_csv(results / "table1.csv")
     assert set(table["kind"]) == {"reported", "measured"}
     assert table[table["kind"] == "reported"]["method"].nunique() == 11
@@ -115,7 +115,7 @@ def test_what_run_holds_changes_no_result(tiny: Study) -> None:
 
 
 def test_dvc_shows_metrics_and_its_graph(tiny: Study) -> None:
-    assert "results/metrics.json" in tiny.run("dvc", "metrics", "show")
+    assert "summary.json" in tiny.run("dvc", "metrics", "show")
     graph = tiny.run("dvc", "dag")
     for stage in (
         "windows@challenge",

@@ -1,0 +1,170 @@
+"""Rows whose network reads one channel of one stretch at a time and learns in two stages: TF-C and SimMTM."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
+from physiopipe.clips.resampled import RATE_HZ, ResampledWindows
+from physiopipe.clips.series import ClipSeries, Scaling
+from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.methods.reductions import reductions
+from physiopipe.params.section import Count, LearningRate, Positive, Section
+from physiopipe.training.curve import CurvePoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from physiopipe.training.series import Stage, TwoStageNetwork
+
+_WEIGHTS = "network."  # before the names of weights
+
+
+class SeriesSettings(Section):
+    """Series of one channel, and the two stages that learn from them."""
+
+    segment_s: Positive = Field(2.0, description="length of a series, s")
+    scaling: Scaling = Field(
+        "training",
+        description="training: EEG and ECG each to mean 0 and SD 1 of the training people; series: each series by "
+        "itself, without its amplitude",
+    )
+    pretrain_series: Count | None = Field(
+        None, description="series of training people drawn anew for each epoch without labels; null: all"
+    )
+    pretrain_epochs: int = Field(40, ge=0, description="epochs without labels; 0: none")
+    pretrain_batch_size: int = Field(128, ge=2, description="series of a step without labels")
+    pretrain_learning_rate: LearningRate = Field(3e-4, description="of Adam, without labels")
+    finetune_series: Count | None = Field(
+        None, description="series of training people drawn anew for each epoch with labels; null: all"
+    )
+    finetune_epochs: Count = Field(40, description="epochs with labels; the best by validation people is kept")
+    finetune_batch_size: int = Field(60, ge=2, description="series of a step with labels")
+    finetune_learning_rate: LearningRate = Field(3e-4, description="of Adam, with labels")
+    validation_series: Count | None = Field(
+        None, description="series of validation people, drawn once, that an epoch is judged by; null: all"
+    )
+
+
+class SeriesMethod(Method):
+    """Two stages on single series; a clip's probability is the mean over stretches, windows and channels."""
+
+    inputs = ("eeg", "ecg")
+    licence = "BSD-3-Clause"
+    libraries = ("numpy", "scipy", "torch")
+    Settings: ClassVar[type[SeriesSettings]] = SeriesSettings
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        import torch
+
+        from physiopipe.training.device import choose_device
+
+        self.settings = setup.section(self.name, self.Settings)
+        self._windows = ResampledWindows(setup.state_folder)
+        self._device: torch.device = choose_device(setup.params.run)
+        self._curve: list[CurvePoint] = []
+
+    @property
+    def samples(self) -> int:
+        """T, of a series."""
+        return round(self.settings.segment_s * RATE_HZ)
+
+    @property
+    def provenance(self) -> str:
+        learnt = "self-supervised on the fold's training people alone" if self.settings.pretrain_epochs else "untrained"
+        notes = [learnt, reductions(self.settings)]
+        return f"reimplementation ({'; '.join(note for note in notes if note)})"
+
+    @property
+    def trained_parameters(self) -> int:
+        """Weights that the latest fit trained, in either stage."""
+        return sum(weight.numel() for weight in self._network.parameters())
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
+
+    def precompute(self, clips: ClipData) -> None:
+        self._windows.precompute(clips, MODALITIES)
+
+    def workers(self, runs: int, cores: int) -> int:
+        import torch
+
+        return min(torch.cuda.device_count() if self._device.type == "cuda" else cores, runs)
+
+    def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
+        import torch
+
+        from physiopipe.training.series import check_enough, chosen_series, finetune, pretrain
+        from physiopipe.training.threads import one_thread
+
+        self._prevalence = prevalence(train)
+        cut = ClipSeries(self._windows, self.samples, self.settings.scaling)
+        self._unit = cut.unit(train)
+        series, held_out = cut.of(train, self._unit), cut.of(validation, self._unit)
+        check_enough(series)
+        count = self.settings.validation_series
+        held_out = chosen_series(held_out, len(validation), count, np.random.default_rng([seed, 1]))
+        of_device = [self._device] if self._device.type == "cuda" else []
+        with one_thread(), torch.random.fork_rng(devices=of_device):
+            torch.manual_seed(seed)
+            network = self._new_network(len(train.tasks)).to(self._device)
+            without, with_labels = self._stages()
+            values = torch.from_numpy(series.values)
+            if without.epochs:
+                self._look_at(network, values)
+                pretrain(network, values, without, np.random.default_rng([seed, 2]))
+            self._curve = finetune(
+                network,
+                series,
+                train.labels,
+                held_out,
+                validation.labels,
+                with_labels,
+                np.random.default_rng([seed, 3]),
+            )
+        self._network = network
+        return self
+
+    def predict(self, test: ClipData) -> F64:
+        from physiopipe.training.series import clip_probabilities
+        from physiopipe.training.threads import one_thread
+
+        series = ClipSeries(self._windows, self.samples, self.settings.scaling).of(test, self._unit)
+        with one_thread():
+            found = clip_probabilities(self._network, series, len(test), len(self._prevalence))
+        # nothing is known of a clip without a series
+        return np.where(np.isnan(found), self._prevalence, found)
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        weights = self._network.fine_tuned_weights()
+        arrays: Arrays = {f"{_WEIGHTS}{name}": weight.numpy() for name, weight in weights.items()}
+        return arrays | {"unit": self._unit, "prevalence": self._prevalence}, {}
+
+    def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:  # noqa: ARG002
+        import torch
+
+        self._unit, self._prevalence = arrays["unit"], arrays["prevalence"]
+        with torch.random.fork_rng(devices=[]):
+            self._network = self._new_network(len(self._prevalence))
+        named = {name.removeprefix(_WEIGHTS): value for name, value in arrays.items() if name.startswith(_WEIGHTS)}
+        self._network.load_fine_tuned({name: torch.from_numpy(value) for name, value in named.items()})
+        self._network.to(self._device)
+        self._curve = []
+        return self
+
+    def curve(self) -> list[CurvePoint]:
+        return self._curve
+
+    @abstractmethod
+    def _new_network(self, tasks: int) -> "TwoStageNetwork":
+        """The network untrained, its weights drawn from torch's generator."""
+
+    @abstractmethod
+    def _stages(self) -> "tuple[Stage, Stage]":
+        """How it is trained without labels, and with them."""
+
+    def _look_at(self, network: "TwoStageNetwork", values: "Tensor") -> None:
+        """Learn what the stage without labels needs to know of all training series (n, T)."""

@@ -1,0 +1,104 @@
+"""Folders that are not what they seem: nothing hangs, and nothing outside of the tree gets into the recordings."""
+
+import os
+from pathlib import Path
+
+import pytest
+from test_download import FIRST, FOLDER, RUN, bring, check_whole, planned, write_tree
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.recordings import transport
+from physiopipe.recordings.tree import open_tree
+
+pytestmark = pytest.mark.timeout(30)  # a pipe that is waited for
+LISTS = ["RECORDS", "SHA256SUMS.txt", f"{FOLDER}/RECORDS"]
+ODD = "not a regular file"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "published")
+
+
+@pytest.mark.parametrize("relative", LISTS)
+def test_a_list_that_is_a_pipe_or_a_device_or_a_loop_is_a_plain_error(root: Path, relative: str) -> None:
+    path = root / relative
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(PhysiopipeError, match=f"{relative} is not there .*{ODD}"):
+        planned(str(root))
+    path.unlink()
+    path.symlink_to(path.name)
+    with pytest.raises(PhysiopipeError, match=f"{relative} is not there .*a loop of links"):
+        planned(str(root))
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(PhysiopipeError, match=f"{relative} leads out of the tree, to /dev/zero"):
+        planned(str(root))
+
+
+def test_a_loop_among_folders_is_a_plain_error(tmp_path: Path, root: Path) -> None:
+    folder = root / FOLDER
+    folder.rename(root / "elsewhere")
+    folder.symlink_to(folder)
+    with pytest.raises(PhysiopipeError, match="a loop of links"):
+        planned(str(root))
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for name in (str(loop), "a" * 5000, "a\0b", str(root / "RECORDS")):
+        with pytest.raises(PhysiopipeError, match="no such folder exists"):
+            open_tree(name, RUN)
+
+
+def test_a_record_that_is_a_pipe_or_a_loop_is_a_named_reject(root: Path, tmp_path: Path) -> None:
+    batch = planned(str(root))
+    (root / FIRST).unlink()
+    os.mkfifo(root / FIRST)
+    (root / FOLDER / "E00003.hea").unlink()
+    (root / FOLDER / "E00003.hea").symlink_to("E00003.hea")
+    (first, why), (third, loop) = bring(str(root), batch, tmp_path)
+    assert (first, third) == ("E00001", "E00003")
+    assert ODD in why
+    assert "a loop of links" in loop
+    assert not (tmp_path / "raw" / FIRST).exists()
+
+
+@pytest.mark.parametrize("how", ["absolute", "relative", "a folder"])
+def test_a_link_out_of_the_tree_is_never_linked_or_read(root: Path, tmp_path: Path, how: str) -> None:
+    batch = planned(str(root))
+    outside = tmp_path / "outside" / "E00001.mat"
+    outside.parent.mkdir()
+    (root / FIRST).rename(outside)  # with the published bytes, even
+    if how == "absolute":
+        (root / FIRST).symlink_to(outside)
+    elif how == "relative":
+        (root / FIRST).symlink_to("../../../../outside/E00001.mat")
+    else:
+        for path in (root / FOLDER).iterdir():
+            path.rename(outside.parent / path.name)
+        (root / FOLDER).rmdir()
+        (root / FOLDER).symlink_to(outside.parent)
+    with pytest.raises(PhysiopipeError, match="leads out of the tree"):
+        bring(str(root), batch, tmp_path)
+    assert not list((tmp_path / "raw").rglob("E00001.mat*"))
+    assert outside.stat().st_nlink == 1
+
+
+def test_a_tree_that_is_itself_behind_a_link_is_one(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "shortcut").symlink_to(root)
+    batch = planned(str(tmp_path / "shortcut"))
+    assert bring(str(tmp_path / "shortcut"), batch, tmp_path) == []
+    check_whole(batch, tmp_path)
+
+
+def test_a_file_that_is_longer_than_any_such_file_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = planned(str(root))
+    with (root / FIRST).open("ab") as handle:
+        handle.truncate(transport.LARGEST_FILE_BYTES + 1)  # a hole: it takes no space
+    with pytest.raises(PhysiopipeError, match=r"E00001\.mat is longer than"):
+        bring(str(root), batch, tmp_path)
+    monkeypatch.setattr(transport, "LARGEST_LIST_BYTES", 10)
+    with pytest.raises(PhysiopipeError, match="RECORDS is longer than the 10 bytes"):
+        planned(str(root))

@@ -1,0 +1,112 @@
+"""Where labels are exchanged within each subject nothing can be known, so a row above one half has a leak.
+
+A hundred exchanges are a hundred tasks of the same clips: each method is fitted once a fold, with all of them. Given
+the predictions, the AUC of an exchange is that of labels drawn by themselves, so the exchanges' mean has the standard
+error SD / 10, and nothing is to be found within four of them: less than .025 where a subject has ten clips.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from planted_clips import planted_clips
+from test_ours import SMALL, setup
+
+from physiopipe.clips.clip_data import ClipData
+from physiopipe.experiments.leaks import leaky_sides
+from physiopipe.experiments.subject_splits import GROUPS, subject_split
+from physiopipe.methods.registry import method_class
+
+EXCHANGES = 100
+CHEAP = ("always_high", "clip_prior", "chance", "handcrafted", "nearest_neighbours")
+TRAINED = tuple(name for name in SMALL if name not in CHEAP)
+F64 = npt.NDArray[np.float64]
+Sides = tuple[ClipData, ClipData, ClipData]
+
+
+def exchanged(windows: int, patches: int) -> ClipData:
+    """Fifteen subjects of ten clips, five of them high: EXCHANGES draws of which. A clip's windows resemble each other,
+    as a person's state lasts.
+    """
+    tasks = tuple(f"exchange {number}" for number in range(EXCHANGES))
+    clips = planted_clips(15, 10, windows, 0.0, 1, patches, channels=(4, 2), tasks=tasks)
+    random = np.random.default_rng(2)
+    clips.eeg[:] *= np.exp(random.normal(0, 0.5, (len(clips), 4)))[clips.clip_of][:, :, None, None]
+    clips.ecg[:] *= np.exp(random.normal(0, 0.5, len(clips)))[clips.clip_of, None, None, None]
+    return clips
+
+
+def subject_aucs(truth: npt.NDArray[np.int8], probability: F64) -> F64:
+    """AUC of each exchange (column) among one subject's clips, ties counted half."""
+    pairs = np.sign(probability[:, None] - probability[None])  # (clip, clip, exchange)
+    counts = (truth[:, None] == 1) & (truth[None] == 0)
+    found: F64 = 0.5 + 0.5 * (pairs * counts).sum(axis=(0, 1)) / counts.sum(axis=(0, 1))
+    return found
+
+
+def excess(name: str, folder: Path, clips: ClipData, splits: Iterator[Sides]) -> tuple[float, float]:
+    """How far the mean AUC within subjects is from one half, over exchanges, and its standard error.
+
+    A clip whose windows are in several folds has the mean of what these predict.
+    """
+    method = method_class(name)(setup(folder, epochs=2, frozen=True))
+    total, times = np.zeros(clips.labels.shape), np.zeros((len(clips), 1))
+    for train, validation, test in splits:
+        rows = np.searchsorted(clips.subjects, test.subjects) + test.clips - 1  # subjects, then clips from 1, in order
+        total[rows] += method.fit(train, validation, 0).predict(test.without_labels())
+        times[rows] += 1
+    assert times.min() >= 1
+    of_subject = [clips.subjects == subject for subject in np.unique(clips.subjects)]
+    aucs = np.mean([subject_aucs(clips.labels[rows], (total / times)[rows]) for rows in of_subject], axis=0)
+    return float(aucs.mean() - 0.5), float(aucs.std(ddof=1) / np.sqrt(EXCHANGES))
+
+
+def honest(clips: ClipData) -> Iterator[Sides]:
+    for fold in subject_split(sorted(set(clips.subjects)), "crossval", 0):
+        yield clips.of_subjects(fold.train), clips.of_subjects(fold.validation), clips.of_subjects(fold.test)
+
+
+def with_test_subjects(clips: ClipData) -> Iterator[Sides]:
+    """A leak: test subjects are trained on too."""
+    for train, validation, test in honest(clips):
+        yield clips.of_subjects({*train.subjects, *test.subjects}), validation, test
+
+
+def with_shuffled_windows(clips: ClipData) -> Iterator[Sides]:
+    """A leak: windows of test clips are trained on."""
+    return (leaky_sides(clips, 0, number) for number in range(GROUPS))
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_an_honest_row_is_at_one_half(tmp_path: Path, name: str) -> None:
+    clips = exchanged(3, 10)
+    found, error = excess(name, tmp_path, clips, honest(clips))
+    assert 4 * error < 0.05
+    assert abs(found) <= 4 * error, (found, error)
+    assert (error == 0) == (name == "always_high")  # ties alone
+
+
+@pytest.mark.parametrize("name", ["clip_prior", "handcrafted", "nearest_neighbours"])
+def test_a_row_that_has_seen_the_test_subjects_is_found_out(tmp_path: Path, name: str) -> None:
+    clips = exchanged(3, 10)
+    found, error = excess(name, tmp_path, clips, with_test_subjects(clips))
+    assert found > 4 * error, (found, error)
+
+
+def test_a_row_that_has_seen_windows_of_test_clips_is_found_out(tmp_path: Path) -> None:
+    clips = exchanged(5, 10)
+    found, error = excess("nearest_neighbours", tmp_path, clips, with_shuffled_windows(clips))
+    assert found > 40 * error, (found, error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_an_honest_network_is_at_one_half_and_a_leaking_one_is_not(tmp_path: Path, name: str) -> None:
+    clips = exchanged(1, 2)
+    found, error = excess(name, tmp_path, clips, honest(clips))
+    assert 4 * error < 0.05
+    assert abs(found) <= 4 * error, (found, error)
+    found, error = excess(name, tmp_path, clips, with_test_subjects(clips))
+    assert found > 4 * error, (found, error)
