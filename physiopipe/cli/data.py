@@ -235,7 +235,10 @@ def verify(
     from physiopipe.windows.damage import damage_of_cohort, remove_from_cohort
 
     told, gone = [], []
-    for folder in sorted(path for path in (plan.DATA / "windows").glob("[!.]*") if path.is_dir()):
+    folders = sorted(path for path in (plan.DATA / "windows").glob("[!.]*") if path.is_dir())
+    if not folders:
+        print("data/windows holds no cohort: there is nothing to compare")
+    for folder in folders:
         damage = damage_of_cohort(folder)
         told += [f"{path}: {why}" for path, why in damage.items()]
         print(f"{folder}: {f'{len(damage)} damaged' if damage else 'whole'}")
