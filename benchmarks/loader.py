@@ -34,9 +34,10 @@ import numpy as np
 import numpy.typing as npt
 from records import benchmark_batches, benchmark_tree, some_of
 
+from physiopipe.cohorts.registry import cohort
 from physiopipe.files import write_json
 from physiopipe.params import check_params
-from physiopipe.recordings.recording import RecordingBatch, Rejected
+from physiopipe.recordings.recording import LongRecording, RecordingBatch, Rejected
 from physiopipe.recordings.tree import Batch
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.windows.collect import collect_cohort
@@ -86,10 +87,13 @@ def _prepare(batch: Batch, suffix: str, tree: Path, scratch: Path, part: Path) -
     stamp, filtered, resampled = (scratch / name for name in ("stamp.json", "filtered.batch", "resampled.batch"))
     write_json(stamp, {"listed": "", "files": {}, "records": list(batch.records), "rejected": []})
 
-    def renamed() -> Iterator[RecordingBatch | Rejected]:
-        for item in read_recordings(stamp, batch, tree):
+    def renamed() -> Iterator[RecordingBatch | LongRecording | Rejected]:
+        known, data = cohort("challenge"), PARAMS.data["challenge"]
+        for item in read_recordings(known, "ecg", stamp, batch, tree, data):
             if isinstance(item, Rejected):
                 yield item._replace(record=item.record + suffix)
+            elif isinstance(item, LongRecording):
+                yield replace(item, head=replace(item.head, record=item.head.record + suffix))
             else:
                 yield replace(item, record=tuple(name + suffix for name in item.record))
 

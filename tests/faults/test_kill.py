@@ -15,7 +15,7 @@ from studies import Study, kill
 pytestmark = pytest.mark.workflow
 MOMENTS = np.random.default_rng(88_253).uniform(0.1, 0.95, 20).round(3).tolist()  # shares of an undisturbed run
 VERBS = ("filter", "resample", "shard")
-REPRO = ("dvc", "repro", "windows@challenge")
+REPRO = ("dvc", "repro", "pretraining_windows")
 
 
 def few_of_many(moments: list[float], ordinary: int) -> list[object]:

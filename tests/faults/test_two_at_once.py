@@ -74,7 +74,10 @@ def test_two_downloads_of_one_batch(undisturbed: Undisturbed, tmp_path: Path, mo
         study.preset("tiny", "data.challenge.sources=[georgia,ptb]", *origin)
         study.run("physiopipe", "discover", "--cohort", "challenge")
         asked.clear()
-        assert run_twice_at_once(study, "physiopipe", "download", "--batch", BATCH) == [0, 0]
+        assert run_twice_at_once(study, "physiopipe", "download", "--tree", "challenge-2021", "--batch", BATCH) == [
+            0,
+            0,
+        ]
     published = {path: digest for path, digest in contents(tree / "training/georgia").items() if "RECORDS" not in path}
     assert contents(study.folder / "data/raw/challenge-2021/training/georgia") == published
     assert sorted(asked) == sorted(f"/training/georgia/{path}" for path in published)  # once each

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.workflow
 def test_a_killed_repro_redoes_only_what_was_missing(study: Study, tiny: Study) -> None:
     study.preset("tiny")
     wanted = len(list(tiny.folder.glob("data/parts/challenge-ecg/*/*/part.json")))
-    process = study.start("dvc", "repro", "windows@challenge")
+    process = study.start("dvc", "repro", "pretraining_windows")
     finished = {}
     while len(finished) < max(1, round(0.8 * wanted) - 1):
         assert process.poll() is None, "it ended before it could be killed"
@@ -22,7 +22,7 @@ def test_a_killed_repro_redoes_only_what_was_missing(study: Study, tiny: Study) 
     kill(process)
     survived = study.parts()
     assert 0 < len(survived) < wanted
-    study.run("dvc", "repro", "windows@challenge")
+    study.run("dvc", "repro", "pretraining_windows")
     after = study.parts()
     assert {path: after[path] for path in survived} == survived
     assert len(after) == wanted

@@ -38,7 +38,7 @@ def wait_for(what: str, ready: Callable[[], bool], log: Path, timeout_s: float =
 def test_a_warned_job_is_requeued_and_goes_on(study: Study, devices: str) -> None:
     shutil.copytree(ROOT / "cluster", study.folder / "cluster")
     study.preset("tiny", *LONG_ENOUGH, f"run.devices={devices}")
-    study.run("dvc", "repro", "windows@challenge")
+    study.run("dvc", "repro", "pretraining_windows")
     options = " ".join(CPU_NODE)
     submitted = study.run("bash", "-c", f"sbatch --parsable {options} cluster/pretrain.sbatch")
     job = submitted.strip()
