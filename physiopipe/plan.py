@@ -5,22 +5,17 @@ changed source or parameter is seen whatever the files' times say, and a reverte
 Light imports: the Snakefile loads this module each time it is parsed.
 """
 
-import contextlib
-import fcntl
 import json
-import os
 import time
-import uuid
 from dataclasses import dataclass
 from functools import lru_cache
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from physiopipe.cohorts.base import Cohort, OneFile, PublishedList, PublishedTree, imported
 from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import is_sealed, read_json, sha256_file, sha256_json, write_json
+from physiopipe.files import sha256_file, sha256_json, write_json
 from physiopipe.params import Params
 from physiopipe.recordings.tree import (
     Batch,
@@ -37,9 +32,6 @@ from physiopipe.windows.identity import LOCATIONS, STEPS, part_digest
 DATA = Path("data")
 LOCKS = DATA / "locks"
 SIMULATED = "simulated"
-ERRORS = LOCKS / "errors.jsonl"
-STAMP = DATA / "stamp"
-_STAMP_TIME_S = 86_400  # a day into 1970: older than any file that somebody has made
 _SETTLED_S = 2.0
 _MOST_DIGESTS = 15
 _JUDGED_LATER = ("max_rejected_share",)  # by `collect`
@@ -123,23 +115,6 @@ def known_sha256(path: Path) -> str:
 def _state_of(path: Path) -> str:
     about = path.stat()
     return f"{about.st_dev}-{about.st_ino}-{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}"
-
-
-def windows_are_current(params: Params, name: str) -> bool:
-    """Whether data/windows holds what the plan and the parameters ask for, by what its manifest states."""
-    try:
-        manifest = read_json(DATA / "windows" / name / "manifest.json")
-        if not is_sealed(manifest):
-            return False
-        found = [(part["modality"], part["batch"], part["digest"]) for part in manifest["parts"]]
-        wanted = [(part.modality, part.batch, part.digest) for part in planned_parts(params, name)]
-    except (PhysiopipeError, KeyError, TypeError, AttributeError):
-        return False
-    same = (manifest["parameters"], manifest["processing_version"]) == (
-        cohort_parameters(params, name),
-        PROCESSING_VERSION,
-    )
-    return bool(same and found == wanted)
 
 
 def source_location(params: Params, name: str) -> str:
@@ -272,66 +247,3 @@ def _without_location(params: Params, name: str) -> dict[str, Any]:
     """A cohort's section of `data` but for where its recordings lie: the same ones may be read from anywhere."""
     content: dict[str, Any] = params.data[name].model_dump(mode="json", exclude=set(LOCATIONS))
     return content
-
-
-def claim_folder() -> None:
-    """Claim this folder for one `snakemake`, until the process ends; PhysiopipeError where another one is at work.
-
-    Two of them would delete each other's temporary files. The kernel drops the claim with the process, so nothing is
-    to be unlocked after `kill -9`.
-    """
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    handle = (LOCKS / "snakemake.lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise PhysiopipeError(
-            "another snakemake is at work in this folder: wait until it has ended, then run again what is missing."
-        ) from None
-    _claims.append(handle)
-
-
-_claims: list[TextIOWrapper] = []  # open files keep their locks
-
-
-def remove_finished_work() -> None:
-    """Remove the filtered and resampled batches whose part is finished.
-
-    Snakemake does so itself, but not where it was killed between a part's end and that: its next run has no use for
-    them, and would leave them for good.
-    """
-    for batch in (DATA / "work").glob("*/*/*/*.batch"):
-        cohort_and_modality, name = batch.parts[-3:-1]
-        if (DATA / "parts" / cohort_and_modality / name / batch.stem / "part.json").exists():
-            batch.unlink()
-
-
-def mark_stale_windows(params: Params) -> None:
-    """Let the manifest of windows that are not current be older than what `discover` and `collect` read.
-
-    Snakemake compares times alone. All that a rule reads has a digest in its path or is marked `ancient`, but for one
-    file of a fixed time (`STAMP`): so whether a cohort is collected anew is decided here, by contents.
-    """
-    _bring_back_from_the_future()
-    manifests = {name: DATA / "windows" / name / "manifest.json" for name in params.cohorts.in_use}
-    stale = [path for name, path in manifests.items() if path.exists() and not windows_are_current(params, name)]
-    if stale or not STAMP.exists():
-        DATA.mkdir(exist_ok=True)
-        STAMP.write_text(uuid.uuid4().hex)  # Snakemake takes a newer file of the bytes that it knows for the same
-    os.utime(STAMP, (_STAMP_TIME_S, _STAMP_TIME_S))
-    for manifest in stale:
-        try:
-            os.utime(manifest, (_STAMP_TIME_S - 1, _STAMP_TIME_S - 1))
-        except PermissionError:  # a colleague's file
-            manifest.unlink()
-
-
-def _bring_back_from_the_future() -> None:
-    """Give files of a time that is still to come the present one: Snakemake refuses to make anything from them."""
-    patterns = ("plan/*/*/batches.csv", "simulated/*/*/*", "raw/*/complete/*/*.json", "raw/*/*/unpacked.json",
-                "work/*/*/*/*", "parts/*/*/*/part.json")  # fmt: skip
-    now = time.time()
-    for path in (path for pattern in patterns for path in DATA.glob(pattern)):
-        with contextlib.suppress(OSError):  # somebody else's file, or one that has just gone
-            if path.stat().st_mtime > now:
-                os.utime(path)

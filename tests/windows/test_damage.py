@@ -146,3 +146,51 @@ def test_the_manifest_says_no_place(tmp_path: Path) -> None:
     text = (windows / "manifest.json").read_text()
     assert "physionet" not in text
     assert str(tmp_path) not in text
+
+
+@pytest.mark.workflow
+def test_verify_and_a_rerun_make_a_study_whole_again(tmp_path: Path) -> None:
+    """Damage in every kind of file that a study keeps: told by what reads it, made anew by the next run."""
+    from studies import new_study
+
+    study = new_study(tmp_path / "study")
+    study.preset("tiny", "data.challenge.sources=[georgia]")
+    snakemake = ("snakemake", "--cores", "2", "--", "data/windows/challenge/manifest.json")
+    dreamer = (*snakemake[:-1], "data/windows/dreamer/manifest.json")
+    study.run(*snakemake)
+    study.run(*dreamer)
+    windows = study.folder / "data/windows"
+    right = {name: (windows / name / "manifest.json").read_bytes() for name in ("challenge", "dreamer")}
+    assert study.run("physiopipe", "verify").count(": whole") == 2
+
+    shard = windows / "challenge/ecg-100hz/part-georgia.g1.zarr/windows/c.0.0.0.0"
+    flip(shard, 9)
+    output = study.run("physiopipe", "verify", expect=2)
+    assert "ecg-100hz/part-georgia.g1.zarr/windows/c.0.0.0.0: not the bytes" in output
+    assert "physiopipe verify --remove" in output
+    assert shard.exists()
+    study.run("physiopipe", "verify", "--remove", expect=2)
+    study.run(*snakemake)
+
+    for kept, remake in (
+        ("data/raw/challenge-simulated/training/georgia/g1/sim_E00001.mat", "challenge"),
+        ("data/raw/dreamer-unpacked/*/eeg.batch", "dreamer"),
+        ("data/parts/dreamer-ecg/dreamer/*/index.parquet", "dreamer"),
+    ):
+        (path,) = study.folder.glob(kept)
+        target = dreamer if remake == "dreamer" else snakemake
+        if "parts" not in kept:
+            shutil.rmtree(study.folder / "data/parts")
+        (windows / remake / "manifest.json").unlink()
+        if "raw/challenge" in kept:  # a hard link of what was simulated
+            shutil.copy2(path, tmp_path / "copy")
+            path.unlink()
+            shutil.copy2(tmp_path / "copy", path)
+        flip(path)
+        output = study.run(*target, expect=1)
+        assert path.name in output.rpartition("\nerror: ")[2]
+        assert "Traceback" not in output
+        study.run(*target)
+        assert path.exists()
+    assert right == {name: (windows / name / "manifest.json").read_bytes() for name in right}
+    assert study.run("physiopipe", "verify").count(": whole") == 2

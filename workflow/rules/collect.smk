@@ -4,7 +4,7 @@
 rule collect:
     """Link the parts of a cohort into data/windows, with one index; the manifest comes last."""
     input:
-        plan.STAMP,
+        workflow_run.STAMP,
         ancient(parts_input),
     output:
         "data/windows/{cohort}/manifest.json",

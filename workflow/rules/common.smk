@@ -3,7 +3,7 @@
 import atexit
 from pathlib import Path
 
-from physiopipe import errors_noted, plan
+from physiopipe import errors_noted, plan, workflow_run
 from physiopipe.cohorts.base import OneFile
 from physiopipe.cohorts.registry import cohort
 from physiopipe.params import load_params
@@ -12,22 +12,22 @@ PARAMS = load_params(Path("params.yaml"), with_methods=False)
 COHORTS = PARAMS.cohorts.in_use
 # A job's own Snakemake, on another node, leaves the files' times alone
 if workflow.is_main_process:
-    plan.mark_stale_windows(PARAMS)
+    workflow_run.mark_stale_windows(PARAMS)
 
 
 onstart:
-    plan.claim_folder()
-    errors_noted.begin_notes(plan.ERRORS)
+    workflow_run.claim_folder()
+    errors_noted.begin_notes(workflow_run.ERRORS)
 
 
 onerror:
     # After Snakemake's own last words, so that the cause is what is seen
-    atexit.register(errors_noted.tell_notes, plan.ERRORS)
+    atexit.register(errors_noted.tell_notes, workflow_run.ERRORS)
 
 
 onsuccess:
     if not workflow.storage_settings.notemp:
-        plan.remove_finished_work()
+        workflow_run.remove_finished_work()
 
 
 wildcard_constraints:

@@ -22,7 +22,7 @@ rule simulate:
 checkpoint discover:
     """Learn the batches of a cohort: folders, records and checksums."""
     input:
-        plan.STAMP,
+        workflow_run.STAMP,
         ancient(published_input),
     output:
         "data/plan/{cohort}/{digest}/batches.csv",
