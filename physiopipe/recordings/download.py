@@ -101,7 +101,7 @@ def download_batch(
     if absent_ones and not allow_missing:
         told = "\n".join(f"  {reason}" for _, reason in absent_ones[:5])
         raise PhysiopipeError(
-            f"{len(absent_ones)} of {len(batch.records)} records of {batch.name} are listed and not to be had:\n{told}\n"
+            f"{len(absent_ones)} of {len(batch.records)} records of {batch.name} are listed, not to be had:\n{told}\n"
             "Complete the tree at `base_url` or take another one, or set `allow_missing: true` in the cohort's section "
             "of `data` to go on without them. Files that are here are kept."
         )
