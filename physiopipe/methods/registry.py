@@ -25,6 +25,7 @@ METHODS: dict[str, str] = {
     "gated": "physiopipe.methods.fusions:Gated",
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",
+    "lin_style": "physiopipe.methods.lin_style:LinStyle",
     "simmtm": "physiopipe.methods.simmtm:SimMTM",
     "tfc": "physiopipe.methods.tfc:TFC",
 }
