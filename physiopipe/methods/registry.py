@@ -26,6 +26,7 @@ METHODS: dict[str, str] = {
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",
     "lin_style": "physiopipe.methods.lin_style:LinStyle",
+    "single_lead": "physiopipe.methods.single_lead:SingleLead",
     "simmtm": "physiopipe.methods.simmtm:SimMTM",
     "tfc": "physiopipe.methods.tfc:TFC",
 }
