@@ -27,6 +27,7 @@ METHODS: dict[str, str] = {
     "mixture": "physiopipe.methods.fusions:Mixture",
     "lin_style": "physiopipe.methods.lin_style:LinStyle",
     "single_lead": "physiopipe.methods.single_lead:SingleLead",
+    "brant_x_style": "physiopipe.methods.brant_x_style:BrantXStyle",
     "simmtm": "physiopipe.methods.simmtm:SimMTM",
     "tfc": "physiopipe.methods.tfc:TFC",
 }
