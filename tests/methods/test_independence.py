@@ -1,7 +1,7 @@
 """A method is one file and one line: what is done to one changes no digest, and so no result, of another."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from made_cohort import store_cohort, study_of
@@ -13,10 +13,12 @@ from physiopipe.experiments.cross_validation import CrossValidation
 from physiopipe.methods import registry
 from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.params import Params, check_params
+from physiopipe.params.section import Section
 from physiopipe.windows.store import WindowStore
 
-OTHER: dict[type, Any] = {int: lambda x: x + 1, float: lambda x: x / 2, bool: lambda x: not x}
+OTHER: dict[type, Any] = {int: lambda x: x + 1, float: lambda x: x / 2, bool: lambda x: not x, type(None): lambda _: 7}
 CHOICES = {"recipe": "two_rate", "pooling": "channels"}
+NO_MATTER = {("transductive", "frozen"), ("time_llm", "prompt_cache_mb")}  # the first is frozen whatever is said
 OF_ALL = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
 
 
@@ -57,7 +59,11 @@ def changed(params: Params, *path: str) -> Params:
     place = content
     for step in parents:
         place = place[step]
-    place[last] = CHOICES[last] if isinstance(place[last], str) else OTHER[type(place[last])](place[last])
+    if isinstance(place[last], str):
+        allowed = get_args(settings_class(path[1]).model_fields[last].annotation) if path[0] == "method" else ()
+        place[last] = CHOICES[last] if last in CHOICES else next(each for each in allowed if each != place[last])
+    else:
+        place[last] = OTHER[type(place[last])](place[last])
     return check_params(content, "test")
 
 
@@ -75,8 +81,10 @@ def test_a_parameter_of_one_method_changes_no_digest_of_another(tmp_path: Path, 
         for key in settings_class(name).model_fields:
             if name in OF_ALL - {"ours", "mixture"} and key not in ("epochs", "frozen"):
                 continue  # the same class as that of Ours: two of its parameters stand for the others
+            if isinstance(getattr(params.method[name], key), Section):
+                continue  # where weights come from: tried with the methods that read them
             after = digests(changed(params, "method", name, key), cohort)
-            expected = set() if (name, key) == ("transductive", "frozen") else {name}  # it is frozen whatever is said
+            expected = set() if (name, key) in NO_MATTER else {name}
             assert stale(before, after) == expected, (name, key)
             tried += 1
     assert tried > 40
