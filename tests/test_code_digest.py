@@ -18,7 +18,8 @@ ON_FEATURES = {"handcrafted", "nearest_neighbours"}
 ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
 ON_GPT2 = {"one_fits_all", "time_llm"}
 ON_SERIES = {"tfc", "simmtm"}
-ON_SEGMENTS = {"minirocket"}
+EEG_NETWORKS = {"mlf_capsnet"}
+ON_SEGMENTS = {"minirocket", *EEG_NETWORKS}
 AT_128_HZ = ON_GPT2 | ON_SERIES | ON_SEGMENTS
 NOBODY: set[str] = set()
 ALL = set(METHODS)
@@ -39,6 +40,10 @@ STALE = {  # by file that changes
     "methods/simmtm.py": {"simmtm"},
     "methods/minirocket.py": {"minirocket"},
     "models/minirocket.py": {"minirocket"},
+    "methods/eeg_networks.py": EEG_NETWORKS,
+    "methods/mlf_capsnet.py": {"mlf_capsnet"},
+    "training/mlf_capsnet.py": {"mlf_capsnet"},
+    "training/segments.py": EEG_NETWORKS,
     "methods/base.py": ALL,
     "methods/registry.py": NOBODY,
     "cohorts/registry.py": NOBODY,

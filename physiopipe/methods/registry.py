@@ -26,6 +26,7 @@ METHODS: dict[str, str] = {
     "gated": "physiopipe.methods.fusions:Gated",
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",
+    "mlf_capsnet": "physiopipe.methods.mlf_capsnet:MlfCapsNetMethod",
     "minirocket": "physiopipe.methods.minirocket:MiniRocketRidge",
     "simmtm": "physiopipe.methods.simmtm:SimMTM",
     "tfc": "physiopipe.methods.tfc:TFC",
