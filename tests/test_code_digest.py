@@ -18,7 +18,7 @@ ON_FEATURES = {"handcrafted", "nearest_neighbours"}
 ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
 ON_GPT2 = {"one_fits_all", "time_llm"}
 ON_SERIES = {"tfc", "simmtm"}
-EEG_NETWORKS = {"mlf_capsnet"}
+EEG_NETWORKS = {"mlf_capsnet", "eeg_conformer"}
 ON_SEGMENTS = {"minirocket", *EEG_NETWORKS}
 AT_128_HZ = ON_GPT2 | ON_SERIES | ON_SEGMENTS
 NOBODY: set[str] = set()
@@ -43,6 +43,8 @@ STALE = {  # by file that changes
     "methods/eeg_networks.py": EEG_NETWORKS,
     "methods/mlf_capsnet.py": {"mlf_capsnet"},
     "training/mlf_capsnet.py": {"mlf_capsnet"},
+    "methods/eeg_conformer.py": {"eeg_conformer"},
+    "models/eeg_conformer.py": {"eeg_conformer"},
     "training/segments.py": EEG_NETWORKS,
     "methods/base.py": ALL,
     "methods/registry.py": NOBODY,

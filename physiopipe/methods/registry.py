@@ -27,6 +27,7 @@ METHODS: dict[str, str] = {
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",
     "mlf_capsnet": "physiopipe.methods.mlf_capsnet:MlfCapsNetMethod",
+    "eeg_conformer": "physiopipe.methods.eeg_conformer:EegConformerMethod",
     "minirocket": "physiopipe.methods.minirocket:MiniRocketRidge",
     "simmtm": "physiopipe.methods.simmtm:SimMTM",
     "tfc": "physiopipe.methods.tfc:TFC",

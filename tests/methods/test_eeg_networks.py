@@ -19,12 +19,21 @@ from physiopipe.params import check_params
 
 SMALL = {
     "mlf_capsnet": {"filters": 8, "epochs": 3, "batch_size": 16, "learning_rate": 1e-3},
+    "eeg_conformer": {"blocks": 1, "epochs": 3, "batch_size": 16, "recombined": 16, "learning_rate": 1e-3},
 }
 LEARNING = {
     "mlf_capsnet": {"epochs": 8, "learning_rate": 3e-3},
+    "eeg_conformer": {"epochs": 12, "dropout": 0.25},
 }
 SWITCHES = {
     "mlf_capsnet": [{"segment_s": 0.5}, {"filters": 16}, {"kernel": 5}, {"routings": 2}, {"epoch_segments": 10}],
+    "eeg_conformer": [
+        {"blocks": 2},
+        {"dropout": 0.1},
+        {"recombined": 0},
+        {"recombination_segments": 2},
+        {"first_beta": 0},
+    ],
 }
 both = pytest.mark.parametrize("name", sorted(SMALL))
 

@@ -17,7 +17,7 @@ from physiopipe.params.section import Section
 from physiopipe.windows.store import WindowStore
 
 OTHER: dict[type, Any] = {int: lambda x: x + 1, float: lambda x: x / 2, bool: lambda x: not x, type(None): lambda _: 7}
-CHOICES = {"recipe": "two_rate", "pooling": "channels"}
+CHOICES = {"recipe": "two_rate", "pooling": "channels", "filters": 16}
 NO_MATTER = {("transductive", "frozen"), ("time_llm", "prompt_cache_mb")}  # the first is frozen whatever is said
 OF_ALL = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
 
@@ -59,9 +59,11 @@ def changed(params: Params, *path: str) -> Params:
     place = content
     for step in parents:
         place = place[step]
-    if isinstance(place[last], str):
-        allowed = get_args(settings_class(path[1]).model_fields[last].annotation) if path[0] == "method" else ()
-        place[last] = CHOICES[last] if last in CHOICES else next(each for each in allowed if each != place[last])
+    if last in CHOICES:
+        place[last] = CHOICES[last]
+    elif isinstance(place[last], str):
+        allowed = get_args(settings_class(path[1]).model_fields[last].annotation)
+        place[last] = next(each for each in allowed if each != place[last])
     else:
         place[last] = OTHER[type(place[last])](place[last])
     return check_params(content, "test")
