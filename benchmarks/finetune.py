@@ -17,6 +17,7 @@ Last line: JSON with wall and CPU seconds of each.
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from contextlib import contextmanager
@@ -32,18 +33,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from physiopipe.clips.embeddings import encoder_inputs
 from physiopipe.clips.selection import load_clips
 from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
+from physiopipe.cohorts.registry import cohort
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
-from physiopipe.recordings.batchfile import read_batch
+from physiopipe.recordings.batchfile import SUFFIX, read_batch
 from physiopipe.results.intervals import SeedPredictions, estimate, resample_subjects
 from physiopipe.results.p_values import permutation_p_values
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
-from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_dreamer
+from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_file
 from physiopipe.windows.shard import shard_batch
 
 TABLE_ROWS = 10
@@ -55,7 +57,8 @@ def parameters(scratch: Path, seeds: int, threads: int) -> Params:
     return check_params(
         {
             "data": {"dreamer": {"origin": "simulated"}},
-            "finetune": {"eeg_weights": {"origin": "none"}},
+            "encoders": {"eeg_weights": {"origin": "none"}},
+            "methods": ["ours"],
             "evaluate": {"protocol": "crossval", "seeds": list(range(seeds))},
             "run": {"threads": threads, "state_folder": str(scratch / "state")},
         },
@@ -64,19 +67,18 @@ def parameters(scratch: Path, seeds: int, threads: int) -> Params:
 
 
 def windows_of(scratch: Path, params: Params) -> Path:
-    """The cohort's windows, through the project's own steps."""
-    simulate_dreamer(scratch / "DREAMER.mat", params.simulate.dreamer)
-    raw = {modality: scratch / f"{modality}.batch" for modality in ("eeg", "ecg")}
-    unpack_dreamer(scratch / "DREAMER.mat", params.data.dreamer, raw["eeg"], raw["ecg"])
+    """The folder of the cohort's windows, made by the project's own steps."""
+    name, known = "dreamer", cohort("dreamer")
+    simulate_dreamer(scratch / "DREAMER.mat", params.simulate[name])
+    unpack_file(known, scratch / "DREAMER.mat", params.data[name], True, scratch / "unpacked.json")
     parts = []
-    for modality, path in raw.items():
-        steps = {name: getattr(getattr(params, name).dreamer, modality) for name in ("filter", "resample", "shard")}
-        filter_batch(read_batch(path), scratch / "filtered", steps["filter"])
-        resample_batch(scratch / "filtered", scratch / "resampled", steps["resample"])
+    for modality in known.modalities:
+        filter_batch(read_batch(scratch / f"{modality}{SUFFIX}"), scratch / "filtered", params.filter[name][modality])
+        resample_batch(scratch / "filtered", scratch / "resampled", params.resample[name][modality])
         parts.append(scratch / "parts" / modality)
-        name = PartName("dreamer", modality, "dreamer", "benchmark", True)
-        shard_batch(scratch / "resampled", parts[-1], name, (200,), steps["shard"])
-    collect_cohort("dreamer", parts, scratch / "windows", {})
+        part = PartName(name, modality, name, "benchmark", True, known.task_names)
+        shard_batch(scratch / "resampled", parts[-1], part, (200,), params.shard[name][modality])
+    collect_cohort(name, parts, scratch / "windows" / name, {})
     return scratch / "windows"
 
 
@@ -95,32 +97,34 @@ def frozen(scratch: Path, windows: Path, params: Params) -> dict[str, float]:
     torch.manual_seed(0)
     save_encoder(encoder, CrissCrossEncoder(params.pretrain.encoder), {})
     found: dict[str, float] = {}
-    for name, runs in (("frozen", "runs"), ("frozen_embeddings_kept", "runs again")):
+    study = Study("ours", params, "dreamer", windows, encoder, scratch / "state")
+    for name in ("frozen", "frozen_embeddings_kept"):
+        shutil.rmtree(study.state_folder / "finetune", ignore_errors=True)
         with timed() as spent:
-            run_method(Study("ours", params, windows, encoder, scratch / runs), scratch / f"{name}.parquet")
+            run_method(study, scratch / f"{name}.parquet")
         found |= {f"{name}_wall_s": round(spent.wall_s, 1), f"{name}_cpu_s": round(spent.cpu_s, 1)}
     return found
 
 
 def fine_tuned(windows: Path, params: Params, steps: int) -> dict[str, float]:
     """Operations of training everything, and how long this machine would take: counted and measured, then estimated."""
-    clips = load_clips(windows, params.finetune)
+    study = Study("ours", params, "dreamer", windows, None, windows)
+    clips = load_clips(windows / study.cohort, study.last_s, study.high_from)
+    settings = params.method["ours"]
     names = sorted(set(clips.subjects))
     per_subject = {name: int((clips.subjects[clips.clip_of] == name).sum()) for name in names}
     trained = validated = 0
     for seed in params.evaluate.seeds:
         for fold in subject_split(names, "crossval", seed):
-            trained += params.finetune.epochs * sum(per_subject[name] for name in fold.train)
-            validated += params.finetune.epochs * sum(per_subject[name] for name in fold.validation)
+            trained += settings.epochs * sum(per_subject[name] for name in fold.train)
+            validated += settings.epochs * sum(per_subject[name] for name in fold.validation)
     torch.manual_seed(0)
-    settings = params.finetune
-    encoders = TwoEncoders(
-        CrissCrossEncoder(settings.eeg_encoder), CrissCrossEncoder(params.pretrain.encoder), settings.pooling
-    )
+    eeg, ecg = params.encoders.eeg, params.pretrain.encoder
+    encoders = TwoEncoders(CrissCrossEncoder(eeg), CrissCrossEncoder(ecg), settings.pooling)
     model = Fusion(encoders, LabelHeads((200, 200), settings.hidden, settings.dropout)).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     batch = settings.batch_size
-    inputs = tuple(part[:batch] for part in encoder_inputs(clips.of_subjects(names[:1]), settings.eeg_scale_uv))
+    inputs = tuple(part[:batch] for part in encoder_inputs(clips.of_subjects(names[:1]), params.encoders.eeg_scale_uv))
     labels = torch.ones(batch, 3)
 
     def step() -> None:

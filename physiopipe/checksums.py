@@ -32,6 +32,12 @@ def kept_file(path: Path) -> Iterator[Path]:
         temporary.write_text(f"{digest}  {path.name}\n", encoding="ascii")
 
 
+def seal(path: Path) -> None:
+    """Keep the sha256 of a file that was written by other means beside it."""
+    with atomic_file(checksum_of(path)) as temporary:
+        temporary.write_text(f"{sha256_file(path)}  {path.name}\n", encoding="ascii")
+
+
 def read_kept(path: Path) -> bytes | None:
     """The bytes that were kept, or None where there are none.
 

@@ -16,6 +16,7 @@ ALWAYS = "physiopipe.experiments.cross_validation"
 TRIVIAL = {"always_high", "clip_prior", "chance"}
 ON_FEATURES = {"handcrafted", "nearest_neighbours"}
 ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
+ON_GPT2 = {"one_fits_all", "time_llm"}
 NOBODY: set[str] = set()
 ALL = set(METHODS)
 STALE = {  # by file that changes
@@ -28,20 +29,28 @@ STALE = {  # by file that changes
     "methods/in_domain.py": {"in_domain"},
     "methods/single_modality.py": {"ecg_only", "eeg_only"},
     "methods/fusions.py": {"gated", "cross_attention", "mixture"},
+    "methods/language_models.py": ON_GPT2,
+    "methods/gpt2_source.py": ON_GPT2,
+    "methods/one_fits_all.py": {"one_fits_all"},
+    "methods/time_llm.py": {"time_llm"},
     "methods/base.py": ALL,
     "methods/registry.py": NOBODY,
     "cohorts/registry.py": NOBODY,
     "cohorts/dreamer.py": NOBODY,
-    "models/encoder.py": ENCODER_USERS,
+    "models/encoder.py": ENCODER_USERS | ON_GPT2,  # which are trained by finetune.py
+    "models/gpt2.py": ON_GPT2,
+    "models/patching.py": ON_GPT2,
+    "models/prompts.py": {"time_llm"},
     "models/fusion_heads.py": {"gated", "cross_attention", "mixture"},
     "models/probes.py": ENCODER_USERS,
     "models/masking.py": {"in_domain"},
     "clips/features.py": ON_FEATURES,
     "clips/embeddings.py": ENCODER_USERS,
-    "clips/cache.py": ON_FEATURES | ENCODER_USERS,
+    "clips/cache.py": ON_FEATURES | ENCODER_USERS | ON_GPT2,
+    "clips/resampled.py": ON_GPT2,
     "clips/selection.py": ALL,
-    "training/finetune.py": ENCODER_USERS,
-    "training/recipe.py": ENCODER_USERS,
+    "training/finetune.py": ENCODER_USERS | ON_GPT2,
+    "training/recipe.py": ENCODER_USERS | ON_GPT2,
     "training/pretrain.py": NOBODY,
     "training/in_domain.py": {"in_domain"},
     "training/group.py": {"in_domain"},

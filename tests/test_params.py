@@ -46,8 +46,8 @@ def test_schema_file_is_the_models() -> None:
     assert stored == every_section().model_json_schema(), "run `physiopipe schema`"
 
 
-def test_the_five_presets_are_there() -> None:
-    assert preset_names(PRESETS) == ["demo", "paper", "sample", "study", "tiny"]
+def test_the_presets_are_there() -> None:
+    assert preset_names(PRESETS) == ["demo", "open", "paper", "sample", "study", "tiny"]
 
 
 @pytest.mark.parametrize("name", preset_names(PRESETS))

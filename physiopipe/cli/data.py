@@ -204,11 +204,15 @@ def inputs(params: ParamsFile = DEFAULT) -> None:
     from physiopipe import plan
     from physiopipe.experiments.ablations import known_ablation
     from physiopipe.files import write_json
+    from physiopipe.methods.registry import missing_extras
     from physiopipe.params.consistency import check_study
     from physiopipe.stage_code import stage_digests
 
     loaded = load(params, with_methods=True)
     check_study(loaded, params)
+    for name in loaded.methods:
+        if (missing := missing_extras(name)) is not None:
+            raise PhysiopipeError(missing)
     for variant in loaded.ablations.variants:
         known_ablation(variant)
     for name, content in plan.local_inputs(loaded).items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from physiopipe.checksums import read_kept, seal
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.errors import PhysiopipeError, unknown
 from physiopipe.experiments.ablation import Ablation
@@ -133,9 +134,10 @@ def pretrained(
     names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
     files = PretrainFiles(*(folder / name for name in names))
     with hold_lock(state / f"{digest}.lock"):
-        if not files.encoder.exists():
+        if read_kept(files.encoder) is None:
             print(f"{spec.title}: pretraining an ECG encoder for {changed.pretrain.epochs} epochs", flush=True)
             pretrain_on_store(windows, changed, files)
+            seal(files.encoder)
     return files.encoder
 
 

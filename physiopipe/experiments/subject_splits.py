@@ -36,8 +36,8 @@ def subject_split(subjects: Sequence[str], protocol: Literal["paper", "crossval"
     """Folds of subjects.
 
     `paper`: one fold, int(.6 n) / int(.2 n) / rest of a permutation by `seed` (13 / 4 / 6 of 23).
-    `crossval`: five fixed groups (5, 5, 5, 4, 4 of 23); fold g tests group g, validates on group g + 1 and trains on
-    the others. The groups do not depend on the seed, which is then for training alone.
+    `crossval`: five groups (5, 5, 5, 4, 4 of 23) drawn anew by each `seed`, so that the luck of the split shows between
+    seeds; fold g tests group g, validates on group g + 1 and trains on the others.
     """
     names = sorted(set(subjects))
     if len(names) < GROUPS:
@@ -47,7 +47,8 @@ def subject_split(subjects: Sequence[str], protocol: Literal["paper", "crossval"
         first, second = int(0.6 * len(names)), int(0.2 * len(names))
         sides = shuffled[:first], shuffled[first : first + second], shuffled[first + second :]
         return [Fold(*(tuple(sorted(side)) for side in sides))]
-    groups = [tuple(names[g::GROUPS]) for g in range(GROUPS)]
+    drawn = [names[i] for i in np.random.default_rng([seed, len(names), 5]).permutation(len(names))]
+    groups = [tuple(sorted(drawn[g::GROUPS])) for g in range(GROUPS)]
     folds = []
     for g, test in enumerate(groups):
         validation = groups[(g + 1) % GROUPS]

@@ -50,7 +50,7 @@ class Method(ABC):
     Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
     modalities it reads; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
-    results stale.
+    results stale; `extras`, those among them that are not installed with the package itself.
     """
 
     name: ClassVar[str]
@@ -61,6 +61,7 @@ class Method(ABC):
     inputs: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    extras: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -84,6 +85,11 @@ class Method(ABC):
     def encoders(self) -> dict[str, str]:
         """What the encoder of each modality was trained on, in words; empty where there are none."""
         return {}
+
+    @property
+    def trained_parameters(self) -> int:
+        """Numbers that the latest `fit` has learnt by gradients; 0 where there are none."""
+        return 0
 
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from physiopipe.checksums import read_kept, seal
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.errors import PhysiopipeError
@@ -85,9 +86,10 @@ class InDomain(Ours):
         own = {name: value for name, value in arrays.items() if name.startswith(_PREFIX)}
         super().restore({name: value for name, value in arrays.items() if name not in own}, about)
         self._path = self._folder / f"{about['in_domain']}.safetensors"
-        if not self._path.exists():
+        if read_kept(self._path) is None:
             weights = {name.removeprefix(_PREFIX): torch.from_numpy(value) for name, value in own.items()}
             save_tensors(self._path, weights, {})
+            seal(self._path)
         self._encoders = self._with_weights(self._encoders, self._read_out, self._path)
         return self
 
@@ -99,9 +101,7 @@ class InDomain(Ours):
     def _with_weights(self, encoders: "Encoders", read_out: ReadOut, path: Path) -> "Encoders":
         weights = self.setup.params.encoders.eeg_weights.model_copy(update={"origin": "file", "path": str(path)})
         choice = encoders.choice
-        return self._fused.encoders(
-            read_out, eeg_weights=weights, eeg_scale_uv=choice.eeg_scale_uv, draw=choice.draw
-        )  # fmt: skip
+        return self._fused.encoders(read_out, eeg_weights=weights, eeg_scale_uv=choice.eeg_scale_uv, draw=choice.draw)
 
     def _pretrained(self, train: ClipData, scale_uv: float) -> Path:
         """The file of the encoder that these subjects' windows give: a kept one, or a new one."""
@@ -120,12 +120,13 @@ class InDomain(Ours):
         }
         path = self._folder / f"{sha256_json(content)}.safetensors"
         with hold_lock(path.with_suffix(".lock")):
-            if not path.exists():
+            if read_kept(path) is None:
                 with one_thread():  # the same bytes in any process
                     encoder = pretrain_in_memory(
                         *eeg_input(train, scale_uv), self._settings_of_pretraining, self._device
                     )
                 save_encoder(path, encoder, {})
+                seal(path)
         return path
 
     @property

@@ -4,6 +4,7 @@ Import strings, so that nothing is loaded before it is asked for; no result depe
 """
 
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from physiopipe.errors import PhysiopipeError, unknown
@@ -28,6 +29,8 @@ METHODS: dict[str, str] = {
     "mixture": "physiopipe.methods.fusions:Mixture",
     "simmtm": "physiopipe.methods.simmtm:SimMTM",
     "tfc": "physiopipe.methods.tfc:TFC",
+    "one_fits_all": "physiopipe.methods.one_fits_all:OneFitsAllMethod",
+    "time_llm": "physiopipe.methods.time_llm:TimeLLMMethod",
 }
 
 
@@ -57,3 +60,26 @@ def method_class(name: str) -> "type[Method]":
 def settings_class(name: str) -> "type[Section]":
     """The class of a method's section of the parameters; imports neither torch nor scikit-learn."""
     return method_class(name).Settings
+
+
+def missing_extras(name: str) -> str | None:
+    """What is not installed of the distributions that a method needs besides the package's own, and what to do.
+
+    A sentence for an error, or None where all are there. Nothing of them is imported.
+    """
+    missing = [each for each in method_class(name).extras if not _is_installed(each)]
+    if not missing:
+        return None
+    verb = "is" if len(missing) == 1 else "are"
+    return (
+        f"method {name!r} needs {' and '.join(missing)}, which {verb} not installed. Run: pip install "
+        f"'physiopipe[methods]', or take {name!r} out of `methods`."
+    )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -16,7 +16,14 @@ import torch
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.gpt2_body import Body
 
-_FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json", "vocab.json", "merges.txt")
+FILES = (  # what is read of a repository or folder, and nothing else
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*.json",
+    "vocab.json",
+    "merges.txt",
+)
 _BYTES = 256
 _COMPUTED = {  # what the forward pass of gpt2_body takes for granted
     "activation_function": "gelu_new",
@@ -172,7 +179,7 @@ def _fetch(repository: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download  # a second of imports that only this path needs
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_FILES)))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:  # the client lets many kinds through: its own, its HTTP library's, the system's
         reason = (str(error).strip().splitlines() or [""])[0]
         raise PhysiopipeError(

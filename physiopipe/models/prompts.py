@@ -13,7 +13,6 @@ from physiopipe.models.gpt2_body import Body, KeysValues, keys_values
 
 _LAGS = 5
 _LONGEST = 2048  # tokens, the authors' limit
-_ROWS_AT_ONCE = 64  # whose keys are computed together: what they need beside them stays small
 
 
 class PromptStatistics(NamedTuple):
@@ -44,6 +43,11 @@ def prompt_statistics(rows: Tensor) -> PromptStatistics:
     return PromptStatistics(rows.amin(1), rows.amax(1), rows.median(1).values, upward, lags)
 
 
+def prompt_beginning(data: str, task: str) -> str:
+    """What the prompts of all rows share: it comes first, so that its keys are kept once."""
+    return f"<start>Data: {data} Task: {task} Statistics, in the order minimum, maximum, median, trend, strongest lags:"
+
+
 def prompt_texts(statistics: PromptStatistics, data: str, task: str, digits: int | None = None) -> list[str]:
     """A prompt for each row: a sentence on the data, one on the task, and the row's statistics.
 
@@ -53,11 +57,9 @@ def prompt_texts(statistics: PromptStatistics, data: str, task: str, digits: int
     def number(value: float) -> str:
         return str(value) if digits is None else f"{value:.{digits}g}"
 
-    beginning = (  # all that rows share comes first: its keys are kept once
-        f"<start>Data: {data} Task: {task} Statistics, in the order minimum, maximum, median, trend, strongest lags: "
-    )
+    beginning = prompt_beginning(data, task)
     return [
-        f"{beginning}{number(low)}, {number(high)}, {number(middle)}, {'upward' if up else 'downward'}, {lags}<end>"
+        f"{beginning} {number(low)}, {number(high)}, {number(middle)}, {'upward' if up else 'downward'}, {lags}<end>"
         for low, high, middle, up, lags in zip(*(part.tolist() for part in statistics), strict=True)
     ]
 
@@ -81,76 +83,93 @@ class PromptCache:
     """Keys and values of the prompts of many windows under a frozen body, each computed once.
 
     The beginning that all prompts share is kept once; of the rest a row takes `row_bytes`: 8 bytes (float32 keys and
-    values) times layers, width and the longest rest. Rows are kept up to `limit_bytes`, first come first; the others
-    are computed anew, without gradients, each time they are asked for.
+    values) times layers, width and the longest rest. Windows are kept up to `limit_bytes`, first come first; the
+    others are computed anew, without gradients, each time they are asked for.
+
+    A window's rows are computed together and without the other windows', so that what is kept of them is the same,
+    bit for bit, whichever windows the cache has and in whatever order they are asked for.
 
     Args:
         body: as in TimeLLM; its parameters must not change, and it must stay the size it is.
         prompts: token ids of each row; window w has rows w rows_per_window and following, one for each channel.
         limit_bytes: the most memory for rows; more than they need is not taken.
+        shared_tokens: at the beginning of every prompt, and the same in all; None: as many as are.
     """
 
     def __init__(
-        self, body: Body, prompts: Sequence[Sequence[int]], rows_per_window: int, limit_bytes: int = 2 << 30
+        self,
+        body: Body,
+        prompts: Sequence[Sequence[int]],
+        rows_per_window: int,
+        limit_bytes: int = 2 << 30,
+        shared_tokens: int | None = None,
     ) -> None:
         if not prompts or len(prompts) % rows_per_window:
             raise ValueError(f"{len(prompts)} prompts, expected a multiple of the {rows_per_window} of a window")
-        self._body, self._per_window = body, rows_per_window
+        self._body, device = body, body.wte.weight.device
         cut = [list(prompt[:_LONGEST]) for prompt in prompts]
-        common, device = _common_beginning(cut), body.wte.weight.device
+        common = _common_beginning(cut)
+        if shared_tokens is not None:
+            if shared_tokens > common:
+                raise ValueError(f"{shared_tokens} tokens are said to be shared, and {common} are")
+            common = shared_tokens
         beginning = torch.tensor([cut[0][:common]], dtype=torch.int64, device=device)
         self._shared = keys_values(body, beginning)[:, :, :, 0]
-        self._tokens, self._lengths = (x.to(device) for x in pad_prompts([prompt[common:] for prompt in cut], 0))
+        tokens, lengths = (x.to(device) for x in pad_prompts([prompt[common:] for prompt in cut], 0))
+        self._tokens = tokens.view(len(cut) // rows_per_window, rows_per_window, tokens.shape[1])
+        self._lengths = lengths.view(-1, rows_per_window)
         layers, _, heads, _, size = self._shared.shape
-        self.row_bytes = layers * 2 * heads * size * 4 * self._tokens.shape[1]
-        kept = min(len(cut), limit_bytes // max(self.row_bytes, 1))
-        self._store = self._shared.new_empty(layers, 2, heads, kept, self._tokens.shape[1], size)
-        self._slot = torch.full((len(cut),), -1, device=device)  # of each row in the store
+        self.row_bytes = layers * 2 * heads * size * 4 * tokens.shape[1]
+        room = min(len(self), limit_bytes // max(self.row_bytes * rows_per_window, 1))
+        # zeros, not what memory holds: a softmax weight of 0 does not silence a NaN
+        self._store = self._shared.new_zeros(layers, 2, heads, room, *self._tokens.shape[1:], size)
+        self._slot = torch.full((len(self),), -1, device=device)  # of each window in the store
         self._used = 0
 
     def __len__(self) -> int:
         """Windows."""
-        return len(self._slot) // self._per_window
+        return len(self._tokens)
 
     @property
     def kept(self) -> int:
-        """Rows whose keys and values are in memory."""
+        """Windows whose keys and values are in memory."""
         return self._used
 
     def precompute(self) -> None:
-        """Compute rows in their order until all are kept, or as many as the limit allows."""
-        self._keep(torch.nonzero(self._slot < 0)[:, 0])
+        """Compute windows in their order until all are kept, or as many as the limit allows."""
+        for window in torch.nonzero(self._slot < 0)[:, 0].tolist():
+            if self._used == self._store.shape[3]:
+                return
+            self._keep(window)
 
     def __getitem__(self, windows: Tensor) -> KeysValues:
         """Keys and values of the rows of windows (B,), int64, in that order; new ones are kept where memory is left."""
-        channels = torch.arange(self._per_window, device=self._slot.device)
-        rows = (windows.to(channels.device)[:, None] * self._per_window + channels).flatten()
-        self._keep(torch.unique(rows[self._slot[rows] < 0]))
-        slots = self._slot[rows]
+        windows = windows.to(self._slot.device)
+        for window in torch.unique(windows[self._slot[windows] < 0]).tolist():
+            if self._used < self._store.shape[3]:
+                self._keep(window)
+        slots, lengths = self._slot[windows], self._lengths[windows].flatten()
+        longest = int(lengths.max())
         if bool((slots >= 0).all()):
-            own = self._store.index_select(3, slots)
+            own = self._store[..., :longest, :].index_select(3, slots)
         else:
-            own = self._store.new_empty(*self._store.shape[:3], len(rows), *self._store.shape[4:])
-            have = torch.nonzero(slots >= 0)[:, 0]
-            own[:, :, :, have] = self._store[:, :, :, slots[have]]
-            for at in _some_at_once(torch.nonzero(slots < 0)[:, 0]):
-                own[:, :, :, at] = self._compute(rows[at])
-        return KeysValues(self._shared, own, self._lengths[rows])
+            layers, _, heads, _, rows, _, size = self._store.shape
+            own = self._store.new_zeros(layers, 2, heads, len(windows), rows, longest, size)
+            for i, (window, slot) in enumerate(zip(windows.tolist(), slots.tolist(), strict=True)):
+                found = self._compute(window) if slot < 0 else self._store[:, :, :, slot, :, :longest]
+                own[:, :, :, i, :, : found.shape[4]] = found
+        return KeysValues(self._shared, own.flatten(3, 4), lengths)
 
-    def _keep(self, rows: Tensor) -> None:
-        """Compute rows, none of which is kept, and keep as many of them, first come first, as there is room for."""
-        for some in _some_at_once(rows[: self._store.shape[3] - self._used]):
-            until = self._used + len(some)
-            self._store[:, :, :, self._used : until] = self._compute(some)
-            self._slot[some] = torch.arange(self._used, until, device=some.device)
-            self._used = until
+    def _keep(self, window: int) -> None:
+        found = self._compute(window)
+        self._store[:, :, :, self._used, :, : found.shape[4]] = found
+        self._slot[window] = self._used
+        self._used += 1
 
-    def _compute(self, rows: Tensor) -> Tensor:
-        return keys_values(self._body, self._tokens[rows], self._shared)
-
-
-def _some_at_once(rows: Tensor) -> list[Tensor]:
-    return [some for some in torch.split(rows, _ROWS_AT_ONCE) if len(some)]  # an empty one splits into an empty one
+    def _compute(self, window: int) -> Tensor:
+        """(layers, 2, heads, rows, tokens, size) of one window, tokens up to the longest of its rows."""
+        longest = int(self._lengths[window].max())
+        return keys_values(self._body, self._tokens[window, :, :longest], self._shared)
 
 
 def _common_beginning(prompts: Sequence[Sequence[int]]) -> int:

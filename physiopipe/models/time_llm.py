@@ -18,9 +18,10 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.models.dropout import Dropout
 from physiopipe.models.gpt2_body import Body, KeysValues, hidden_states, hidden_states_after
 from physiopipe.models.patching import PatchEmbedding, check_patching, cut_patches, patch_count
-from physiopipe.models.prompts import PromptTokens
+from physiopipe.models.prompts import PromptCache, PromptTokens
 
 _EPSILON = 1e-5  # of the variance
+_WINDOWS_AT_ONCE = 8  # without gradients: more only costs memory
 
 
 class Normalised(NamedTuple):
@@ -170,3 +171,28 @@ class TimeLLM(nn.Module):
         at = (before[:, None] + torch.arange(n, device=before.device))[..., None].expand(rows, n, width)
         embedded = functional.pad(prompt, (0, 0, 0, n)).scatter(1, at, tokens)
         return hidden_states(self.llm_model, embedded).gather(1, at)
+
+
+class Prompted(nn.Module):
+    """A TimeLLM that looks up its windows' prompts: windows (B, channels, samples), their places (B,) to logits.
+
+    Attributes:
+        prompts: where the keys and values of windows are; to be set before the first call, and whenever windows come
+            from elsewhere. It is no part of the model's state.
+    """
+
+    def __init__(self, network: TimeLLM) -> None:
+        super().__init__()
+        self.network = network
+        self.prompts: PromptCache | None = None
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """Logits (B, classes) of windows x (B, channels, samples) whose prompts are at `places` (B,), int64.
+
+        Outside training a few windows at a time, which bounds the memory that keys and scores take.
+        """
+        if self.prompts is None:
+            raise ValueError("a Prompted network was called without prompts")
+        at_once = len(x) if self.training else _WINDOWS_AT_ONCE
+        parts = zip(torch.split(x, at_once), torch.split(places, at_once), strict=True)
+        return torch.cat([self.network(part, self.prompts[place]) for part, place in parts])

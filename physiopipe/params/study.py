@@ -61,10 +61,10 @@ class Evaluate(Section):
     """Protocol, seeds and statistics."""
 
     protocol: Literal["paper", "crossval"] = Field(
-        "paper", description="paper: one 60/20/20 split of subjects; crossval: five fixed groups of subjects"
+        "paper", description="paper: one 60/20/20 split of subjects; crossval: five groups of subjects, drawn by seed"
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (0,), min_length=1, description="seeds of split and training"
+        tuple(range(20)), min_length=1, description="seeds of split and training; one split alone is a matter of luck"
     )
     train_share: float = Field(1.0, gt=0, le=1, description="share of each fold's training subjects that is used")
     bootstrap: Count = Field(2000, description="bootstrap resamples of the subjects")

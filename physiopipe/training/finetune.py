@@ -1,11 +1,12 @@
 """Training of the fusion: BCE summed over labels, best epoch by validation; two recipes.
 
 `table2` is the paper's (Adam, StepLR); `two_rate` is AdamW with a rate of its own for the encoders, a cosine to 0 over
-all steps and gradients scaled to norm 1, as CBraMod is fine-tuned.
+all steps and gradients scaled to norm 1, as CBraMod is fine-tuned. Other networks bring an optimiser of their own.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +40,45 @@ class LabelledWindows:
         return len(self.labels)
 
 
+class EpochsAndBatches(Protocol):
+    """How often, and how many at once."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+
+class Stepper(Protocol):
+    """An optimiser with its schedule."""
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`."""
+
+    def end_epoch(self) -> None:
+        """Say that an epoch is over."""
+
+
 def train(
     model: nn.Module,
     windows: LabelledWindows,
     validation: LabelledWindows,
     params: TrainingSettings,
+    seed: int,
+    device: torch.device,
+) -> list[CurvePoint]:
+    """`train_with` the optimiser of `params.recipe`."""
+    steps = -(-len(windows) // params.batch_size)
+    return train_with(lambda: Recipe(model, params, steps), model, windows, validation, params, seed, device)
+
+
+def train_with(
+    optimiser: Callable[[], Stepper],
+    model: nn.Module,
+    windows: LabelledWindows,
+    validation: LabelledWindows,
+    params: EpochsAndBatches,
     seed: int,
     device: torch.device,
 ) -> list[CurvePoint]:
@@ -53,6 +88,7 @@ def train(
     and where no label has both the lowest validation loss decides (the last epoch, without validation windows).
 
     Args:
+        optimiser: makes the optimiser of `model`, once it is on `device`.
         model: windows' inputs → logits (B, n tasks).
         seed: of the order of windows and of dropout; torch's global state is left as it was.
 
@@ -65,7 +101,7 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model.to(device)
-        recipe = Recipe(model, params, -(-len(windows) // params.batch_size))
+        recipe = optimiser()
         curve: list[CurvePoint] = []
         best: tuple[float, float] | None = None
         kept: dict[str, Tensor] = {}
@@ -82,10 +118,17 @@ def train(
                 score = (np.nan_to_num(curve[-1].auc, nan=-1.0), -curve[-1].loss if np.isnan(curve[-1].auc) else 0.0)
             if best is None or score > best:
                 best = score
-                kept = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+                kept = learnt(model)
             recipe.end_epoch()
-        model.load_state_dict(kept)
+        model.load_state_dict(kept, strict=False)
     return curve
+
+
+def learnt(model: nn.Module) -> dict[str, Tensor]:
+    """What training changes of a model: copies of its state on the CPU, by name, without frozen parameters."""
+    frozen = {name for name, weight in model.named_parameters(remove_duplicate=False) if not weight.requires_grad}
+    whole = model.state_dict()
+    return {name: value.detach().cpu().clone() for name, value in whole.items() if name not in frozen}
 
 
 class Recipe:
@@ -158,7 +201,7 @@ def mean_auc(truth: npt.NDArray[np.integer], probability: npt.NDArray[np.float64
 
 def _train_epoch(
     model: nn.Module,
-    recipe: "Recipe",
+    recipe: Stepper,
     windows: LabelledWindows,
     order: npt.NDArray[np.int64],
     batch_size: int,

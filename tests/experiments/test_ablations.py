@@ -79,7 +79,9 @@ def test_masking_ablations_mask_one_way_only(tmp_path: Path) -> None:
     assert (channel.masking.patch_ratio, channel.masking.channel_ratio) == (0.0, 0.25)
 
 
-def test_an_encoder_is_pretrained_once_and_the_study_s_own_is_not_made_again(world: Path, tmp_path: Path) -> None:
+def test_an_encoder_is_pretrained_once_and_the_study_s_own_is_not_made_again(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     challenge, study = world / "windows" / "challenge", world / "ecg_encoder.safetensors"
     state = tmp_path / "pretrain"
 
@@ -99,6 +101,13 @@ def test_an_encoder_is_pretrained_once_and_the_study_s_own_is_not_made_again(wor
     when = {path: path.stat().st_mtime_ns for path in found.values()}
     assert {name: encoder_of(name, short) for name in found} == found
     assert {path: path.stat().st_mtime_ns for path in found.values()} == when
+    spoilt = found["one_rate"]
+    content = spoilt.read_bytes()
+    spoilt.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert encoder_of("one_rate", short) == spoilt
+    assert f"{spoilt} is damaged" in capsys.readouterr().err
+    assert read_tensors(spoilt).keys() == read_tensors(study).keys()
+    assert spoilt.read_bytes() == content
 
 
 def test_one_rate_takes_as_many_steps_as_all_of_them(world: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_cohort import store_cohort, study_of
 
 from physiopipe.clips.clip_data import HIDDEN_LABEL, ClipData
-from physiopipe.experiments import cross_validation as harness
+from physiopipe.experiments import cross_validation
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import best_threshold
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS
@@ -65,7 +65,7 @@ class Spy(ClipPrior):
 @pytest.fixture
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[tuple[set[str], set[str], int]]:
     Spy.seen = []
-    monkeypatch.setattr(harness, "method_class", lambda _: Spy)
+    monkeypatch.setattr(cross_validation, "method_class", lambda _: Spy)
     return Spy.seen
 
 
@@ -167,7 +167,7 @@ def test_other_data_labels_or_code_are_other_results(
     run("clip_prior", parameters(tmp_path), other, tmp_path)
     assert len(spy) == 5
     spy.clear()
-    monkeypatch.setattr(harness, "code_digest", lambda *modules: f"other code of {len(modules)} modules")
+    monkeypatch.setattr(cross_validation, "code_digest", lambda *modules: f"other code of {len(modules)} modules")
     run("clip_prior", parameters(tmp_path), cohort, tmp_path)
     assert len(spy) == 5
 

@@ -13,7 +13,7 @@ from made_cohort import store_cohort, study_of
 from test_ours import parameters
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments import cross_validation as harness
+from physiopipe.experiments import cross_validation
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.robustness import run_robustness
 from physiopipe.methods import ours
@@ -42,13 +42,13 @@ def cohort(make_clips, tmp_path: Path) -> Path:
 def parallel(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let every fit be worth a process; returns how many processes each run took."""
     taken: list[int] = []
-    plain = harness.run_in_processes
+    plain = cross_validation.run_in_processes
 
     def noted(name, begin, shares, workers, gpus):
         taken.append(workers)
         return plain(name, begin, shares, workers, gpus)
 
-    monkeypatch.setattr(harness, "run_in_processes", noted)
+    monkeypatch.setattr(cross_validation, "run_in_processes", noted)
     monkeypatch.setattr(ours, "FITS_A_PROCESS", 1)
     return taken
 

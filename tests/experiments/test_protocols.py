@@ -12,7 +12,7 @@ from test_ours import parameters
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments import cross_validation as harness
+from physiopipe.experiments import cross_validation
 from physiopipe.experiments.corruptions import Condition, conditions, corrupted
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import check_disjoint
@@ -32,11 +32,11 @@ def test_a_subject_on_two_sides_fails_the_run(make_clips, tmp_path: Path, monkey
     clips = make_clips(subjects=6, clips=3, windows=1, patches=10)
     cohort = store_cohort(tmp_path, clips)
     fold = subject_split(sorted(set(clips.subjects)), "paper", 0)[0]
-    spoilt = object.__new__(Fold)  # past the guard of Fold itself: the harness has one of its own
+    spoilt = object.__new__(Fold)  # past the guard of Fold itself: the cross-validation has one of its own
     for side in ("train", "validation", "test"):
         object.__setattr__(spoilt, side, getattr(fold, side))
     object.__setattr__(spoilt, "train", (*fold.train, fold.test[0]))
-    monkeypatch.setattr(harness, "subject_split", lambda *_: [spoilt])
+    monkeypatch.setattr(cross_validation, "subject_split", lambda *_: [spoilt])
     out = tmp_path / "out.parquet"
     with pytest.raises(PhysiopipeError, match=f"subject {fold.test[0]} has clips on two sides"):
         run_method(study_of("clip_prior", parameters(tmp_path), cohort), out)
@@ -173,6 +173,16 @@ def test_channels_go_by_subject_and_more_include_the_fewer(make_clips) -> None:
     assert (by_subject[0] == by_subject[1]).all()
     assert (by_subject[0] != by_subject[2]).any()
     assert clips.eeg_present.all()  # the clips themselves are left as they were
+
+
+@pytest.mark.parametrize("channels", [1, 5, 19])
+def test_channels_are_dropped_of_any_number_and_no_more_than_there_are(make_clips, channels: int) -> None:
+    clips = make_clips(subjects=3, clips=2, windows=1, channels=(channels, 1))
+    for count in range(channels + 1):
+        found = corrupted(clips, Condition("dropped_eeg_channels", count), 0)
+        assert ((~found.eeg_present).sum(axis=1) == count).all()
+    with pytest.raises(PhysiopipeError, match=rf"{channels + 1} EEG channels cannot be dropped of {channels}"):
+        corrupted(clips, Condition("dropped_eeg_channels", channels + 1), 0)
 
 
 def test_a_lost_modality_leaves_the_other(make_clips) -> None:

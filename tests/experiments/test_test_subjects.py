@@ -1,5 +1,6 @@
 """Nothing of a test subject reaches what is fitted: neither signals nor labels, through the whole cross-validation."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from test_ours import parameters
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.experiments.cross_validation import CrossValidation, run_method
 from physiopipe.experiments.predictions import read_predictions
+from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.methods.base import Arrays
 from physiopipe.methods.registry import METHODS
 
@@ -37,9 +39,24 @@ def perturbed(whole: ClipData, subjects: set[str]) -> ClipData:
     return replace(whole, eeg=eeg, ecg=ecg, labels=labels)
 
 
-def run(name: str, shown: ClipData, folder: Path) -> tuple[Arrays, dict[str, object], pd.DataFrame]:
+@pytest.fixture(scope="module")
+def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ClipData], Path]:
+    """The folder of stored clips: equal clips are stored once, and all methods find the embeddings of the others."""
+    stored: dict[bytes, Path] = {}
+
+    def folder_of(shown: ClipData) -> Path:
+        key = shown.labels.tobytes() + b"".join(shown.digests("eeg")) + b"".join(shown.digests("ecg"))
+        if key not in stored:
+            stored[key] = tmp_path_factory.mktemp("cohort")
+            store_cohort(stored[key], shown)
+        return stored[key]
+
+    return folder_of
+
+
+def run(name: str, folder: Path) -> tuple[Arrays, dict[str, object], pd.DataFrame]:
     """Arrays and values of the one fitted method, and its predictions."""
-    study = study_of(name, parameters(folder, epochs=3), store_cohort(folder, shown))
+    study = study_of(name, parameters(folder, epochs=3), folder / "windows")
     run_method(study, folder / "out.parquet")
     validation = CrossValidation(study)
     (only,) = validation.runs()
@@ -54,34 +71,35 @@ def equal(one: tuple[Arrays, dict[str, object]], other: tuple[Arrays, dict[str, 
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_fitted_state_or_threshold_knows_the_test_subjects(tmp_path: Path, name: str) -> None:
+def test_no_fitted_state_or_threshold_knows_the_test_subjects(cohorts: Callable[[ClipData], Path], name: str) -> None:
     """True of the transductive row too: it learns from no test subject, but predicts each by the whole of its clips."""
-    *fitted, plain = run(name, clips(), tmp_path / "plain")
+    *fitted, plain = run(name, cohorts(clips()))
     tested = set(plain["subject"])
     assert 0 < len(tested) < 8
-    *again, other = run(name, perturbed(clips(), tested), tmp_path / "other")
+    *again, other = run(name, cohorts(perturbed(clips(), tested)))
     assert set(other["subject"]) == tested
     assert (plain["truth"] != other["truth"]).all()  # what is perturbed arrived
     assert equal(fitted, again)
     np.testing.assert_array_equal(plain["threshold"], other["threshold"])
     assert np.array_equal(plain["probability"], other["probability"]) == (name in KNOW_NO_SIGNAL)
     trained = sorted(set(clips().subjects) - tested)[0]
-    *moved, _ = run(name, perturbed(clips(), {trained}), tmp_path / "trained")
-    sides = CrossValidation(study_of(name, parameters(tmp_path / "plain"), tmp_path / "plain" / "windows")).runs()[0]
-    assert trained in sides.fold.train
+    *moved, _ = run(name, cohorts(perturbed(clips(), {trained})))
+    assert trained in subject_split(sorted(set(clips().subjects)), "paper", 0)[0].train
     assert equal(fitted, moved) == (name in LEARN_NOTHING)  # the comparison can fail
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in KNOW_NO_SIGNAL])
-def test_only_the_transductive_row_predicts_a_clip_by_its_subjects_other_clips(tmp_path: Path, name: str) -> None:
-    *_, plain = run(name, clips(), tmp_path / "plain")
+def test_only_the_transductive_row_predicts_a_clip_by_its_subjects_other_clips(
+    cohorts: Callable[[ClipData], Path], name: str
+) -> None:
+    *_, plain = run(name, cohorts(clips()))
     subject = str(plain["subject"].iloc[0])
     whole = clips()
     row = (whole.subjects == subject) & (whole.clips == 1)
     eeg, ecg = whole.eeg.copy(), whole.ecg.copy()
     eeg[row[whole.clip_of]] *= 7
     ecg[row[whole.clip_of]] *= -3
-    *_, other = run(name, replace(whole, eeg=eeg, ecg=ecg), tmp_path / "other")
+    *_, other = run(name, cohorts(replace(whole, eeg=eeg, ecg=ecg)))
     key = ["subject", "clip", "label"]
     moved = (plain.set_index(key)["probability"] != other.set_index(key)["probability"]).sort_index()
     assert moved.loc[(subject, 1)].any()

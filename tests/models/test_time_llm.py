@@ -222,16 +222,31 @@ def test_memory_is_bounded() -> None:
     ids, x, windows = prompts(lengths, 5), torch.randn(3, 3, 64), torch.tensor([3, 0, 2])
     whole = PromptCache(model.llm_model, ids, 3)
     whole.precompute()
-    assert (len(whole), whole.kept) == (4, 12)
+    assert (len(whole), whole.kept) == (4, 4)
     assert whole.row_bytes == 2 * 2 * 32 * 4 * (max(lengths) - 5)
     assert whole[torch.arange(4)].own.nbytes == 12 * whole.row_bytes
-    for rows in (0, 5, 8):
+    for rows in (0, 5, 9):
         bounded = PromptCache(model.llm_model, ids, 3, limit_bytes=rows * whole.row_bytes + 7)
         for _ in range(2):
             expected = model(x, whole[windows])
             torch.testing.assert_close(model(x, bounded[windows]), expected, rtol=0, atol=1e-5)
         bounded.precompute()
-        assert bounded.kept == rows
+        assert bounded.kept == rows // 3  # of three rows each
+
+
+def test_what_is_kept_of_a_window_does_not_depend_on_the_others() -> None:
+    """The same bits alone, among others, kept first or last, or not kept: folds share a cache, and processes do not."""
+    model, lengths = small().eval(), tuple(10 + (5 * r) % 17 for r in range(12))
+    ids, windows = prompts(lengths, 5), torch.tensor([2, 0])
+    expected = PromptCache(model.llm_model, ids, 3)[windows]
+    later = PromptCache(model.llm_model, ids, 3)
+    later.precompute()
+    alone = PromptCache(model.llm_model, ids[6:9] + ids[:3], 3, shared_tokens=5)
+    never = PromptCache(model.llm_model, ids, 3, limit_bytes=0)
+    for found in (later[windows], alone[torch.arange(2)], never[windows]):
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(ValueError, match="6 tokens are said to be shared, and 5 are"):
+        PromptCache(model.llm_model, ids, 3, shared_tokens=6)
 
 
 @pytest.mark.parametrize("cached", [False, True])

@@ -119,7 +119,7 @@ def test_no_windows_and_diverging_losses_are_said() -> None:
     with pytest.raises(PhysiopipeError, match="No training windows"):
         train(heads(), empty, windows, TrainingSettings(), 0, CPU)
     spoilt = LabelledWindows((windows.inputs[0] * torch.nan,), windows.labels, windows.clip_of)
-    with pytest.raises(PhysiopipeError, match=r"lower the learning rate"):
+    with pytest.raises(PhysiopipeError, match=r"lower the method's learning rate"):
         train(heads(), spoilt, windows, TrainingSettings(), 0, CPU)
 
 
