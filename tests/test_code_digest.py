@@ -17,6 +17,7 @@ TRIVIAL = {"always_high", "clip_prior", "chance"}
 ON_FEATURES = {"handcrafted", "nearest_neighbours"}
 ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
 ON_GPT2 = {"one_fits_all", "time_llm"}
+ON_SERIES = {"simmtm", "tfc"}
 NOBODY: set[str] = set()
 ALL = set(METHODS)
 STALE = {  # by file that changes
@@ -37,7 +38,7 @@ STALE = {  # by file that changes
     "methods/registry.py": NOBODY,
     "cohorts/registry.py": NOBODY,
     "cohorts/dreamer.py": NOBODY,
-    "models/encoder.py": ENCODER_USERS | ON_GPT2,  # which are trained by finetune.py
+    "models/encoder.py": ENCODER_USERS | ON_GPT2 | ON_SERIES,  # which are trained by finetune.py
     "models/gpt2.py": ON_GPT2,
     "models/patching.py": ON_GPT2,
     "models/prompts.py": {"time_llm"},
@@ -46,11 +47,11 @@ STALE = {  # by file that changes
     "models/masking.py": {"in_domain"},
     "clips/features.py": ON_FEATURES,
     "clips/embeddings.py": ENCODER_USERS,
-    "clips/cache.py": ON_FEATURES | ENCODER_USERS | ON_GPT2,
-    "clips/resampled.py": ON_GPT2,
+    "clips/cache.py": ON_FEATURES | ENCODER_USERS | ON_GPT2 | ON_SERIES,
+    "clips/resampled.py": ON_GPT2 | ON_SERIES,
     "clips/selection.py": ALL,
-    "training/finetune.py": ENCODER_USERS | ON_GPT2,
-    "training/recipe.py": ENCODER_USERS | ON_GPT2,
+    "training/finetune.py": ENCODER_USERS | ON_GPT2 | ON_SERIES,
+    "training/recipe.py": ENCODER_USERS | ON_GPT2 | ON_SERIES,
     "training/pretrain.py": NOBODY,
     "training/in_domain.py": {"in_domain"},
     "training/group.py": {"in_domain"},
