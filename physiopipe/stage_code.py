@@ -22,6 +22,8 @@ _MODULES = {
         "physiopipe.methods.ours",
         "physiopipe.methods.nearest_neighbours",
         "physiopipe.methods.brant_x_style",
+        "physiopipe.methods.single_modality",
+        "physiopipe.methods.in_domain",
     ),
     "robustness": ("physiopipe.experiments.robustness",),
     "evaluate": ("physiopipe.results.evaluate",),

@@ -15,7 +15,7 @@ ROOT = Path(physiopipe.__file__).parent
 ALWAYS = "physiopipe.experiments.cross_validation"
 TRIVIAL = {"always_high", "clip_prior", "chance"}
 ON_FEATURES = {"handcrafted", "nearest_neighbours"}
-ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
+ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
 ON_GPT2 = {"one_fits_all", "time_llm"}
 ON_SERIES = {"tfc", "simmtm"}
 EEG_NETWORKS = {"mlf_capsnet", "eeg_conformer"}
@@ -29,7 +29,9 @@ STALE = {  # by file that changes
     "methods/handcrafted.py": ON_FEATURES,
     "methods/nearest_neighbours.py": {"nearest_neighbours"},
     "methods/ours.py": ENCODER_USERS,
+    "methods/fused_embeddings.py": ENCODER_USERS,
     "methods/transductive.py": {"transductive"},
+    "methods/in_domain.py": {"in_domain"},
     "methods/single_modality.py": {"ecg_only", "eeg_only"},
     "methods/fusions.py": {"gated", "cross_attention", "mixture"},
     "methods/language_models.py": ON_GPT2,
@@ -56,7 +58,8 @@ STALE = {  # by file that changes
     "models/patching.py": ON_GPT2,
     "models/prompts.py": {"time_llm"},
     "models/fusion_heads.py": {"gated", "cross_attention", "mixture"},
-    "models/masking.py": NOBODY,
+    "models/probes.py": ENCODER_USERS,
+    "models/masking.py": {"in_domain"},
     "clips/features.py": ON_FEATURES,
     "clips/embeddings.py": ENCODER_USERS,
     "clips/cache.py": ON_FEATURES | ENCODER_USERS | AT_128_HZ,
@@ -67,7 +70,8 @@ STALE = {  # by file that changes
     "training/finetune.py": ENCODER_USERS | AT_128_HZ,
     "training/recipe.py": ENCODER_USERS | AT_128_HZ,
     "training/pretrain.py": NOBODY,
-    "training/group.py": NOBODY,
+    "training/in_domain.py": {"in_domain"},
+    "training/group.py": {"in_domain"},
     "experiments/cross_validation.py": ALL,
     "experiments/robustness.py": NOBODY,
     "experiments/leaks.py": NOBODY,

@@ -23,6 +23,7 @@ METHODS: dict[str, str] = {
     "eeg_only": "physiopipe.methods.single_modality:EegOnly",
     "ours": "physiopipe.methods.ours:Ours",
     "transductive": "physiopipe.methods.transductive:Transductive",
+    "in_domain": "physiopipe.methods.in_domain:InDomain",
     "gated": "physiopipe.methods.fusions:Gated",
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",
