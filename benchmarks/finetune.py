@@ -71,8 +71,14 @@ def windows_of(scratch: Path, params: Params) -> Path:
     """The folder of the cohort's windows, made by the project's own steps."""
     name, known = "dreamer", cohort("dreamer")
     simulate_dreamer(scratch / "DREAMER.mat", params.simulate[name])
-    path = scratch / "DREAMER.mat"
-    unpack_file(known, path, sha256_file(path), params.data[name], True, scratch / "unpacked.json")
+    unpack_file(
+        known,
+        scratch / "DREAMER.mat",
+        sha256_file(scratch / "DREAMER.mat"),
+        params.data[name],
+        True,
+        scratch / "unpacked.json",
+    )
     parts = []
     for modality in known.modalities:
         filter_batch(read_batch(scratch / f"{modality}{SUFFIX}"), scratch / "filtered", params.filter[name][modality])

@@ -170,6 +170,13 @@ def sha256_json(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def shorten(text: str, most: int = 200) -> str:
+    """`text` on one line and of at most so many characters: what strangers wrote, before it gets into a table."""
+    cut = text[: 4 * most]  # enough to be longer than `most`, however it ends
+    line = "".join(letter if letter.isprintable() else " " for letter in cut).strip()
+    return line if len(line) <= most and len(cut) == len(text) else f"{line[: most - 3]}..."
+
+
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
     """The content with a digest of itself, by which a later change of it is seen."""
     rest = {key: value for key, value in content.items() if key != "content_sha256"}
@@ -179,13 +186,6 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
 def is_sealed(content: dict[str, Any]) -> bool:
     """Whether a content is as `sealed` left it."""
     return content == sealed(content)
-
-
-def shorten(text: str, most: int = 200) -> str:
-    """`text` on one line and of at most so many characters: what strangers wrote, before it gets into a table."""
-    cut = text[: 4 * most]  # enough to be longer than `most`, however it ends
-    line = "".join(letter if letter.isprintable() else " " for letter in cut).strip()
-    return line if len(line) <= most and len(cut) == len(text) else f"{line[: most - 3]}..."
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -83,9 +83,9 @@ def source_state(params: Params, name: str) -> dict[str, Any]:
     location = source_location(params, name)
     if isinstance(cohort(name).publication, OneFile):
         return {"sha256": known_sha256(path)} if (path := Path(location).expanduser()).is_file() else {"missing": True}
-    how = cohort(name).publication
-    if isinstance(how, PublishedList):
-        return {"list_sha256": sha256_file(how.list_path)}
+    publication = cohort(name).publication
+    if isinstance(publication, PublishedList):  # the package's own list says what every file is, wherever it lies
+        return {"list_sha256": sha256_file(publication.list_path)}
     folder = local_folder(location)
     if folder is None:
         return {"address_sha256": sha256_json(location.rstrip("/"))}

@@ -17,7 +17,14 @@ _ROOT = Path(__file__).parent
 _EXPERIMENT = "physiopipe.experiments.cross_validation"
 _MODULES = {
     "pretrain": ("physiopipe.windows.pretraining",),
-    "ablate": ("physiopipe.experiments.ablations", "physiopipe.methods.ours", "physiopipe.methods.nearest_neighbours"),
+    "ablate": (
+        "physiopipe.experiments.ablations",
+        "physiopipe.methods.ours",
+        "physiopipe.methods.nearest_neighbours",
+        "physiopipe.methods.brant_x_style",
+        "physiopipe.methods.single_modality",
+        "physiopipe.methods.in_domain",
+    ),
     "robustness": ("physiopipe.experiments.robustness",),
     "evaluate": ("physiopipe.results.evaluate",),
     "report": ("physiopipe.report.page", "physiopipe.report.figures"),

@@ -1,13 +1,14 @@
 """What untuned encoders make of each window: an embedding a patch, averaged over channels, kept by content.
 
 One encoder's embeddings are kept apart from the other's, so that another ECG encoder, or noise in the EEG alone,
-costs only what it changes. Every pooling and every fusion is made from these.
+costs only what it changes. Every pooling and every fusion is made from these, and, where one asks for it, from an
+embedding a channel, averaged over patches.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from physiopipe.clips.clip_data import F32, ClipData, Modality
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.files import sha256_file
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.fusion import patch_embeddings, valid_entries
+from physiopipe.models.fusion import channel_embeddings, patch_embeddings, valid_entries
 from physiopipe.models.normalisation import normalised
 from physiopipe.models.weights import fetch_weights, load_encoder, read_metadata
 from physiopipe.params import Encoder, Weights
@@ -27,6 +28,8 @@ from physiopipe.training.threads import in_threads
 
 EMBEDDING_BLOCK = 32  # windows of a forward pass; more only costs memory
 _UNTRAINED_SEEDS = {"eeg": 1, "ecg": 2}  # fixed: embeddings of an untrained encoder serve every seed and fold
+_OVER = {"patches": patch_embeddings, "channels": channel_embeddings}
+Kept = Literal["patches", "channels"]
 _INT16_PEAK = 32767
 _PRETRAINED_WITH = {"records": "records", "train_windows": "windows", "steps": "steps"}  # of a file's metadata
 
@@ -41,6 +44,8 @@ class EncoderChoice:
         ecg_weights: file of the pretrained ECG encoder; None for an untrained one.
         eeg_scale_uv: the EEG is divided by this many microvolts.
         shared: whether the ECG encoder embeds the EEG too.
+        layer: whose output is the embedding, 0 the patch embedding; None for the last.
+        draw: which of the untrained encoders, where there are no weights.
     """
 
     eeg: Encoder
@@ -49,6 +54,8 @@ class EncoderChoice:
     ecg_weights: Path | None
     eeg_scale_uv: float
     shared: bool = False
+    layer: int | None = None
+    draw: int = 0
 
 
 class Encoders:
@@ -56,7 +63,7 @@ class Encoders:
 
     def __init__(self, choice: EncoderChoice, state_folder: Path, device: torch.device) -> None:
         self.choice, self._folder, self._device = choice, state_folder / "embeddings", device
-        self._caches: dict[Modality, SubjectCache] = {}
+        self._caches: dict[tuple[Modality, Kept], SubjectCache] = {}
         self._loaded: dict[Modality, CrissCrossEncoder] = {}
 
     def encoder(self, modality: Modality) -> CrissCrossEncoder:
@@ -64,7 +71,8 @@ class Encoders:
         modality = self._owner(modality)
         if modality not in self._loaded:
             path = fetch_weights(self.choice.eeg_weights) if modality == "eeg" else self.choice.ecg_weights
-            self._loaded[modality] = _encoder(path, self.sizes(modality), _UNTRAINED_SEEDS[modality])
+            seed = _UNTRAINED_SEEDS[modality] + len(_UNTRAINED_SEEDS) * self.choice.draw
+            self._loaded[modality] = _encoder(path, self.sizes(modality), seed)
         return self._loaded[modality]
 
     def sizes(self, modality: Modality) -> Encoder:
@@ -94,10 +102,14 @@ class Encoders:
         return f"{data} ({path.name}, sha256 {digest}){shared}"
 
     def digest(self, modality: Modality) -> dict[str, Any]:
-        """What the encoder of a modality is, and how its input is scaled, as JSON values."""
-        sizes = self.sizes(modality).model_dump(mode="json")
-        scale_uv = self.choice.eeg_scale_uv if modality == "eeg" else None
-        return {"sizes": sizes, "sha256": self._sha256[self._owner(modality)], "scale_uv": scale_uv}
+        """What the encoder of a modality is, how its input is scaled and which layer is read, as JSON values."""
+        return {
+            "sizes": self.sizes(modality).model_dump(mode="json"),
+            "sha256": self._sha256[self._owner(modality)],
+            "scale_uv": self.choice.eeg_scale_uv if modality == "eeg" else None,
+            "layer": self.choice.layer,
+            "draw": self.choice.draw if self.untrained(modality) else None,
+        }
 
     @cached_property
     def _sha256(self) -> dict[Modality, str | None]:
@@ -110,43 +122,50 @@ class Encoders:
 
     def patches(self, clips: ClipData, modality: Modality) -> F32:
         """Embedding of every patch, float32 (w, P, d), 0 where a patch has no signal; dropout is off."""
-        found = self._cache(modality).of(clips)
+        found = self._cache(modality, "patches").of(clips)
         return found.reshape(len(found), clips.eeg.shape[2], self.sizes(modality).width)
 
-    def precompute(self, clips: ClipData, modalities: tuple[Modality, ...]) -> None:
+    def channels(self, clips: ClipData, modality: Modality) -> F32:
+        """Embedding of every channel, float32 (w, C, d), 0 where a channel has no signal; dropout is off."""
+        found = self._cache(modality, "channels").of(clips)
+        return found.reshape(len(found), getattr(clips, modality).shape[1], self.sizes(modality).width)
+
+    def precompute(
+        self, clips: ClipData, modalities: tuple[Modality, ...], kinds: tuple[Kept, ...] = ("patches",)
+    ) -> None:
         """Embed all of these windows once, so that any choice among them is looked up from then on."""
         for modality in modalities:
-            self._cache(modality).precompute(clips)
+            for kind in kinds:
+                self._cache(modality, kind).precompute(clips)
 
     def _owner(self, modality: Modality) -> Modality:
         return "ecg" if self.choice.shared else modality
 
-    def _cache(self, modality: Modality) -> SubjectCache:
-        if modality not in self._caches:
+    def _cache(self, modality: Modality, kind: Kept) -> SubjectCache:
+        key = (modality, kind)
+        if key not in self._caches:
             recipe: dict[str, Any] = {
-                "kind": f"patch embeddings of {modality}",
+                "kind": f"{kind} of {modality}",
                 "encoder": self.digest(modality),
                 "device": self._device.type,
                 "code": code_digest(__name__),
                 "libraries": library_versions(["torch"]),
             }
-            self._caches[modality] = SubjectCache(
-                self._folder,
-                recipe,
-                (modality,),
-                lambda clips: self._embed(clips, modality),
+            self._caches[key] = SubjectCache(
+                self._folder, recipe, (modality,), lambda clips: self._embed(clips, modality, kind)
             )
-        return self._caches[modality]
+        return self._caches[key]
 
-    def _embed(self, clips: ClipData, modality: Modality) -> F32:
+    def _embed(self, clips: ClipData, modality: Modality, kind: Kept) -> F32:
         model = self.encoder(modality).to(self._device).eval()
         windows, valid = eeg_input(clips, self.choice.eeg_scale_uv) if modality == "eeg" else ecg_input(clips)
 
         def compute(x: Tensor, valid: Tensor) -> Tensor:
-            return patch_embeddings(model, x, valid)
+            return _OVER[kind](model, x, valid, self.choice.layer)
 
         with_signal = valid.flatten(1).any(1)  # the others' embeddings are 0: nothing to compute
-        found = torch.zeros(len(windows), valid.shape[2], self.sizes(modality).width)
+        rows = valid.shape[2] if kind == "patches" else valid.shape[1]
+        found = torch.zeros(len(windows), rows, self.sizes(modality).width)
         if with_signal.any():
             chosen = (windows[with_signal], valid[with_signal])
             found[with_signal] = in_threads(compute, chosen, EMBEDDING_BLOCK, self._device)

@@ -4,16 +4,17 @@ What needs another pretrained encoder pretrains it, kept under a digest of its p
 variants that ask for the same one share it and a later run finds it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
 
 from physiopipe.checksums import read_kept, seal
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.errors import PhysiopipeError, unknown
+from physiopipe.experiments.ablation import Ablation
 from physiopipe.experiments.cross_validation import Study, run_method
+from physiopipe.experiments.encoders_worth import ENCODERS_WORTH
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.files import hold_lock, sha256_file, sha256_json
@@ -21,31 +22,6 @@ from physiopipe.params import Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.windows.pretraining import pretrain_on_store
 from physiopipe.windows.store import WindowStore
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """One row: what is changed, in words and in parameters, and what it is compared with.
-
-    Attributes:
-        title: how the table calls it.
-        claim: the group of rows it belongs to.
-        changes: values by dotted key of the parameters.
-        ecg_encoder: the study's own, none (an untrained one), or one pretrained for this row.
-        versus: the row it differs from in one thing: `ours` or another ablation.
-        one_rate: whether pretraining sees 200 Hz alone, for as many steps as with every rate.
-        leaky: whether windows are shuffled over the split.
-    """
-
-    title: str
-    claim: str
-    changes: dict[str, Any] = field(default_factory=dict)
-    method: str = "ours"
-    ecg_encoder: Literal["study", "none", "own"] = "study"
-    versus: str = "ours"
-    one_rate: bool = False
-    leaky: bool = False
-
 
 _NO_EEG_WEIGHTS = {"encoders.eeg_weights.origin": "none"}
 _PATCH = {"pretrain.masking.channel_ratio": 0.0, "pretrain.objective.channel_weight": 0.0,
@@ -77,6 +53,17 @@ ABLATION_OF: dict[str, Ablation] = {
         versus="honest_neighbours",
         leaky=True,
     ),
+    "brant_x_style_aligned": Ablation(
+        "Brant-X-style alignment (stand-in), aligned", "alignment", method="brant_x_style"
+    ),
+    "brant_x_style_unaligned": Ablation(
+        "Brant-X-style alignment (stand-in), not aligned",
+        "alignment",
+        {"method.brant_x_style.align": False},
+        method="brant_x_style",
+        versus="brant_x_style_aligned",
+    ),
+    **ENCODERS_WORTH,
 }  # fmt: skip
 
 
@@ -115,6 +102,8 @@ def run_ablation(name: str, study: Study, out_parquet: Path) -> None:
     del about["note"]  # what is said of the method is not said of its variant
     if name in ("eeg_untrained", "both_untrained") and params.encoders.eeg_weights.origin == "none":
         about["note"] = "The EEG encoder is untrained in Ours too: no weights were given."
+    if spec.note:
+        about["note"] = spec.note
     if spec.ecg_encoder == "own":
         about["pretrain_epochs"] = changed.pretrain.epochs
     write_predictions(out_parquet, pd.DataFrame(frame).assign(method=name), about)

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from physiopipe.methods.ours import FusionSettings, Ours
+from physiopipe.methods.fusion_settings import FusionSettings, ReadOut
+from physiopipe.methods.ours import Ours
 from physiopipe.params.section import Share
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Gated(Ours):
     title = "Gated fusion"
     note = "Ours with a gate in place of concatenation."
     family = "fusion"
+    any_read_out = False
 
     def _heads(self, widths: tuple[int, ...], tasks: int) -> "Scaled":
         from physiopipe.models.fusion_heads import GatedHeads
@@ -36,9 +38,9 @@ class CrossAttention(Ours):
     title = "Cross-attention"
     note = "Ours with attention between the two sequences of patches."
     family = "fusion"
+    any_read_out = False
 
-    @property
-    def _output(self) -> "Output":
+    def _output_of(self, read_out: ReadOut) -> "Output":  # noqa: ARG002
         return "patches"
 
     def _heads(self, widths: tuple[int, ...], tasks: int) -> "Scaled":
@@ -61,6 +63,7 @@ class Mixture(Ours):
     title = "Mixture"
     note = "Ours with three experts and a learned token for an absent modality."
     family = "fusion"
+    any_read_out = False
     Settings: ClassVar[type[FusionSettings]] = MixtureSettings
 
     def _heads(self, widths: tuple[int, ...], tasks: int) -> "Scaled":

@@ -1,46 +1,32 @@
 """The paper's method: EEG encoder and ECG encoder, embeddings averaged and concatenated, a head a label.
 
 Other fusions, and one modality alone, are subclasses that change the heads, or the modalities, and nothing else.
+What is read from the encoders is a `ReadOut`: one, or the best of several by the validation subjects of each fold.
 """
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
 
 from physiopipe.clips.clip_data import F32, F64, ClipData, Modality
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Arrays, Method, Setup
-from physiopipe.params.section import Count
+from physiopipe.methods.fused_embeddings import FusedEmbeddings
+from physiopipe.methods.fusion_settings import FusionSettings, ReadOut
+from physiopipe.methods.fusion_words import check_settings, details_of, provenance_of, reads_of
 from physiopipe.training.curve import CurvePoint
-from physiopipe.training.recipe import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from physiopipe.clips.embeddings import EncoderChoice
+    from physiopipe.clips.embeddings import Encoders
     from physiopipe.models.fusion import Output, Scaled, TwoEncoders
     from physiopipe.training.finetune import LabelledWindows
 
 _EEG, _ECG = "encoders.eeg.", "encoders.ecg."  # of the names of weights
 FITS_A_PROCESS = 8  # frozen fits of a few seconds each, which are worth the seconds that another process takes to start
-
-
-class FusionSettings(TrainingSettings):
-    """Two encoders, their fusion and its training (paper section 2.2 and Table 2)."""
-
-    pooling: Literal["channels_and_patches", "channels"] = Field(
-        "channels_and_patches", description="what an encoder's output is averaged over: 200-d, or 2000-d a modality"
-    )
-    standardise: bool = Field(
-        True, description="z-score embeddings by the training subjects' windows before the head; the paper says nothing"
-    )
-    frozen: bool = Field(True, description="train the head alone on embeddings computed once, or everything")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="dropout of the classification head")
-    hidden: Count = Field(200, description="hidden width of the feed-forward head")
-    shared_encoder: bool = Field(False, description="embed the EEG with the ECG encoder too: one for both modalities")
 
 
 class Ours(Method):
@@ -53,17 +39,20 @@ class Ours(Method):
     inputs: ClassVar[tuple[str, ...]] = ("eeg", "ecg")
     modalities: ClassVar[tuple[Modality, ...]] = ("eeg", "ecg")
     libraries = ("numpy", "torch")
+    any_read_out: ClassVar[bool] = True  # whether pooling, layer and head may be any: not where the heads are its own
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         import torch
 
-        from physiopipe.clips.embeddings import Encoders
         from physiopipe.training.device import choose_device
 
         self.settings = setup.section(self.name, self.Settings)
+        check_settings(self.name, self.settings, setup.params, self.modalities, self.any_read_out)
         self._device = choose_device(setup.params.run)
-        self._encoders = Encoders(_encoder_choice(setup, self.settings), setup.state_folder, self._device)
+        self._fused = FusedEmbeddings(setup, self.settings, self.modalities, self._device)
+        self._read_out = self.settings.read_outs[0]
+        self._encoders = self._fused.encoders(self._read_out)
         self._curve: list[CurvePoint] = []
         if setup.params.run.threads:
             torch.set_num_threads(setup.params.run.threads)
@@ -75,29 +64,18 @@ class Ours(Method):
 
     @property
     def provenance(self) -> str:
-        notes = [f"{each.upper()} encoder untrained" for each in self.modalities if self._encoders.untrained(each)]
-        if self.settings.shared_encoder:
-            notes.append("one encoder for both modalities")
-        return f"reimplementation ({', '.join(notes)})" if notes else "reimplementation"
+        untrained = [each for each in self.modalities if self._encoders.untrained(each)]
+        return provenance_of(self.settings, untrained)
 
     @property
     def reads(self) -> str:
-        scale = f"EEG (divided by {self.setup.params.encoders.eeg_scale_uv:g} µV)"
-        words = {"eeg": scale, "ecg": "ECG (each lead of a window z-scored)"}
-        return f"Reads {' and '.join(words[each] for each in self.modalities)}."
+        by_rms = self._fused.scaled_by_rms(self._read_out)
+        scale_uv = None if by_rms else self.setup.params.encoders.eeg_scale_uv
+        return reads_of(self._read_out, self.modalities, scale_uv)
 
     @property
     def details(self) -> str:
-        kept = {
-            "channels_and_patches": "averaged over channels and patches",
-            "channels": "averaged over channels",
-            "patches": "one a patch, averaged over channels",
-        }
-        trained = "Encoders frozen" if self.settings.frozen else "Encoders trained along"
-        return (
-            f"{trained}; embeddings {self._standardised} and {kept[self._output]}; of {self.settings.epochs} epochs, "
-            "the one of best validation AUC."
-        )
+        return details_of(self.settings, self._standardised, self._output)
 
     @property
     def _standardised(self) -> str:
@@ -109,15 +87,17 @@ class Ours(Method):
         return {each: self._encoders.described(each) for each in self.modalities}
 
     def fingerprint(self) -> dict[str, Any]:
+        given = self._fused.encoders(self.settings.read_outs[0])  # whatever a fold made of them
         return {
             "settings": self.settings.model_dump(mode="json"),
-            "encoders": {each: self._encoders.digest(each) for each in self.modalities},
+            "encoders": {each: given.digest(each) for each in self.modalities},
             "device": self._device.type,
         }
 
     def precompute(self, clips: ClipData) -> None:
         if self.settings.frozen:
-            self._encoders.precompute(clips, self.modalities)
+            for read_out in self.settings.read_outs:
+                self._fused.precompute(clips, read_out, self._output_of(read_out))
 
     def workers(self, runs: int, cores: int) -> int:
         import torch
@@ -127,12 +107,30 @@ class Ours(Method):
         return min(torch.cuda.device_count(), runs) if self._device.type == "cuda" else 1
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
+        best: tuple[tuple[float, float], dict[str, Any]] | None = None
+        for read_out in self.settings.read_outs:
+            self._read_out = read_out
+            self._encoders = self._encoders_of_fold(read_out, train, seed)
+            self._fit(train, validation, seed)
+            if len(self.settings.read_outs) > 1:
+                score = self._score(validation)
+                if best is None or score > best[0]:
+                    best = score, dict(vars(self))
+        if best is not None:
+            vars(self).update(best[1])
+        return self
+
+    def _fit(self, train: ClipData, validation: ClipData, seed: int) -> None:
+        """Fit what is read out now."""
         import torch
 
         from physiopipe.models.fusion import Fusion
+        from physiopipe.models.probes import LogisticHeads
         from physiopipe.training.finetune import train as train_model
+        from physiopipe.training.probe import fit_logistic
 
         self._heads_widths, self._tasks = self._widths(train), len(train.tasks)
+        self._heads_rows = self._fused.rows(train)
         windows, held_out = self._labelled(train), self._labelled(validation)
         with self._threads():
             with torch.random.fork_rng(devices=[]):
@@ -142,10 +140,28 @@ class Ours(Method):
                 frozen = self.settings.frozen
                 heads.scale_by(windows.inputs[0] if frozen else torch.from_numpy(self._embeddings(train)))
             self._model: nn.Module = heads
+            if isinstance(heads, LogisticHeads):
+                fit_logistic(heads, windows, held_out, self.settings.inverse_regularisations)
+                self._curve = []
+                return
             if not self.settings.frozen:
                 self._model = Fusion(copy.deepcopy(self._two_encoders()), heads)
             self._curve = train_model(self._model, windows, held_out, self.settings, seed, self._device)
-        return self
+
+    def _encoders_of_fold(self, read_out: ReadOut, train: ClipData, seed: int) -> "Encoders":
+        """The encoders with what a fold's training subjects, or its seed, determine."""
+        return self._fused.encoders_of_fold(read_out, train, seed)
+
+    def _score(self, validation: ClipData) -> tuple[float, float]:
+        """AUC of the validation clips, mean over tasks, and what decides among equals: minus their cross-entropy."""
+        from physiopipe.training.finetune import mean_auc
+
+        if not len(validation):
+            return 0.0, 0.0  # the first that is named
+        found, truth = self.predict(validation.without_labels()), validation.labels
+        auc = mean_auc(truth, found)
+        likely = np.clip(np.where(truth == 1, found, 1 - found), 1e-12, 1)
+        return (auc if np.isfinite(auc) else -1.0), float(np.log(likely).mean())
 
     def predict(self, test: ClipData) -> F64:
         from physiopipe.training.finetune import probabilities
@@ -158,7 +174,14 @@ class Ours(Method):
         whole = self._model.state_dict()
         if self.settings.shared_encoder and len(self.modalities) == 2:  # the two are one object: once is enough
             whole = {name: value for name, value in whole.items() if not name.startswith(_EEG)}
-        about = {"widths": list(self._heads_widths), "tasks": self._tasks}
+        choice = self._encoders.choice
+        about = {
+            "widths": list(self._heads_widths),
+            "tasks": self._tasks,
+            "rows": self._heads_rows,
+            "read_out": self._read_out.model_dump(mode="json"),
+            "encoders": {"eeg_scale_uv": choice.eeg_scale_uv, "draw": choice.draw},
+        }
         return {name: value.detach().cpu().numpy() for name, value in whole.items()}, about
 
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:
@@ -168,6 +191,8 @@ class Ours(Method):
         from physiopipe.models.fusion import Fusion, TwoEncoders
 
         self._heads_widths, self._tasks = tuple(about["widths"]), int(about["tasks"])
+        self._heads_rows, self._read_out = int(about["rows"]), ReadOut.model_validate(about["read_out"])
+        self._encoders = self._fused.encoders(self._read_out, **about["encoders"])
         weights = {name: torch.from_numpy(value) for name, value in arrays.items()}
         with torch.random.fork_rng(devices=[]):
             heads = self._heads(self._heads_widths, self._tasks)
@@ -177,7 +202,8 @@ class Ours(Method):
                 if self.settings.shared_encoder and len(sides) == 2:
                     sides["eeg"] = sides["ecg"]
                     weights |= {_EEG + name.removeprefix(_ECG): weights[name] for name in arrays if _ECG in name}
-                self._model = Fusion(TwoEncoders(sides.get("eeg"), sides.get("ecg"), self._output), heads)
+                two = TwoEncoders(sides.get("eeg"), sides.get("ecg"), self._output, self._read_out.layer)
+                self._model = Fusion(two, heads)
         self._model.load_state_dict(weights)
         self._curve = []
         return self
@@ -194,13 +220,22 @@ class Ours(Method):
     @property
     def _output(self) -> "Output":
         """What the heads are given of the encoders' output."""
-        return self.settings.pooling
+        return self._output_of(self._read_out)
+
+    def _output_of(self, read_out: ReadOut) -> "Output":
+        return read_out.pooling
 
     def _heads(self, widths: tuple[int, ...], tasks: int) -> "Scaled":
         """Untrained heads on embeddings of these widths, by modality."""
         from physiopipe.models.fusion import LabelHeads
+        from physiopipe.models.probes import AttentionHeads, LogisticHeads
 
-        return LabelHeads(widths, self.settings.hidden, self.settings.dropout, tasks)
+        hidden, dropout = self.settings.hidden, self.settings.dropout
+        if self._read_out.head == "logistic":
+            return LogisticHeads(widths, tasks)
+        if self._read_out.pooling == "attention":
+            return AttentionHeads(widths, self._heads_rows, hidden, dropout, tasks)
+        return LabelHeads(widths, hidden, dropout, tasks)
 
     def _labelled(self, clips: ClipData) -> "LabelledWindows":
         import torch
@@ -222,41 +257,16 @@ class Ours(Method):
 
     def _embeddings(self, clips: ClipData) -> F32:
         """Fused embedding of every window by the encoders as they were before fine-tuning: float32 (w, sum of widths),
-        or (w, P, sum of widths) for heads that take patches.
+        or (w, rows, sum of widths) for heads that take sequences.
         """
-        import torch
-
-        from physiopipe.models.fusion import pooled
-
-        how = self._output
-        parts = [torch.from_numpy(self._encoders.patches(clips, each)) for each in self.modalities]
-        if how != "patches":
-            parts = [pooled(part, how) for part in parts]
-        fused: F32 = torch.cat(parts, dim=-1).numpy()
-        return fused
+        return self._fused.of(clips, self._encoders, self._read_out, self._output)
 
     def _widths(self, clips: ClipData) -> tuple[int, ...]:
         """Width of each modality's embedding of these clips' windows."""
-        patches = clips.eeg.shape[2] if self._output == "channels" else 1
-        return tuple(patches * self._encoders.sizes(each).width for each in self.modalities)
+        return self._fused.widths(clips, self._encoders, self._read_out, self._output)
 
     def _two_encoders(self) -> "TwoEncoders":
         from physiopipe.models.fusion import TwoEncoders
 
         eeg, ecg = (self._encoders.encoder(m) if m in self.modalities else None for m in ("eeg", "ecg"))
-        return TwoEncoders(eeg, ecg, self._output)
-
-
-def _encoder_choice(setup: Setup, settings: FusionSettings) -> "EncoderChoice":
-    """The encoders that the parameters name."""
-    from physiopipe.clips.embeddings import EncoderChoice
-
-    whole = setup.params
-    return EncoderChoice(
-        eeg=whole.encoders.eeg,
-        ecg=whole.pretrain.encoder,
-        eeg_weights=whole.encoders.eeg_weights,
-        ecg_weights=setup.ecg_encoder,
-        eeg_scale_uv=whole.encoders.eeg_scale_uv,
-        shared=settings.shared_encoder,
-    )
+        return TwoEncoders(eeg, ecg, self._output, self._read_out.layer)

@@ -19,6 +19,7 @@ class Transductive(Ours):
     name = "transductive"
     title = "Ours, transductive"
     note = "TRANSDUCTIVE: embeddings standardised by subject, for which a test subject's unlabelled clips are used."
+    any_read_out = False
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

@@ -140,9 +140,11 @@ class CrissCrossLayers(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(CrissCrossLayer(sizes) for _ in range(sizes.layers))
 
-    def forward(self, x: Tensor, bias_s: Tensor | None = None, bias_t: Tensor | None = None) -> Tensor:
-        """Pass x (B, C, P, width) through every layer; there is no norm after the last (the authors have none)."""
-        for layer in self.layers:
+    def forward(
+        self, x: Tensor, bias_s: Tensor | None = None, bias_t: Tensor | None = None, first: int | None = None
+    ) -> Tensor:
+        """Pass x (B, C, P, width) through every layer, or the `first` ones; no norm follows (the authors have none)."""
+        for layer in self.layers[:first]:
             x = layer(x, bias_s, bias_t)
         return x
 
@@ -175,18 +177,21 @@ class CrissCrossEncoder(nn.Module):
         for layer in self.encoder.layers:
             layer.compile(dynamic=False, **options)
 
-    def features(self, x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
+    def features(
+        self, x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None, layer: int | None = None
+    ) -> Tensor:
         """Features (B, C, P, width) of windows x (B, C, P, 200), float32.
 
         mask (B, C, P) bool: patches replaced by the mask token. valid (B, C, P) bool, optional: patches that others
-        may attend to; the authors' model, and so the default here, lets every patch be attended to.
+        may attend to; the authors' model, and so the default here, lets every patch be attended to. layer: the one
+        whose output is given, 0 for the patch embedding; None: the last.
         """
         if x.ndim != 4 or x.shape[-1] != PATCH_SAMPLES:
             raise ValueError(f"expected windows (batch, channel, patch, {PATCH_SAMPLES}), found {tuple(x.shape)}")
         bias_s = bias_t = None
         if valid is not None:
             bias_s, bias_t = _attention_bias(valid.transpose(1, 2), x.dtype), _attention_bias(valid, x.dtype)
-        encoded: Tensor = self.encoder(self.patch_embedding(x, mask), bias_s, bias_t)
+        encoded: Tensor = self.encoder(self.patch_embedding(x, mask), bias_s, bias_t, layer)
         return encoded
 
     def forward(self, x: Tensor, mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:

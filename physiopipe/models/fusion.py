@@ -1,6 +1,6 @@
 """Two encoders, their embeddings averaged and concatenated, and a feed-forward head a label (paper eq. 6-9)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from physiopipe.models.encoder import CrissCrossEncoder, mean_features
 
-Pooling = Literal["channels_and_patches", "channels"]
+Pooling = Literal["channels_and_patches", "channels", "mean_and_sd", "per_channel", "attention"]
 Output = Literal[Pooling, "patches"]  # patches: both modalities side by side patch by patch, for fusion over sequences
+BY_CHANNEL: tuple[Output, ...] = ("per_channel", "attention")  # those that need an embedding a channel
+SEQUENCES: tuple[Output, ...] = ("attention", "patches")  # those that give the heads more than one row a window
+_VARIANCE_FLOOR = 1e-12  # a square root without a slope at 0
 
 
 def valid_entries(present: Tensor, valid_patches: Tensor, patches: int) -> Tensor:
@@ -18,29 +21,64 @@ def valid_entries(present: Tensor, valid_patches: Tensor, patches: int) -> Tenso
     return present.unsqueeze(-1) & within.unsqueeze(1)
 
 
-def embed(encoder: CrissCrossEncoder, windows: Tensor, valid: Tensor, how: Pooling) -> Tensor:
+def embed(encoder: CrissCrossEncoder, windows: Tensor, valid: Tensor, how: Output, layer: int | None = None) -> Tensor:
     """Embedding of windows (B, C, P, 200), the reconstruction layer left out.
 
     Features are averaged over what holds signal, `valid` (B, C, P): absent and flat channels and padding count for
-    nothing. channels_and_patches → (B, d); channels → (B, P · d). Where nothing is valid it is exactly 0.
+    nothing. channels_and_patches → (B, d); the others as `pooled` gives them. Where nothing is valid it is exactly 0.
     """
-    return mean_features(encoder.features(windows), valid, how == "channels_and_patches").flatten(1)
+    features = encoder.features(windows, layer=layer)
+    if how == "channels_and_patches":
+        return mean_features(features, valid)
+    channels = channel_means(features, valid) if how in BY_CHANNEL else None
+    return pooled(mean_features(features, valid, over_patches=False), how, channels)
 
 
-def patch_embeddings(encoder: CrissCrossEncoder, windows: Tensor, valid: Tensor) -> Tensor:
+def patch_embeddings(encoder: CrissCrossEncoder, windows: Tensor, valid: Tensor, layer: int | None = None) -> Tensor:
     """Embedding of each patch, (B, P, d), averaged over channels with signal; exactly 0 where no channel has any."""
-    return mean_features(encoder.features(windows), valid, over_patches=False)
+    return mean_features(encoder.features(windows, layer=layer), valid, over_patches=False)
 
 
-def pooled(patches: Tensor, how: Pooling) -> Tensor:
-    """Patch embeddings (B, P, d), 0 where a patch has no signal, to one a window: (B, d), or (B, P · d) by `channels`.
+def channel_embeddings(encoder: CrissCrossEncoder, windows: Tensor, valid: Tensor, layer: int | None = None) -> Tensor:
+    """Embedding of each channel, (B, C, d), averaged over patches with signal; exactly 0 where no patch has any."""
+    return channel_means(encoder.features(windows, layer=layer), valid)
 
-    The mean is over patches with signal; where no patch has any it is exactly 0.
+
+def channel_means(features: Tensor, valid: Tensor) -> Tensor:
+    """Average features (B, C, P, d) over the valid patches of each channel: (B, C, d)."""
+    return mean_features(features.transpose(1, 2), valid.transpose(1, 2), over_patches=False)
+
+
+def pooled(patches: Tensor, how: Output, channels: Tensor | None = None) -> Tensor:
+    """What the heads are given of a modality, from its patches (B, P, d) and channels (B, C, d), 0 without signal.
+
+    channels_and_patches: mean over patches with signal, (B, d). channels: (B, P · d). mean_and_sd: that mean and the
+    SD over patches with signal, (B, 2 · d). per_channel: (B, C · d). attention: patches, then channels, (B, P + C, d).
+    patches: as they are. Where nothing has signal it is exactly 0.
     """
+    if how == "patches":
+        return patches
     if how == "channels":
         return patches.flatten(1)
+    if how in BY_CHANNEL:
+        assert channels is not None
+        return channels.flatten(1) if how == "per_channel" else torch.cat((patches, channels), dim=1)
     with_signal = (patches != 0).any(-1, keepdim=True).to(patches.dtype)
-    return patches.sum(1) / with_signal.sum(1).clamp(min=1)
+    count = with_signal.sum(1).clamp(min=1)
+    mean = patches.sum(1) / count
+    if how == "channels_and_patches":
+        return mean
+    variance = ((patches - mean.unsqueeze(1)).square() * with_signal).sum(1) / count
+    spread = torch.where(with_signal.any(1), (variance + _VARIANCE_FLOOR).sqrt(), 0.0)
+    return torch.cat((mean, spread), dim=-1)
+
+
+def side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """Modalities' embeddings (B, ..., d) along the last dimension; a shorter sequence ends in rows of 0: no signal."""
+    if parts[0].ndim == 3:
+        longest = max(part.shape[1] for part in parts)
+        parts = [nn.functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in parts]
+    return torch.cat(list(parts), dim=-1)
 
 
 class Scaled(nn.Module):
@@ -107,26 +145,32 @@ class TwoEncoders(nn.Module):
     Without one of them the embedding is the other's alone.
     """
 
-    def __init__(self, eeg: CrissCrossEncoder | None, ecg: CrissCrossEncoder | None, pooling: Output) -> None:
+    def __init__(
+        self,
+        eeg: CrissCrossEncoder | None,
+        ecg: CrissCrossEncoder | None,
+        pooling: Output,
+        layer: int | None = None,
+    ) -> None:
         super().__init__()
         self.eeg = eeg
         self.ecg = ecg
         self.pooling: Output = pooling
+        self.layer = layer
 
     def forward(self, eeg: Tensor, ecg: Tensor, eeg_valid: Tensor, ecg_valid: Tensor) -> Tensor:
         """Embedding (B, 2d), EEG first, of EEG (B, 14, P, 200) and ECG (B, 2, P, 200); valid entries are (B, C, P).
 
-        With pooling `patches` it is (B, P, 2d).
+        With pooling `patches` it is (B, P, 2d); the others are as `pooled` gives them.
         """
         sides = ((self.eeg, eeg, eeg_valid), (self.ecg, ecg, ecg_valid))
-        parts = [
-            patch_embeddings(encoder, windows, valid)
-            if self.pooling == "patches"
-            else embed(encoder, windows, valid, self.pooling)
-            for encoder, windows, valid in sides
-            if encoder is not None
-        ]
-        return torch.cat(parts, dim=-1)
+        return side_by_side(
+            [
+                embed(encoder, windows, valid, self.pooling, self.layer)
+                for encoder, windows, valid in sides
+                if encoder is not None
+            ]
+        )
 
 
 class Fusion(nn.Module):

@@ -28,20 +28,17 @@ from physiopipe.recordings.tree import Batch, record_of
 if TYPE_CHECKING:
     from physiopipe.params import Run
 
+WRONG = "not what was published"
 MOST_WRONG_SHARE = 0.05  # of a batch's files: beyond, the server or the way to it is wrong, and not single files
 _SLOT_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What a download's stamp says: the records that are here whole, and (record, reason) of those that are not.
-
-    `absent` names the rejected ones whose files are not on the server, or have no published checksum.
-    """
+    """What a download's stamp says: the records that are here whole, and (record, reason) of those that are not."""
 
     records: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...]
-    absent: tuple[str, ...] = ()
 
 
 def download_batch(
@@ -60,16 +57,16 @@ def download_batch(
     still there with their bytes, nothing is fetched.
 
     Args:
-        all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
         allow_missing: go on where the tree lists files that it does not have, or has no checksum of.
+        all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
 
     Returns:
         (record, reason) of each record that the tree lists and does not have as published: a file is missing, or its
         checksum stays wrong.
 
     Raises:
-        PhysiopipeError: files that are missing and may not be; wrong checksums of more than one file and of a twentieth
-            of them; a host that cannot be reached; too little disk space.
+        PhysiopipeError: wrong checksums of more than one file and of a twentieth of them, a host that cannot be
+            reached, too little disk space.
     """
     listed = sha256_json([list(entry) for entry in batch.files])
     earlier = _finished(stamp, listed, raw_root)
@@ -77,14 +74,12 @@ def download_batch(
         return list(earlier.rejected)
     raw_root.mkdir(parents=True, exist_ok=True)
     rejected: dict[str, str] = {}
-    absent_records: set[str] = set()
     wanted: list[tuple[str, str]] = []
     replaced: list[str] = []
     for relative, sha256 in batch.files:
         check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
             rejected.setdefault(record_of(relative), f"{relative}: no checksum of it is published")
-            absent_records.add(record_of(relative))
         elif not (raw_root / relative).is_file():
             wanted.append((relative, sha256))
         elif _checksum_of(raw_root / relative, sha256) != sha256:
@@ -99,24 +94,20 @@ def download_batch(
     with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
         unusable = _fetch_all(tree, batch, wanted, raw_root, lock_folder, run, progress)
     for relative, finding in unusable.items():
-        missing = isinstance(finding, MissingFile)
-        what = "listed, but not on the server" if missing else "not what was published"
-        absent_records.update([record_of(relative)] if missing else [])
+        what = "listed, but not on the server" if isinstance(finding, MissingFile) else WRONG
         rejected.setdefault(record_of(relative), f"{relative}: {what} ({finding})")
     reasons = [(record, shorten(rejected[record])) for record in batch.records if record in rejected]
-    if absent_records and not allow_missing:
-        told = [f"  {reason}" for record, reason in reasons if record in absent_records]
+    absent_ones = [(record, reason) for record, reason in reasons if WRONG not in reason]
+    if absent_ones and not allow_missing:
+        told = "\n".join(f"  {reason}" for _, reason in absent_ones[:5])
         raise PhysiopipeError(
-            f"{len(told)} of {len(batch.records)} records of {batch.name} are listed and cannot be had:\n"
-            + "\n".join(told[:5])
-            + "\nComplete the tree at `base_url` or take another one, or set `allow_missing: true` in the cohort's "
-            "section of `data` to go on without them. Files that are here are kept."
+            f"{len(absent_ones)} of {len(batch.records)} records of {batch.name} are listed, not to be had:\n{told}\n"
+            "Complete the tree at `base_url` or take another one, or set `allow_missing: true` in the cohort's section "
+            "of `data` to go on without them. Files that are here are kept."
         )
     files = {relative: sha256 for relative, sha256 in batch.files if sha256 and relative not in unusable}
     records = [record for record in batch.records if record not in rejected]
-    absences = [record for record in batch.records if record in absent_records]
-    about = {"listed": listed, "files": files, "records": records, "rejected": reasons, "absent": absences}
-    write_json(stamp, about)
+    write_json(stamp, {"listed": listed, "files": files, "records": records, "rejected": reasons})
     return reasons
 
 
@@ -310,5 +301,4 @@ def _checksum_of(path: Path, like: str) -> str:
 
 def _parse(content: Any) -> Downloaded:
     rejected = tuple((str(record), str(reason)) for record, reason in content["rejected"])
-    records, absent = tuple(map(str, content["records"])), tuple(map(str, content.get("absent", ())))
-    return Downloaded(records, rejected, absent)
+    return Downloaded(tuple(str(record) for record in content["records"]), rejected)

@@ -17,7 +17,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, write_json
 from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
-from physiopipe.recordings.download import read_download
+from physiopipe.recordings.download import WRONG, read_download
 from physiopipe.recordings.recording import (
     OF_EACH,
     HeldSignal,
@@ -90,12 +90,11 @@ def _read_raw(
     known: Cohort, modality: str, batch: Batch, raw_folder: Path, stamp: Path, data: Section
 ) -> Iterator[Recording | LongRecording | Rejected]:
     assert isinstance(known.publication, PublishedTree)
-    downloaded = read_download(stamp, raw_folder)
-    missing = dict(downloaded.rejected)
+    missing = dict(read_download(stamp, raw_folder).rejected)
     read = imported(known.publication.read)
     for record, first in batch.first_files.items():
         if record in missing:
-            yield Rejected(record, missing[record], absent=record in downloaded.absent)
+            yield Rejected(record, missing[record], absent=WRONG not in missing[record])
             continue
         try:
             found = read(raw_folder / first, batch.source, modality, data)

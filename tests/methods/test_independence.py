@@ -18,7 +18,8 @@ from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.params import Params, check_params
 from physiopipe.windows.store import WindowStore
 
-FUSION = {"ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture"}
+FUSION = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
+ELSE: dict[str, list[Any]] = {"choose": [{"layer": 0}], "inverse_regularisations": [0.5]}
 WITHOUT_EFFECT = {  # on results
     ("transductive", "frozen"),  # it is frozen whatever is said
     ("time_llm", "prompt_cache_mb"),
@@ -62,7 +63,7 @@ def changed(params: Params, *path: str) -> Params:
     place = content
     for step in parents:
         place, kind = place[step], kind.model_fields[step].annotation
-    for value in others(place[last], kind.model_fields[last].annotation):
+    for value in [ELSE[last]] if last in ELSE else others(place[last], kind.model_fields[last].annotation):
         place[last] = value
         try:
             return check_params(content, "test")
