@@ -36,6 +36,7 @@ from physiopipe.cohorts.dreamer_simulation import simulate_dreamer
 from physiopipe.cohorts.registry import cohort
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.subject_splits import subject_split
+from physiopipe.files import sha256_file
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders
 from physiopipe.models.weights import save_encoder
@@ -70,7 +71,14 @@ def windows_of(scratch: Path, params: Params) -> Path:
     """The folder of the cohort's windows, made by the project's own steps."""
     name, known = "dreamer", cohort("dreamer")
     simulate_dreamer(scratch / "DREAMER.mat", params.simulate[name])
-    unpack_file(known, scratch / "DREAMER.mat", params.data[name], True, scratch / "unpacked.json")
+    unpack_file(
+        known,
+        scratch / "DREAMER.mat",
+        sha256_file(scratch / "DREAMER.mat"),
+        params.data[name],
+        True,
+        scratch / "unpacked.json",
+    )
     parts = []
     for modality in known.modalities:
         filter_batch(read_batch(scratch / f"{modality}{SUFFIX}"), scratch / "filtered", params.filter[name][modality])

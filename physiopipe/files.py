@@ -177,6 +177,17 @@ def shorten(text: str, most: int = 200) -> str:
     return line if len(line) <= most and len(cut) == len(text) else f"{line[: most - 3]}..."
 
 
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """The content with a digest of itself, by which a later change of it is seen."""
+    rest = {key: value for key, value in content.items() if key != "content_sha256"}
+    return rest | {"content_sha256": sha256_json(rest)}
+
+
+def is_sealed(content: dict[str, Any]) -> bool:
+    """Whether a content is as `sealed` left it."""
+    return content == sealed(content)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Hard-link `source` to `target`, or copy where the file system cannot link; `target` appears whole."""
     target.parent.mkdir(parents=True, exist_ok=True)

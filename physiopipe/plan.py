@@ -1,26 +1,40 @@
 """Where the data half keeps its files, and which parameters and inputs name them.
 
-A finished part lies in a folder named by the digest of all that determines it, so a changed or reverted parameter
-costs only what is really missing. Light imports: the Snakefile loads this module each time it is parsed.
+Simulated recordings, plans and finished parts lie in folders named by the digest of all that determines them, so a
+changed source or parameter is seen whatever the files' times say, and a reverted one costs only what is really missing.
+Light imports: the Snakefile loads this module each time it is parsed.
 """
 
-import fcntl
+import json
+import time
 from dataclasses import dataclass
-from io import TextIOWrapper
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from physiopipe.cohorts.base import Cohort, OneFile, PublishedList, PublishedTree, imported
 from physiopipe.cohorts.registry import COHORTS, cohort
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import read_json, sha256_file, sha256_json, write_json
+from physiopipe.files import sha256_file, sha256_json, write_json
 from physiopipe.params import Params
-from physiopipe.recordings.tree import Batch, open_tree, read_plan, read_planned_batch
+from physiopipe.recordings.tree import (
+    Batch,
+    check_records,
+    lists_sha256,
+    local_folder,
+    open_tree,
+    read_plan,
+    read_planned_batch,
+)
 from physiopipe.signals.processing import PROCESSING_VERSION
+from physiopipe.windows.identity import LOCATIONS, STEPS, part_digest
 
 DATA = Path("data")
 LOCKS = DATA / "locks"
 SIMULATED = "simulated"
+_SETTLED_S = 2.0
+_MOST_DIGESTS = 15
+_JUDGED_LATER = ("max_rejected_share",)  # by `collect`
 
 
 @dataclass(frozen=True)
@@ -37,20 +51,77 @@ class PlannedPart:
         return DATA / "parts" / f"{self.cohort}-{self.modality}" / self.batch / self.digest
 
 
-def plan_folder(name: str) -> Path:
-    return DATA / "plan" / name
+def plan_folder(params: Params, name: str) -> Path:
+    """Where the plan of a cohort is kept: named by its parameters and by what its source holds now."""
+    data = {key: value for key, value in _without_location(params, name).items() if key not in _JUDGED_LATER}
+    content = {
+        "data": data,
+        "source": source_state(params, name),
+        "processing_version": PROCESSING_VERSION,
+    }
+    return DATA / "plan" / name / sha256_json(content)[:24]
 
 
-def simulated_file(name: str) -> Path:
+def simulated_file(params: Params, name: str) -> Path:
     """The file of a simulated cohort that is written last."""
-    return DATA / "simulated" / name / cohort(name).simulated_file
+    content = {
+        "simulate": params.simulate[name].model_dump(mode="json"),
+        "processing_version": PROCESSING_VERSION,
+    }
+    return DATA / "simulated" / name / sha256_json(content)[:24] / cohort(name).simulated_file
+
+
+def source_state(params: Params, name: str) -> dict[str, Any]:
+    """What tells one state of a cohort's source from another: digests of contents, no address and no folder.
+
+    A simulated cohort is determined by its parameters. A tree on a server is taken to stay as it is at its address:
+    published versions do, and looking would need the network each time. A source that is missing is left to `discover`,
+    whose error says how to get it.
+    """
+    if params.simulated(name):
+        return {"origin": SIMULATED, "simulate": params.simulate[name].model_dump(mode="json")}
+    location = source_location(params, name)
+    if isinstance(cohort(name).publication, OneFile):
+        return {"sha256": known_sha256(path)} if (path := Path(location).expanduser()).is_file() else {"missing": True}
+    publication = cohort(name).publication
+    if isinstance(publication, PublishedList):  # the package's own list says what every file is, wherever it lies
+        return {"list_sha256": sha256_file(publication.list_path)}
+    folder = local_folder(location)
+    if folder is None:
+        return {"address_sha256": sha256_json(location.rstrip("/"))}
+    return {"lists_sha256": lists_sha256(folder)} if folder.is_dir() else {"missing": True}
+
+
+def known_sha256(path: Path) -> str:
+    """The sha256 of a large file that rarely changes, looked up by what changes with every write to it.
+
+    A file's inode and the time of its last change (which nobody can set, unlike that of its content) name the entry; a
+    file that was changed a moment ago is hashed anew each time, for clocks are coarse.
+    """
+    key = _state_of(path)
+    kept = DATA / "digests.json"
+    try:
+        known: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if isinstance(known.get(key), str):
+        return known[key]
+    digest = sha256_file(path)
+    if time.time() - path.stat().st_ctime > _SETTLED_S and _state_of(path) == key:
+        write_json(kept, {key: digest} | dict(list(known.items())[:_MOST_DIGESTS]))
+    return digest
+
+
+def _state_of(path: Path) -> str:
+    about = path.stat()
+    return f"{about.st_dev}-{about.st_ino}-{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}"
 
 
 def source_location(params: Params, name: str) -> str:
     """URL or folder of a published tree, or path of a published file: simulated or real."""
     one_file = isinstance(cohort(name).publication, OneFile)
     if params.simulated(name):
-        last = simulated_file(name)
+        last = simulated_file(params, name)
         return str(last if one_file else last.parent)
     return str(params.data[name].path if one_file else params.data[name].base_url)
 
@@ -73,33 +144,16 @@ def cohort_of_tree(folder: str) -> str:
 
 def inputs_digest(batch: Batch) -> str:
     """Names a batch by the published checksums of its files."""
-    return sha256_json([list(entry) for entry in batch.files])[:16]
+    return sha256_json([list(entry) for entry in batch.files])
 
 
 def recordings_file(params: Params, name: str, batch: Batch) -> Path:
     """What `filter` starts from: the stamp of a downloaded batch, or of a file that was unpacked."""
     if isinstance(cohort(name).publication, PublishedTree):
-        return raw_folder(params, name) / "complete" / batch.name / f"{inputs_digest(batch)}.json"
-    digest = sha256_json([inputs_digest(batch), _reading(params, name)])[:16]
+        return raw_folder(params, name) / "complete" / batch.name / f"{inputs_digest(batch)[:16]}.json"
+    reading = {key: getattr(params.data[name], key) for key in cohort(name).reading}
+    digest = sha256_json([inputs_digest(batch), reading, PROCESSING_VERSION])[:16]
     return DATA / "raw" / f"{name}-unpacked" / digest / "unpacked.json"
-
-
-def _reading(params: Params, name: str) -> dict[str, Any]:
-    """The parameters of `data` that change what is read of a recording."""
-    return {key: getattr(params.data[name], key) for key in cohort(name).reading}
-
-
-def part_digest(params: Params, name: str, modality: str, batch: Batch) -> str:
-    """Digest of everything that determines a part's bytes: inputs, parameters and the code's own version."""
-    content: dict[str, Any] = {
-        step: getattr(params, step)[name][modality].model_dump(mode="json") for step in ("filter", "resample", "shard")
-    }
-    content["inputs"] = [list(entry) for entry in batch.files]
-    content["cohort"], content["modality"] = name, modality
-    content["simulated"] = params.simulated(name)
-    content["processing_version"] = PROCESSING_VERSION
-    content["reading"] = _reading(params, name)
-    return sha256_json(content)[:24]
 
 
 def discover_batches(params: Params, name: str) -> list[Batch]:
@@ -107,8 +161,9 @@ def discover_batches(params: Params, name: str) -> list[Batch]:
     publication, location = cohort(name).publication, source_location(params, name)
     if isinstance(publication, PublishedTree):
         found: list[Batch] = imported(publication.plan)(open_tree(location, params.run), params.data[name])
+        check_records(found, location)
         return found
-    path = require_file(cohort(name), Path(location))
+    path = require_file(cohort(name), Path(location).expanduser())
     return [Batch(name, name, ((path.name, sha256_file(path)),))]
 
 
@@ -121,22 +176,12 @@ def require_file(known: Cohort, path: Path) -> Path:
 
 
 def local_inputs(params: Params) -> dict[str, Any]:
-    """What the study reads from this machine, by sha256: each cohort, and the weights.
-
-    A simulated cohort is determined by its parameters, and a tree on a server by its address: both are told as such.
-    """
+    """What the study reads: the state of each cohort's source with the parameters that say how, and the weights."""
     found: dict[str, Any] = {}
     for name in params.cohorts.in_use:
-        known = cohort(name)
-        if params.simulated(name):
-            found[name] = {"origin": SIMULATED}
-        elif isinstance(known.publication, OneFile):
-            found[name] = {"sha256": sha256_file(require_file(known, Path(params.data[name].path)))}
-        elif isinstance(known.publication, PublishedList):
-            found[name] = {"sha256": sha256_file(known.publication.list_path)}
-        else:
-            sums = Path(params.data[name].base_url) / "SHA256SUMS.txt"
-            found[name] = {"sha256": sha256_file(sums)} if sums.is_file() else {"url": params.data[name].base_url}
+        if isinstance(cohort(name).publication, OneFile) and not params.simulated(name):
+            require_file(cohort(name), Path(source_location(params, name)).expanduser())
+        found[name] = {"data": _without_location(params, name), "source": source_state(params, name)}
     weights = params.encoders.eeg_weights
     found["weights"] = {"origin": weights.origin}
     if weights.origin == "file":
@@ -150,77 +195,55 @@ def local_inputs(params: Params) -> dict[str, Any]:
     return found
 
 
+def planned_batches(params: Params, name: str) -> list[Batch]:
+    """Every batch of a cohort, after `discover` has written its plan."""
+    return _batches_in(plan_folder(params, name))
+
+
+@lru_cache(maxsize=32)
+def _batches_in(folder: Path) -> list[Batch]:
+    return read_plan(folder)  # asked for several times a run; a plan never changes under its name
+
+
 def planned_parts(params: Params, name: str) -> list[PlannedPart]:
     """Every part of a cohort, after `discover` has written its plan."""
-    batches = read_plan(plan_folder(name))
     return [
-        PlannedPart(name, modality, batch.name, part_digest(params, name, modality, batch))
+        PlannedPart(name, modality, batch.name, part_digest_of(params, name, modality, batch))
         for modality in cohort(name).modalities
-        for batch in batches
+        for batch in planned_batches(params, name)
     ]
 
 
-def planned_batch(name: str, batch: str) -> Batch:
+def part_digest_of(params: Params, name: str, modality: str, batch: Batch) -> str:
+    """The digest that names the part of a batch and modality."""
+    return part_digest(
+        cohort_parameters(params, name),
+        name=name,
+        modality=modality,
+        inputs=inputs_digest(batch),
+        simulated=params.simulated(name),
+    )
+
+
+def missing_sources(params: Params, name: str) -> list[str]:
+    """Sources that the parameters ask for and the plan has no recording of."""
+    found = {batch.source for batch in planned_batches(params, name)}
+    return [source for source in getattr(params.data[name], "sources", ()) if source not in found]
+
+
+def planned_batch(params: Params, name: str, batch: str) -> Batch:
     """One batch of a cohort's plan, by name."""
-    return read_planned_batch(plan_folder(name), batch)
+    return read_planned_batch(plan_folder(params, name), batch)
 
 
 def cohort_parameters(params: Params, name: str) -> dict[str, Any]:
-    """What the windows of a cohort depend on; recorded in the manifest."""
-    sections = ("data", "simulate", "filter", "resample", "shard")
-    return {
-        section: getattr(params, section)[name].model_dump(mode="json")
-        for section in sections
-        if section != "simulate" or params.simulated(name)
-    }
+    """The parameters that the windows of a cohort depend on; recorded in the manifest."""
+    sections = ("simulate", *STEPS) if params.simulated(name) else STEPS
+    chosen = {section: getattr(params, section)[name].model_dump(mode="json") for section in sections}
+    return {"data": _without_location(params, name), **chosen}
 
 
-def claim_folder() -> None:
-    """Claim this folder for one `snakemake`, until the process ends; PhysiopipeError where another one is at work.
-
-    Two of them would delete each other's temporary files. The kernel drops the claim with the process, so nothing is
-    to be unlocked after `kill -9`.
-    """
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    handle = (LOCKS / "snakemake.lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise PhysiopipeError(
-            "another snakemake is at work in this folder: wait until it has ended, then run again what is missing."
-        ) from None
-    _claims.append(handle)
-
-
-_claims: list[TextIOWrapper] = []  # open files keep their locks
-
-
-def remove_finished_work() -> None:
-    """Remove the filtered and resampled batches whose part is finished.
-
-    Snakemake does so itself, but not where it was killed between a part's end and that: its next run has no use for
-    them, and would leave them for good.
-    """
-    for batch in (DATA / "work").glob("*/*/*/*.batch"):
-        cohort_and_modality, name = batch.parts[-3:-1]
-        if (DATA / "parts" / cohort_and_modality / name / batch.stem / "part.json").exists():
-            batch.unlink()
-
-
-def write_stamps(params: Params) -> None:
-    """Write data/plan/<cohort>/{simulate,data,windows}.params.json: the parameters that a rule depends on.
-
-    A stamp is rewritten only when its content changes. Snakemake compares its time with the rule's outputs, so a
-    changed parameter is noticed even where Snakemake's own records are gone (a fresh clone, `dvc exp run --temp`).
-    """
-    for name in params.cohorts.in_use:
-        content = cohort_parameters(params, name)
-        for kind, sections in (
-            ("simulate", ("simulate",)),
-            ("data", ("data", "simulate")),
-            ("windows", tuple(content)),
-        ):
-            chosen = {key: content[key] for key in sections if key in content}
-            path = plan_folder(name) / f"{kind}.params.json"
-            if not path.exists() or read_json(path) != chosen:
-                write_json(path, chosen)
+def _without_location(params: Params, name: str) -> dict[str, Any]:
+    """A cohort's section of `data` but for where its recordings lie: the same ones may be read from anywhere."""
+    content: dict[str, Any] = params.data[name].model_dump(mode="json", exclude=set(LOCATIONS))
+    return content

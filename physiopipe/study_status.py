@@ -9,7 +9,7 @@ from physiopipe.cohorts.base import PublishedTree
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Params
-from physiopipe.recordings.tree import read_plan
+from physiopipe.workflow_run import windows_are_current
 
 DOWNLOAD_BYTES_PER_S = 400_000  # eight connections to PhysioNet; DREAMER is not downloaded by us
 WORK_SHARE = 1.5  # of the raw bytes: windows at four rates and the batches under way
@@ -50,10 +50,10 @@ def status_lines(params: Params) -> Iterator[str]:
 def _of_cohort(params: Params, name: str) -> tuple[str, int]:
     """Words on a cohort's recordings and windows, and the bytes that are still to be downloaded."""
     kind = "simulated" if params.simulated(name) else "real"
-    if (plan.DATA / "windows" / name / "manifest.json").exists():
+    if windows_are_current(params, name):
         return f"windows of {name} ({kind}): done", 0
     try:
-        batches = read_plan(plan.plan_folder(name))
+        batches = plan.planned_batches(params, name)
     except PhysiopipeError:
         return f"windows of {name} ({kind}): not begun; its size is known once its lists are read", 0
     here = [batch for batch in batches if plan.recordings_file(params, name, batch).exists()]

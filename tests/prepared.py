@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from physiopipe.cohorts.registry import cohort
+from physiopipe.files import sha256_file
 from physiopipe.params import Params, check_params
 from physiopipe.recordings.batchfile import SUFFIX, read_batch
 from physiopipe.recordings.recording import RecordingBatch, Rejected
@@ -48,6 +49,6 @@ def store_windows(
 def store_file(folder: Path, name: str, path: Path, params: Params, **shard: Any) -> Path:
     """Windows of a simulated cohort that is published as one file."""
     stamp = folder / "raw" / "unpacked.json"
-    unpack_file(cohort(name), path, params.data[name], True, stamp)
+    unpack_file(cohort(name), path, sha256_file(path), params.data[name], True, stamp)
     raw = {modality: read_batch(stamp.parent / f"{modality}{SUFFIX}") for modality in cohort(name).modalities}
     return store_windows(folder, name, raw, params, simulated=True, **shard)

@@ -46,7 +46,7 @@ class Study:
 
     def preset(self, name: str, *assignments: str) -> None:
         """Write params.yaml from a preset."""
-        self.run("physiopipe", "preset", name, *(f"--set={text}" for text in assignments))
+        self.run("physiopipe", "preset", name, "--force", *(f"--set={text}" for text in assignments))
 
     def commit(self) -> None:
         self.run("git", "add", "-A")

@@ -65,10 +65,14 @@ def test_another_file_in_its_place_says_what_was_looked_for_and_found(tmp_path: 
     else:
         scipy.io.savemat(path, {"something_else": np.zeros((3, 3))})
     write_params(tmp_path, "data.dreamer.origin=file", "data.dreamer.path=DREAMER.mat")
+    assert run(tmp_path, "discover", "--cohort", "dreamer")[0] == 0
     output = refused(tmp_path, "unpack", "--cohort", "dreamer", "--output", "unpacked.json")
     assert "DREAMER.mat" in output
     assert "something_else" in output if kind == "other mat" else "MATLAB" in output
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["DREAMER.mat", "params.yaml"]  # nothing half-written
+    assert sorted(p.name for p in tmp_path.glob("*") if p.is_file()) == [
+        "DREAMER.mat",
+        "params.yaml",
+    ]  # nothing half-written
 
 
 def test_a_host_that_cannot_be_reached_is_named(tmp_path: Path) -> None:

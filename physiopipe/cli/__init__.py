@@ -10,6 +10,7 @@ import typer
 
 from physiopipe.cli import data, parameters, results, study, training
 from physiopipe.errors import PhysiopipeError
+from physiopipe.errors_noted import note_error
 from physiopipe.files import full_disk
 
 app = typer.Typer(
@@ -44,19 +45,25 @@ def main() -> None:
         app(standalone_mode=True)
     except PhysiopipeError as error:
         if not _left_to_launcher(error):
-            print(f"error: {error}", file=sys.stderr)
+            _tell(str(error))
         sys.exit(2)
     except Exception as error:
         words = _of_the_disk(error)
         if words is None:
+            note_error(f"{type(error).__name__}: {error} (not foreseen: the job's log under logs/ has the whole of it)")
             raise
-        print(f"error: {words}", file=sys.stderr)
+        _tell(words)
         sys.exit(2)
     except KeyboardInterrupt:
         print(
             "interrupted: nothing half-written was left under a final name; run the same command again", file=sys.stderr
         )
         sys.exit(130)
+
+
+def _tell(words: str) -> None:
+    print(f"error: {words}", file=sys.stderr)
+    note_error(words)
 
 
 def _of_the_disk(error: Exception) -> str | None:

@@ -8,6 +8,7 @@ import typer
 from physiopipe.cli.options import (
     DEFAULT,
     FOR_THE_WORKFLOW,
+    FOR_YOU,
     BatchName,
     CohortName,
     ModalityName,
@@ -29,7 +30,7 @@ def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
 
     loaded = load(params)
     known = chosen_cohort(cohort, loaded)
-    last = simulated_file(cohort)
+    last = simulated_file(loaded, cohort)
     with hold_lock(LOCKS / f"simulate-{cohort}.lock"):
         if last.exists():  # Snakemake removes it before a run, so another run has just written it
             print(f"{last} is already there; delete it to simulate anew")
@@ -39,8 +40,12 @@ def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
 
 
 @verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
-def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
-    """Learn the batches of a cohort and write data/plan/<cohort>."""
+def discover(
+    cohort: CohortName,
+    params: ParamsFile = DEFAULT,
+    output: Annotated[Path | None, typer.Option(help="the batches.csv that is asked for")] = None,
+) -> None:
+    """Learn the batches of a cohort and write its plan below data/plan/<cohort>."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
     from physiopipe.recordings.tree import write_plan
@@ -48,8 +53,14 @@ def discover(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     loaded = load(params)
     chosen_cohort(cohort, loaded)
     with hold_lock(plan.LOCKS / f"discover-{cohort}.lock"):
+        folder = plan.plan_folder(loaded, cohort)
         batches = plan.discover_batches(loaded, cohort)
-        write_plan(plan.plan_folder(cohort), batches)
+        if folder != plan.plan_folder(loaded, cohort) or (output is not None and output.parent != folder):
+            raise PhysiopipeError(
+                f"{plan.source_location(loaded, cohort)} or {params} changed while it was read. Nothing was written; "
+                "run again."
+            )
+        write_plan(folder, batches)
     for batch in batches:
         print(f"{batch.name}: {len(batch.records) or 'one file of'} recordings")
 
@@ -68,7 +79,7 @@ def download(
 
     loaded = load(params)
     cohort = plan.cohort_of_tree(tree)
-    planned = plan.planned_batch(cohort, batch)
+    planned = plan.planned_batch(loaded, cohort, batch)
     stamp = plan.recordings_file(loaded, cohort, planned)
     with hold_lock(plan.LOCKS / f"download-{cohort}-{batch}.lock"):
         rejects = download_batch(
@@ -78,7 +89,8 @@ def download(
             stamp,
             plan.LOCKS / "connections",
             loaded.run,
-            expected_amounts(planned_sizes(plan.plan_folder(cohort))),
+            expected_amounts(planned_sizes(plan.plan_folder(loaded, cohort))),
+            allow_missing=getattr(loaded.data[cohort], "allow_missing", False),
         )
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
@@ -95,8 +107,9 @@ def unpack(
 
     loaded = load(params)
     known = chosen_cohort(cohort, loaded)
-    path = Path(plan.source_location(loaded, cohort))
-    unpack_file(known, path, loaded.data[cohort], loaded.simulated(cohort), output)
+    path = Path(plan.source_location(loaded, cohort)).expanduser()
+    (batch,) = plan.planned_batches(loaded, cohort)
+    unpack_file(known, path, batch.files[0][1], loaded.data[cohort], loaded.simulated(cohort), output)
 
 
 @verbs.command("filter", rich_help_panel=FOR_THE_WORKFLOW)
@@ -116,7 +129,7 @@ def filter_(
 
     loaded = load(params)
     known = chosen_modality(cohort, modality, loaded)
-    planned = plan.planned_batch(cohort, batch)
+    planned = plan.planned_batch(loaded, cohort, batch)
     folder = plan.raw_folder(loaded, cohort) if isinstance(known.publication, PublishedTree) else None
     raw = read_recordings(known, modality, recordings, planned, folder, loaded.data[cohort])
     keep_freed_memory()
@@ -159,8 +172,8 @@ def shard(
 
     loaded = load(params)
     known = chosen_modality(cohort, modality, loaded)
-    planned = plan.planned_batch(cohort, batch)
-    digest = plan.part_digest(loaded, cohort, modality, planned)
+    planned = plan.planned_batch(loaded, cohort, batch)
+    digest = plan.part_digest_of(loaded, cohort, modality, planned)
     if digest != output.parent.name:
         raise PhysiopipeError(
             f"{params} or data/plan/{cohort} changed since this run was planned: they now name part {digest}, this job "
@@ -174,7 +187,15 @@ def shard(
         shard_batch(
             resampled,
             output.parent,
-            PartName(cohort, modality, batch, digest, loaded.simulated(cohort), known.task_names),
+            PartName(
+                cohort,
+                modality,
+                batch,
+                digest,
+                loaded.simulated(cohort),
+                known.task_names,
+                plan.inputs_digest(planned),
+            ),
             loaded.resample[cohort][modality].rates_hz,
             loaded.shard[cohort][modality],
         )
@@ -192,10 +213,47 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     parts = [part.folder for part in plan.planned_parts(loaded, cohort)]
     target = plan.DATA / "windows" / cohort
     with hold_lock(plan.LOCKS / f"collect-{cohort}.lock"):
-        manifest = collect_cohort(cohort, parts, target, plan.cohort_parameters(loaded, cohort))
+        parameters = plan.cohort_parameters(loaded, cohort)
+        manifest, rejections = collect_cohort(cohort, parts, target, parameters, loaded.data[cohort].max_rejected_share)
     print(
         f"{target}: {manifest['windows']} windows of {manifest['records']} recordings, {manifest['rejected']} rejected"
     )
+    missing = plan.missing_sources(loaded, cohort)
+    told = [*(each.in_words() for each in rejections), f"missing sources: {', '.join(missing) or 'none'}"]
+    print(f"{cohort}: {'. '.join(told)}")
+
+
+@verbs.command(rich_help_panel=FOR_YOU)
+def verify(
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take what is damaged out of data/windows, data/parts and DVC's cache.")
+    ] = False,
+) -> None:
+    """Read all of data/windows and compare it with its checksums; exit code 2 where something is damaged."""
+    from physiopipe import plan
+    from physiopipe.files import hold_lock
+    from physiopipe.windows.damage import damage_of_cohort, remove_from_cohort
+
+    told, gone = [], []
+    for folder in sorted(path for path in (plan.DATA / "windows").glob("[!.]*") if path.is_dir()):
+        damage = damage_of_cohort(folder)
+        told += [f"{path}: {why}" for path, why in damage.items()]
+        print(f"{folder}: {f'{len(damage)} damaged' if damage else 'whole'}")
+        if damage and remove:
+            with hold_lock(plan.LOCKS / f"collect-{folder.name}.lock"):
+                gone += remove_from_cohort(folder, damage, plan.DATA / "parts")
+    if told:
+        found = "\n".join(f"  {line}" for line in told)
+        done = "\n".join(f"  {path}" for path in gone)
+        raise PhysiopipeError(
+            f"{len(told)} file(s) are not as they were written:\n{found}\n"
+            + (
+                f"Removed:\n{done}\nNow run `dvc repro` (or `snakemake --cores 2`): it makes them anew."
+                if remove
+                else "`physiopipe verify --remove` takes them out of data/windows, data/parts and DVC's cache; "
+                "`dvc repro` (or `snakemake --cores 2`) then makes them anew."
+            )
+        )
 
 
 @verbs.command(rich_help_panel=FOR_THE_WORKFLOW)

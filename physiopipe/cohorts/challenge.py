@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from physiopipe.cohorts.base import Cohort, Modality, PublishedTree
 from physiopipe.cohorts.sources import SOURCE_INFO
-from physiopipe.params.preparation import Filter, Resample, Shard
+from physiopipe.params.preparation import Filter, Recordings, Resample, Shard
 from physiopipe.params.section import Count, Positive, Section
 
 Source = Literal[
@@ -21,7 +21,7 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 MAINS_HZ = {"default": 50.0, "georgia": 60.0}  # of the country of each source
 
 
-class ChallengeData(Section):
+class ChallengeData(Recordings):
     """Where the 12-lead ECG recordings come from."""
 
     origin: Literal["published", "simulated"] = Field(
@@ -35,6 +35,7 @@ class ChallengeData(Section):
         SOURCES, min_length=1, description="folders under training/ to use, in this order"
     )
     allow_missing_sources: bool = Field(False, description="go on without sources that the tree does not have")
+    allow_missing: bool = Field(False, description="go on without records that the tree lists and does not have")
     max_records_per_source: Count | dict[str, Count] | None = Field(
         None, description="records of each source, in published order: a number, or by source with `default`; null: all"
     )

@@ -7,11 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from physiopipe.cohorts.challenge import ChallengeData
 from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.recording import Recording, RejectedRecord
+from physiopipe.recordings.recording import LongRecording, LongSignal, Recording, RejectedRecord
 from physiopipe.recordings.transport import Tree, check_relative
 from physiopipe.recordings.tree import HEADER, SAMPLES, Batch, read_lines, read_sums
 from physiopipe.recordings.wfdb import read_challenge_record
@@ -113,22 +114,41 @@ def _batch_name(source: str, folders: list[str]) -> str:
     return ".".join(filter(None, [source, "-".join(dict.fromkeys(within))])).lower()
 
 
-def read_record(path: Path, source: str, modality: str, data: ChallengeData) -> Recording:  # noqa: ARG001
+def read_record(
+    path: Path,
+    source: str,
+    modality: str,  # noqa: ARG001
+    data: ChallengeData,  # noqa: ARG001
+) -> Recording | LongRecording:
     """One record, its leads in clinical order.
 
     Raises:
         RejectedRecord: it cannot be used, with the reason.
     """
-    recording = read_challenge_record(path, source)
+    found = read_challenge_record(path, source)
+    recording = found.head if isinstance(found, LongRecording) else found
     try:
         leads = to_clinical_order(recording.signal, recording.channels)
     except PhysiopipeError as error:
         raise RejectedRecord(str(error)) from None
     named = np.array(CLINICAL_LEADS)
-    return replace(
+    ordered = replace(
         recording,
         signal=leads.signal,
         channels=CLINICAL_LEADS,
         missing=tuple(named[~leads.present].tolist()),
         derived=tuple(named[leads.derived].tolist()),
     )
+    return LongRecording(ordered, _InOrder(found)) if isinstance(found, LongRecording) else ordered
+
+
+class _InOrder(LongSignal):
+    """The leads of a long record in clinical order."""
+
+    def __init__(self, found: LongRecording) -> None:
+        self.shape = (len(CLINICAL_LEADS), found.signal.shape[1])
+        self._found = found
+
+    def read(self, first: int, end: int) -> npt.NDArray[np.float32]:
+        """See LongSignal."""
+        return to_clinical_order(self._found.signal.read(first, end), self._found.head.channels).signal

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from physiopipe.cohorts.base import ClipRule, Cohort, Modality, OneFile, Task
-from physiopipe.params.preparation import Filter, Quality, Resample, Shard
+from physiopipe.params.preparation import Filter, Quality, Recordings, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
 EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
@@ -22,7 +22,7 @@ ACCESS = (
 )
 
 
-class DreamerData(Section):
+class DreamerData(Recordings):
     """Where DREAMER comes from."""
 
     origin: Literal["file", "simulated"] = Field(

@@ -6,7 +6,7 @@ number reruns what depends on it and nothing else. Sections of a cohort or a met
 """
 
 from physiopipe.params.encoders import Encoder, Encoders, Weights
-from physiopipe.params.preparation import Filter, Quality, Resample, Shard
+from physiopipe.params.preparation import Filter, Quality, Recordings, Resample, Shard
 from physiopipe.params.pretraining import Masking, Objective, Pretrain
 from physiopipe.params.reading import check_params, load_params
 from physiopipe.params.run import Run
@@ -29,6 +29,7 @@ __all__ = [
     "Positive",
     "Pretrain",
     "Quality",
+    "Recordings",
     "Resample",
     "Robustness",
     "Run",

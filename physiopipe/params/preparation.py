@@ -31,6 +31,20 @@ class Filter(Section):
 class Resample(Section):
     rates_hz: tuple[Count, ...] = Field(min_length=1, description="rates that every recording is resampled to, Hz")
 
+    @model_validator(mode="after")
+    def _each_once(self) -> "Resample":
+        if len(set(self.rates_hz)) < len(self.rates_hz):
+            raise ValueError(f"rates_hz {list(self.rates_hz)} names a rate twice: name each once")
+        return self
+
+
+class Recordings(Section):
+    """What every cohort's section of `data` holds."""
+
+    max_rejected_share: Share = Field(
+        0.05, description="of each modality's records that are here: if more (and more than one) are unusable, stop"
+    )
+
 
 class Quality(Section):
     """Limits behind the quality flags of a window; a flag marks, it never drops."""

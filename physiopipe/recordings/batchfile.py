@@ -24,7 +24,7 @@ from physiopipe.files import atomic_file, shorten
 from physiopipe.recordings.recording import OF_EACH, RecordingBatch, Rejected
 
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32C of the text, the mark
-_MARK = b"PPBATCH4"
+_MARK = b"PPBATCH5"
 SUFFIX = ".batch"
 _KINDS = {np.dtype(np.float32): "<f4", np.dtype(np.int16): "<i2"}
 _ARRAYS = ("signal", "blocks")
@@ -37,7 +37,7 @@ class BatchWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stacks: list[dict[str, Any]] = []
-        self._rejected: list[list[str]] = []
+        self._rejected: list[tuple[str, str, bool]] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -50,7 +50,7 @@ class BatchWriter:
         """Append recordings (the same records may come several times, at different rates), or note a rejected one."""
         if isinstance(item, Rejected):
             # Both go on into rejected.csv; a reason may quote what a stranger wrote, of any length
-            self._rejected.append([shorten(item.record), shorten(item.reason)])
+            self._rejected.append((shorten(item.record), shorten(item.reason), item.absent))
             return
         if item.signal.ndim != 3:
             raise ValueError(f"expected a signal (recording, channel, time), got shape {item.signal.shape}")
@@ -92,8 +92,8 @@ def read_batch(path: Path) -> Iterator[RecordingBatch | Rejected]:
     with _open(path) as file:
         with _plain_errors(path):
             content = _content(file)
-        for record, reason in content["rejected"]:
-            yield Rejected(record, reason)
+        for record, reason, absent in content["rejected"]:
+            yield Rejected(record, reason, absent)
         file.seek(0)
         for entry in content["stacks"]:
             with _plain_errors(path):

@@ -28,6 +28,7 @@ from physiopipe.recordings.tree import Batch, record_of
 if TYPE_CHECKING:
     from physiopipe.params import Run
 
+WRONG = "not what was published"
 MOST_WRONG_SHARE = 0.05  # of a batch's files: beyond, the server or the way to it is wrong, and not single files
 _SLOT_POLL_S = 0.05
 
@@ -48,6 +49,7 @@ def download_batch(
     lock_folder: Path,
     run: "Run",
     all_batches: Mapping[str, Amount] | None = None,
+    allow_missing: bool = True,
 ) -> list[tuple[str, str]]:
     """Bring every file of `batch` below `raw_root`, in the tree's layout, and write `stamp`, last.
 
@@ -55,6 +57,7 @@ def download_batch(
     still there with their bytes, nothing is fetched.
 
     Args:
+        allow_missing: go on where the tree lists files that it does not have, or has no checksum of.
         all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
 
     Returns:
@@ -72,12 +75,17 @@ def download_batch(
     raw_root.mkdir(parents=True, exist_ok=True)
     rejected: dict[str, str] = {}
     wanted: list[tuple[str, str]] = []
+    replaced: list[str] = []
     for relative, sha256 in batch.files:
         check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
             rejected.setdefault(record_of(relative), f"{relative}: no checksum of it is published")
-        elif not _is_right(raw_root / relative, sha256):
+        elif not (raw_root / relative).is_file():
             wanted.append((relative, sha256))
+        elif _checksum_of(raw_root / relative, sha256) != sha256:
+            wanted.append((relative, sha256))
+            replaced.append(relative)
+    _forget(replaced, raw_root, stamp)
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
     absent = {relative for relative, _ in wanted}
     before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in absent]
@@ -86,9 +94,17 @@ def download_batch(
     with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
         unusable = _fetch_all(tree, batch, wanted, raw_root, lock_folder, run, progress)
     for relative, finding in unusable.items():
-        what = "listed, but not on the server" if isinstance(finding, MissingFile) else "not what was published"
+        what = "listed, but not on the server" if isinstance(finding, MissingFile) else WRONG
         rejected.setdefault(record_of(relative), f"{relative}: {what} ({finding})")
     reasons = [(record, shorten(rejected[record])) for record in batch.records if record in rejected]
+    absent_ones = [(record, reason) for record, reason in reasons if WRONG not in reason]
+    if absent_ones and not allow_missing:
+        told = "\n".join(f"  {reason}" for _, reason in absent_ones[:5])
+        raise PhysiopipeError(
+            f"{len(absent_ones)} of {len(batch.records)} records of {batch.name} are listed, not to be had:\n{told}\n"
+            "Complete the tree at `base_url` or take another one, or set `allow_missing: true` in the cohort's section "
+            "of `data` to go on without them. Files that are here are kept."
+        )
     files = {relative: sha256 for relative, sha256 in batch.files if sha256 and relative not in unusable}
     records = [record for record in batch.records if record not in rejected]
     write_json(stamp, {"listed": listed, "files": files, "records": records, "rejected": reasons})
@@ -232,13 +248,42 @@ def _check_space(tree: Tree, batch: Batch, raw_root: Path, wanted: list[str]) ->
         )
 
 
-def _is_right(path: Path, checksum: str) -> bool:
-    if not path.is_file():
-        return False
-    if _checksum_of(path, checksum) == checksum:
-        return True
-    path.unlink()  # another version's, or damaged: it must not keep the final name while the right one comes
-    return False
+def _forget(replaced: list[str], raw_root: Path, stamp: Path) -> None:
+    """Remove files that are another version's, or damaged: they must not keep the final name while the right one comes.
+
+    The stamps of all batches that hold them go first: what they stand for is no longer here.
+    """
+    gone = set(replaced)
+    for other in (raw_root / "complete").glob("*/*.json") if gone else ():
+        if other != stamp and not gone.isdisjoint(_listed_in(other)):
+            other.unlink(missing_ok=True)
+    for relative in replaced:
+        (raw_root / relative).unlink()
+
+
+def _listed_in(stamp: Path) -> set[str]:
+    try:
+        return set(read_json(stamp)["files"])
+    except (PhysiopipeError, KeyError, TypeError):
+        return set()
+
+
+def check_downloaded(paths: Iterable[tuple[str, str]], raw_root: Path, stamp: Path) -> None:
+    """Compare files with their published sha256 before they are read.
+
+    Raises:
+        PhysiopipeError: one was changed or damaged since it was downloaded. It is removed, and the stamps with it, so
+            that the next run brings it anew.
+    """
+    for relative, sha256 in paths:
+        path = raw_root / relative
+        if sha256 and path.is_file() and (found := _checksum_of(path, sha256)) != sha256:
+            stamp.unlink(missing_ok=True)
+            _forget([relative], raw_root, stamp)
+            raise PhysiopipeError(
+                f"{path} is not what was downloaded: expected checksum {sha256}, found {found}. It is removed; run "
+                "again, and it is fetched anew."
+            )
 
 
 def _finished(stamp: Path, listed: str, raw_root: Path) -> Downloaded | None:

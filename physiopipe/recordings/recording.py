@@ -1,5 +1,6 @@
 """A recording, with everything that is known of it, and stacks of recordings that are worked on as one array."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -46,6 +47,45 @@ class Recording:
     flags: tuple[str, ...] = ()
 
 
+class LongSignal(ABC):
+    """A signal (channel, time) that is too long to hold: read in stretches.
+
+    Attributes:
+        shape: (channel, time).
+    """
+
+    shape: tuple[int, int]
+
+    @abstractmethod
+    def read(self, first: int, end: int) -> npt.NDArray[np.float32]:
+        """Samples `first` to `end` of every channel: float32 (channel, end - first)."""
+
+
+class HeldSignal(LongSignal):
+    """A long signal that is in memory all the same."""
+
+    def __init__(self, signal: npt.NDArray[np.float32]) -> None:
+        self._signal = signal
+        self.shape = (signal.shape[0], signal.shape[1])
+
+    def read(self, first: int, end: int) -> npt.NDArray[np.float32]:
+        """See LongSignal."""
+        return self._signal[:, first:end]
+
+
+@dataclass(frozen=True)
+class LongRecording:
+    """A recording whose samples are read in stretches.
+
+    Attributes:
+        head: the recording with a signal of no samples.
+        signal: its samples.
+    """
+
+    head: Recording
+    signal: LongSignal
+
+
 class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, never a fault of the program
     """A record that cannot be used: its reason becomes a row of rejected.csv and the batch goes on."""
 
@@ -55,10 +95,11 @@ class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, nev
 
 
 class Rejected(NamedTuple):
-    """A record that cannot be used, and why: a row of rejected.csv."""
+    """A record that cannot be used, and why: a row of rejected.csv; `absent` where it is listed and not here."""
 
     record: str
     reason: str
+    absent: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +115,9 @@ class RecordingBatch:
         step: one unit of an int16 signal, in `unit`; 1 for float32.
         blocks, block_s: what `physiopipe.signals.quality.measure_blocks` found in the signals as they were recorded,
             and the length of a block, s; None before it was measured.
+        whole: samples of the whole recording where this is a piece of a long one; 0: this is all of it.
+        first: of the whole recording, the index of the piece's first own sample.
+        before, after: samples of its neighbours that come with a piece on either side.
     """
 
     signal: npt.NDArray[Any]
@@ -91,6 +135,10 @@ class RecordingBatch:
     step: float = 1.0
     blocks: npt.NDArray[np.float32] | None = None
     block_s: float = 0.0
+    whole: int = 0
+    first: int = 0
+    before: int = 0
+    after: int = 0
 
     def __len__(self) -> int:
         return len(self.record)
@@ -98,10 +146,12 @@ class RecordingBatch:
     @property
     def seconds(self) -> float:
         """Length of each recording."""
-        return float(self.signal.shape[2] / self.rate_hz)
+        return float((self.whole or self.signal.shape[-1]) / self.rate_hz)
 
 
-def in_batches(recordings: Iterable[Recording | Rejected]) -> Iterator[RecordingBatch | Rejected]:
+def in_batches(
+    recordings: Iterable[Recording | LongRecording | Rejected],
+) -> Iterator[RecordingBatch | LongRecording | Rejected]:
     """Join neighbours that are alike, in order, to batches of at most so many samples (or one recording)."""
     alike: list[Recording] = []
     for item in recordings:
@@ -114,10 +164,10 @@ def in_batches(recordings: Iterable[Recording | Rejected]) -> Iterator[Recording
         if alike and not fits:
             yield recording_batch_of(alike)
             alike = []
-        if isinstance(item, Rejected):
-            yield item
-        else:
+        if isinstance(item, Recording):
             alike.append(item)
+        else:
+            yield item
     if alike:
         yield recording_batch_of(alike)
 
@@ -128,6 +178,13 @@ def recording_batch_of(recordings: list[Recording]) -> RecordingBatch:
     signal = first.signal[None] if len(recordings) == 1 else np.stack([each.signal for each in recordings])
     of_each: Any = {name: tuple(getattr(each, name) for each in recordings) for name in OF_EACH}
     return RecordingBatch(signal, first.rate_hz, first.channels, first.unit, first.source, **of_each)
+
+
+def recording_of(stack: RecordingBatch) -> Recording:
+    """The one recording of a stack, without its samples."""
+    of_each: Any = {name: getattr(stack, name)[0] for name in OF_EACH}
+    signal = np.empty((len(stack.channels), 0), np.float32)
+    return Recording(signal, stack.rate_hz, stack.channels, stack.unit, stack.source, **of_each)
 
 
 def _form(recording: Recording) -> tuple[Any, ...]:

@@ -79,11 +79,10 @@ def open_tree(base_url: str, run: "Run") -> Tree:
     AWS_ENDPOINT_URL where that is set (another S3 service). A bucket with a dot in its name is part of the path: the
     service's certificate does not cover a host name of so many parts.
     """
-    scheme, separator, rest = base_url.partition("://")
-    if not separator:
-        return FolderTree(Path(base_url).expanduser())
-    if scheme == "file":
-        return FolderTree(Path(unquote(urlsplit(base_url).path)))
+    folder = local_folder(base_url)
+    if folder is not None:
+        return FolderTree(folder)
+    scheme, _, rest = base_url.partition("://")
     if scheme == "s3" and re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?", rest):
         bucket, _, prefix = rest.strip("/").partition("/")
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
@@ -96,6 +95,43 @@ def open_tree(base_url: str, run: "Run") -> Tree:
     raise PhysiopipeError(
         f"base_url is {base_url!r}: expected https://…, http://…, s3://bucket/…, file:///… or the path of a folder."
     )
+
+
+def local_folder(base_url: str) -> Path | None:
+    """The folder that an address names (a path, `~/…` or file://…); None for one on a server."""
+    scheme, separator, _ = base_url.partition("://")
+    if not separator:
+        return Path(base_url).expanduser()
+    return Path(unquote(urlsplit(base_url).path)) if scheme == "file" else None
+
+
+def lists_sha256(root: Path) -> str:
+    """Digest of all lists of a tree on this machine: its checksums, and the names in it and its folders."""
+    digest = hashlib.sha256()
+    records = root / "RECORDS"
+    lines = records.read_text(encoding="utf-8", errors="replace").splitlines() if records.is_file() else []
+    folders = (root / line.strip() / "RECORDS" for line in lines if line.strip())
+    for path in (root / "SHA256SUMS.txt", records, *folders):
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(b"%d\n" % len(content) + content)
+    return digest.hexdigest()
+
+
+def check_records(batches: Sequence[Batch], where: str) -> None:
+    """Refuse a record that two batches hold: it would count twice, and might be on two sides of a split."""
+    batch_of: dict[str, Batch] = {}
+    twice: dict[str, tuple[Batch, Batch]] = {}
+    for batch in batches:
+        for record in batch.records:
+            if batch_of.setdefault(record, batch) is not batch:
+                twice[record] = batch_of[record], batch
+    if twice:
+        record, (first, second) = next(iter(twice.items()))
+        paths = f"{first.first_files[record]} and {second.first_files[record]}"
+        raise PhysiopipeError(
+            f"{where} lists {len(twice)} record(s) twice, first {record!r}: {paths}. Names of records are expected to "
+            "be unique in a cohort: take one of the sources out of `data`, or mend the tree's lists."
+        )
 
 
 def write_plan(folder: Path, batches: list[Batch]) -> None:

@@ -6,6 +6,7 @@ magnitude of both responses times the spectrum, in float32, which agrees with `s
 padded by 4 s in float64 within 1 % and takes a fraction of their time.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -57,6 +58,40 @@ def bandpass_notch(
             filtered[row : row + len(whole)] = whole[:, padded.before : padded.before + rows.shape[1]]
             row += len(whole)
     return filtered.reshape(signal.shape)
+
+
+def surroundings(read: Callable[[int, int], F32], samples: int, rate_hz: float, count: int) -> tuple[F32, F32]:
+    """What `bandpass_notch` takes a whole recording to be surrounded by: so many samples before and after it.
+
+    Its transform is circular: reflections of both ends, a ramp between them, and then the recording's other end.
+
+    Args:
+        read: (first, end) → samples of the recording, (channel, end - first).
+        samples: length of the recording, at least twice `PAD_S` and `count`.
+    """
+    pad = round(PAD_S * rate_hz)
+    gap = extension(samples, pad).length - samples - 2 * pad
+    head, tail = read(0, max(pad, count) + 1), read(samples - max(pad, count) - 1, samples)
+    after = 2 * tail[:, -1:] - tail[:, -2 : -pad - 2 : -1]
+    before = 2 * head[:, :1] - head[:, pad:0:-1]
+    share = np.arange(1, gap + 1, dtype=np.float32) / np.float32(gap + 1)
+    between = np.concatenate([after, after[:, -1:] * (1 - share) + before[:, :1] * share, before], axis=1)
+    return (
+        np.concatenate([tail, between], axis=1)[:, -count:],
+        np.concatenate([between, head], axis=1)[:, :count],
+    )
+
+
+def ringing_s(*, highpass_hz: float, order: int, notch_hz: float | None, notch_quality: float) -> float:
+    """Seconds after which a step is felt to less than a millionth of its height: 16 time constants of the slowest pole.
+
+    Of the Butterworth high-pass: the prototype's pole nearest to the imaginary axis, at sin(pi / 2 order) of the
+    corner; of the notch: half its width, in radian a second each.
+    """
+    slowest = 2 * np.pi * highpass_hz * np.sin(np.pi / (2 * order))
+    if notch_hz is not None:
+        slowest = min(slowest, np.pi * notch_hz / notch_quality)
+    return float(16 / slowest)
 
 
 def check_corners(rate_hz: float, highpass_hz: float, lowpass_hz: float) -> None:

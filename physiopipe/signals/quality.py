@@ -3,6 +3,7 @@
 Everything is measured once over blocks of about half a second, so the windows of every rate cost next to nothing.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from numpy import fft  # `shard` uses this module, and nothing else that would import scipy
 
 from physiopipe.params import Quality
+from physiopipe.signals.spectra import check_finite
 
 Bools = npt.NDArray[np.bool_]
 F32 = npt.NDArray[np.float32]
@@ -20,6 +22,7 @@ WANDER_HZ = 0.5
 
 _FINE_HZ = 10.0  # baseline is followed at this rate: means of 0.1 s
 _FINE_IN_BLOCK = 5  # a block of 0.5 s; a sine product over it passes ±1 Hz (its noise bandwidth is 2 Hz)
+_STRETCH_SAMPLES = 1 << 17  # of a long recording, read at once
 _OFFSET_SAMPLES = 256  # samples of a lead whose median is its offset
 
 
@@ -61,24 +64,90 @@ def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, mains_hz: 
     signal = np.asarray(raw, dtype=np.float32).reshape(-1, samples)
     if samples == 0:
         raise ValueError("a recording without samples has no quality")
-    fine = max(1, round(raw_rate_hz / _FINE_HZ))
-    size = min(fine * _FINE_IN_BLOCK, samples)
+    fine, size = _block_sizes(samples, raw_rate_hz)
     count = samples // size
-    thinned = signal[:, :: max(1, samples // _OFFSET_SAMPLES)]
-    middle = thinned.shape[1] // 2
-    offset = np.partition(thinned, middle, axis=1)[:, middle : middle + 1]
-    centred = signal[:, : count * size] - offset
+    centred = signal[:, : count * size] - _offsets(signal[:, :: _thinning(samples)])
     blocks = centred.reshape(-1, count, size)
     values = np.empty((6, len(signal), count), dtype=np.float32)
     highest = blocks.max(axis=2, out=values[0])
     lowest = blocks.min(axis=2, out=values[1])
-    np.divide(np.einsum("cbs,cbs->cb", blocks, blocks), size, out=values[2])
-    values[3] = _count_of(blocks, highest, highest.max(axis=1, keepdims=True))
-    values[3] += _count_of(blocks, lowest, lowest.min(axis=1, keepdims=True))
-    values[3] /= size
-    values[4] = _mains_power(blocks, raw_rate_hz, mains_hz)
-    values[5] = _wander_power(centred, count, fine, raw_rate_hz)
+    extremes = (highest.max(axis=1, keepdims=True), lowest.min(axis=1, keepdims=True))
+    _measure(blocks, values, extremes, raw_rate_hz, mains_hz)
+    if size == fine * _FINE_IN_BLOCK:
+        values[5] = _wander_power(_means(centred, fine), centred.shape[1], raw_rate_hz)
+    else:
+        values[5] = 0
     return Blocks(np.moveaxis(values.reshape(6, *leads, count), 0, -3), size / raw_rate_hz)
+
+
+def measure_blocks_of_long(
+    read: Callable[[int, int], F32], samples: int, raw_rate_hz: float, mains_hz: float | None
+) -> Blocks:
+    """`measure_blocks` of one recording that is read in stretches, twice.
+
+    Args:
+        read: (first, end) → samples, float (channel, end - first); asked for in order.
+        samples: length of the recording, at least a block.
+
+    Raises:
+        PhysiopipeError: samples that are not finite.
+    """
+    fine, size = _block_sizes(samples, raw_rate_hz)
+    count, step = samples // size, _thinning(samples)
+    stretch = max(_STRETCH_SAMPLES // size, 1) * size
+    edges = [(first, min(first + stretch, samples)) for first in range(0, samples, stretch)]
+    thinned, highs, lows = [], [], []
+    for first, end in edges:
+        signal = read(first, end)
+        thinned.append(signal[:, -first % step :: step].copy())
+        judged = signal[:, : min(end, count * size) - first]
+        if judged.shape[1]:
+            highs.append(judged.max(axis=1, keepdims=True))
+            lows.append(judged.min(axis=1, keepdims=True))
+        check_finite(np.stack([signal.max(axis=1), signal.min(axis=1)]))
+    offset = _offsets(np.concatenate(thinned, axis=1))
+    extremes = (np.maximum.reduce(highs) - offset, np.minimum.reduce(lows) - offset)
+    values = np.empty((6, len(offset), count), dtype=np.float32)
+    means = []
+    for first in range(0, count * size, stretch):
+        end = min(first + stretch, count * size)
+        centred = read(first, end) - offset
+        blocks = centred.reshape(len(offset), -1, size)
+        mine = values[:, :, first // size : end // size]
+        blocks.max(axis=2, out=mine[0])
+        blocks.min(axis=2, out=mine[1])
+        _measure(blocks, mine, extremes, raw_rate_hz, mains_hz)
+        means.append(_means(centred, fine))
+    for row in range(len(offset)):  # one by one: the transforms are as long as the recording
+        mine = np.concatenate([of_stretch[row : row + 1] for of_stretch in means], axis=1)
+        values[5, row] = _wander_power(mine, count * size, raw_rate_hz)[0]
+    return Blocks(np.moveaxis(values, 0, -3), size / raw_rate_hz)
+
+
+def _block_sizes(samples: int, rate_hz: float) -> tuple[int, int]:
+    """Samples of a fine mean, and of a block."""
+    fine = max(1, round(rate_hz / _FINE_HZ))
+    return fine, min(fine * _FINE_IN_BLOCK, samples)
+
+
+def _thinning(samples: int) -> int:
+    return max(1, samples // _OFFSET_SAMPLES)
+
+
+def _offsets(thinned: F32) -> F32:
+    """Median of each row, (rows, 1)."""
+    middle = thinned.shape[1] // 2
+    return np.partition(thinned, middle, axis=1)[:, middle : middle + 1]
+
+
+def _measure(blocks: F32, values: F32, extremes: tuple[F32, F32], rate_hz: float, mains_hz: float | None) -> None:
+    """Fill rows 2 to 4 of `values` from blocks (rows, block, sample) and the extremes of the whole rows."""
+    size = blocks.shape[2]
+    np.divide(np.einsum("cbs,cbs->cb", blocks, blocks), size, out=values[2])
+    values[3] = _count_of(blocks, values[0], extremes[0])
+    values[3] += _count_of(blocks, values[1], extremes[1])
+    values[3] /= size
+    values[4] = _mains_power(blocks, rate_hz, mains_hz)
 
 
 class RecordQuality:
@@ -154,16 +223,18 @@ def _mains_power(blocks: F32, rate_hz: float, mains_hz: float | None) -> F32:
     return np.asarray(2 * np.einsum("cbk,cbk->cb", product, product) / size**2, dtype=np.float32)
 
 
-def _wander_power(centred: F32, count: int, fine: int, rate_hz: float) -> F32:
-    channels, samples = centred.shape
-    if samples < fine * _FINE_IN_BLOCK:
-        return np.zeros((channels, count), dtype=np.float32)
-    means = (centred.reshape(-1, fine) @ np.full(fine, 1 / fine, dtype=np.float32)).reshape(channels, -1)
+def _means(centred: F32, fine: int) -> F32:
+    """Means of `fine` samples each, (rows, …)."""
+    return (centred.reshape(-1, fine) @ np.full(fine, 1 / fine, dtype=np.float32)).reshape(len(centred), -1)
+
+
+def _wander_power(means: F32, samples: int, rate_hz: float) -> F32:
+    """Power under WANDER_HZ in each block, from the means of a whole recording of so many samples."""
     # The recording is taken as mirrored at its end: a drift does not look like a step.
     spectrum = fft.rfft(np.concatenate([means, means[:, ::-1]], axis=1), axis=1)
-    spectrum[:, int(np.ceil(WANDER_HZ * 2 * means.shape[1] * fine / rate_hz)) :] = 0
+    spectrum[:, int(np.ceil(WANDER_HZ * 2 * samples / rate_hz)) :] = 0
     baseline = fft.irfft(spectrum, n=2 * means.shape[1], axis=1)[:, : means.shape[1]]
-    baseline = baseline.reshape(channels, count, _FINE_IN_BLOCK)
+    baseline = baseline.reshape(len(means), -1, _FINE_IN_BLOCK)
     return np.asarray(np.einsum("cbk,cbk->cb", baseline, baseline) / _FINE_IN_BLOCK, dtype=np.float32)
 
 

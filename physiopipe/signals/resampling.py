@@ -64,6 +64,16 @@ def resample_to_rates(signal: npt.NDArray[np.floating], rate_hz: float, rates_hz
     return {to_hz: resampled.reshape(*signal.shape[:-1], resampled.shape[1]) for to_hz, resampled in found.items()}
 
 
+def resampled_length(samples: int, rate_hz: float, to_hz: float) -> int:
+    """Samples that `resample` makes of so many."""
+    return round(samples * _ratio(rate_hz, to_hz))
+
+
+def whole_seconds(rate_hz: float) -> int:
+    """The least number of samples that lasts a whole number of seconds: it begins a sample at every whole rate."""
+    return _fraction(rate_hz).numerator
+
+
 @lru_cache(maxsize=256)
 def _ratio(rate_hz: float, to_hz: float) -> Fraction:
     if not (0.01 <= rate_hz < inf and 0.01 <= to_hz < inf):

@@ -32,6 +32,44 @@ class Windows(NamedTuple):
     valid_patches: npt.NDArray[np.int16]
 
 
+class WindowPlan(NamedTuple):
+    """Where windows are cut, in order of time.
+
+    Attributes:
+        start: int64 (window,), index of the window's first sample.
+        filled: int64 (window,), samples of it that the recording fills; they come first.
+    """
+
+    start: npt.NDArray[np.int64]
+    filled: npt.NDArray[np.int64]
+
+    @property
+    def valid_patches(self) -> npt.NDArray[np.int16]:
+        """int16 (window,), as in Windows."""
+        return np.array([_valid_patches(length) for length in self.filled.tolist()], dtype=np.int16)
+
+
+def plan_windows(
+    samples: int, *, patches: int, min_fill: float, max_windows: int | None, align: Literal["start", "end"]
+) -> WindowPlan:
+    """Where `cut_windows` cuts a recording of so many samples."""
+    size = patches * PATCH_SAMPLES
+    whole, rest = divmod(samples, size)
+    first = 0 if align == "start" else rest
+    start = first + size * np.arange(whole, dtype=np.int64)
+    rest_is_kept = rest > 0 and rest + MAY_LACK >= min_fill * size and _valid_patches(rest) > 0
+    if rest_is_kept:
+        start = np.append(start, whole * size) if align == "start" else np.insert(start, 0, 0)
+    filled = np.full(start.size, size, dtype=np.int64)
+    if rest_is_kept:
+        filled[-1 if align == "start" else 0] = rest
+    if max_windows is not None and start.size > max_windows:
+        # The middles of max_windows equal stretches.
+        chosen = ((2 * np.arange(max_windows) + 1) * start.size) // (2 * max_windows)
+        start, filled = start[chosen], filled[chosen]
+    return WindowPlan(start, filled)
+
+
 def cut_windows(
     signal: npt.NDArray[Any],
     *,
@@ -55,25 +93,12 @@ def cut_windows(
         align: `start` or `end`.
     """
     *recordings, channels, samples = signal.shape
-    size = patches * PATCH_SAMPLES
-    whole, rest = divmod(samples, size)
-    first = 0 if align == "start" else rest
-    start = first + size * np.arange(whole, dtype=np.int64)
-    rest_is_kept = rest > 0 and rest + MAY_LACK >= min_fill * size and _valid_patches(rest) > 0
-    if rest_is_kept:
-        start = np.append(start, whole * size) if align == "start" else np.insert(start, 0, 0)
-    filled = np.full(start.size, size, dtype=np.int64)
-    if rest_is_kept:
-        filled[-1 if align == "start" else 0] = rest
-    if max_windows is not None and start.size > max_windows:
-        # The middles of max_windows equal stretches.
-        chosen = ((2 * np.arange(max_windows) + 1) * start.size) // (2 * max_windows)
-        start, filled = start[chosen], filled[chosen]
-    cut = np.zeros((*recordings, start.size, channels, size), dtype=signal.dtype)
-    for window, (begin, length) in enumerate(zip(start.tolist(), filled.tolist(), strict=True)):
+    plan = plan_windows(samples, patches=patches, min_fill=min_fill, max_windows=max_windows, align=align)
+    cut = np.zeros((*recordings, plan.start.size, channels, patches * PATCH_SAMPLES), dtype=signal.dtype)
+    for window, (begin, length) in enumerate(zip(plan.start.tolist(), plan.filled.tolist(), strict=True)):
         cut[..., window, :, :length] = signal[..., begin : begin + length]
-    valid = np.array([_valid_patches(length) for length in filled.tolist()], dtype=np.int16)
-    return Windows(cut.reshape(*recordings, start.size, channels, patches, PATCH_SAMPLES), start, valid)
+    cut = cut.reshape(*recordings, plan.start.size, channels, patches, PATCH_SAMPLES)
+    return Windows(cut, plan.start, plan.valid_patches)
 
 
 def _valid_patches(samples: int) -> int:

@@ -11,43 +11,50 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import atomic_folder, link_or_copy, read_json, sha256_file, sha256_json, write_json
-from physiopipe.windows.part import TOOLS, folder_checksum, write_index, write_rejected
+from physiopipe.files import atomic_folder, link_or_copy, sealed, sha256_json, write_json
+from physiopipe.signals.processing import PROCESSING_VERSION
+from physiopipe.windows.checksums import TABLES, described
+from physiopipe.windows.damage import damage_of_part, read_part, remove_part
+from physiopipe.windows.identity import check_identity, part_digest, source_digest
+from physiopipe.windows.part import TOOLS, write_index, write_rejected
+from physiopipe.windows.rejections import Rejections, check_share, count_rejections
 
-_TABLES = ("index.parquet", "rejected.csv")
+_OF_THE_PART = ("arrays", "channels", "content_sha256", "files")  # told elsewhere, or of the part's own files
 
 
-def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def collect_cohort(
+    cohort: str, parts: Sequence[Path], target: Path, parameters: Mapping[str, Any], max_rejected_share: float = 1.0
+) -> tuple[dict[str, Any], list[Rejections]]:
     """Link finished parts into `target` and write index.parquet, rejected.csv and, last, manifest.json.
+
+    Every byte of the parts is read and compared with its checksum; a damaged part is removed, so that the next run
+    makes it anew.
 
     Args:
         parts: folders of finished parts, in the order of the plan.
         target: replaced whole; source files are linked (or copied), never changed.
-        parameters: what the cohort depends on, recorded in the manifest.
+        parameters: what the cohort depends on, recorded in the manifest; parts made with others are refused.
+        max_rejected_share: of the records that are here, in a modality; with more, nothing is written.
 
     Returns:
-        The manifest: no times and no paths of this machine, so equal inputs give equal bytes.
+        The manifest (no times, no paths of this machine and no addresses: equal inputs give equal bytes), and what was
+        rejected of each modality.
     """
-    abouts = [read_json(part / "part.json") for part in parts]
+    _check_whole(cohort, parts, parameters)
+    abouts = [read_part(part) for part in parts]
     _check_alike(cohort, parts, abouts)
+    counted = _count(parts, abouts)
+    check_share(cohort, counted, max_rejected_share)
     with atomic_folder(target) as folder:
-        tables, rejected, described = [], [], []
+        tables, rejected, arrays = [], [], []
         for part, about in zip(parts, abouts, strict=True):
             for array, numbers in about["arrays"].items():
                 home = Path(array.removesuffix(".zarr")) / f"part-{about['batch']}.zarr"
-                files = sorted(path for path in (part / array).rglob("*") if path.is_file())
-                size = sum(path.stat().st_size for path in files)
-                if size != numbers["bytes"]:
-                    raise PhysiopipeError(
-                        f"{part / array} has {size} bytes, its part.json says {numbers['bytes']}: delete {part} and "
-                        "run `snakemake --cores 2` again."
-                    )
-                for path in files:
-                    link_or_copy(path, folder / home / path.relative_to(part / array))
-                described.append({"path": home.as_posix(), **numbers})
+                for name in numbers["blake3"]:
+                    link_or_copy(part / array / name, folder / home / name)
+                arrays.append({"path": home.as_posix(), **numbers})
             tables.append(pq.read_table(part / "index.parquet"))
-            with (part / "rejected.csv").open(newline="", encoding="utf-8") as handle:
-                rejected += [(row["record"], row["reason"]) for row in csv.DictReader(handle)]
+            rejected += _rejected_of(part)
         index = pa.concat_tables(tables).unify_dictionaries()
         _check_records(cohort, index)
         if not index.num_rows:
@@ -58,47 +65,63 @@ def collect_cohort(cohort: str, parts: Sequence[Path], target: Path, parameters:
         write_index(folder / "index.parquet", index)
         write_rejected(folder / "rejected.csv", rejected)
         manifest = {
-            "arrays": described,
+            "arrays": arrays,
             "cohort": cohort,
-            "files": {name: _described(folder / name) for name in _TABLES},
+            "files": {name: described(folder / name) for name in TABLES},
             "parameters": dict(parameters),
             "parameters_sha256": sha256_json(dict(parameters)),
-            "parts": [{k: v for k, v in about.items() if k not in ("arrays", "channels")} for about in abouts],
+            "parts": [{k: v for k, v in about.items() if k not in _OF_THE_PART} for about in abouts],
+            "processing_version": PROCESSING_VERSION,
             "records": sum(about["records"] for about in abouts),
             "rejected": len(rejected),
             "simulated": any(about["simulated"] for about in abouts),
+            "source_sha256": source_digest({about["batch"]: about["inputs"] for about in abouts}),
             "tools": {name: importlib.metadata.version(name) for name in TOOLS},
-            "windows": sum(numbers["windows"] for numbers in described),
+            "windows": sum(numbers["windows"] for numbers in arrays),
         }
-        write_json(folder / "manifest.json", manifest)
-    return manifest
+        check_identity(manifest, target / "manifest.json")
+        write_json(folder / "manifest.json", sealed(manifest))
+    return manifest, counted
 
 
-def verify_cohort(folder: Path) -> list[str]:
-    """Read every file of a cohort and compare it with the manifest; what differs, in words (empty: all is well)."""
-    manifest = read_json(folder / "manifest.json")
-    problems = []
-    for name in _TABLES:
-        if not (folder / name).is_file():
-            problems.append(f"{folder / name} is missing")
-        elif _described(folder / name) != manifest["files"][name]:
-            problems.append(f"{folder / name} is not the one that the manifest describes")
-    for array in manifest["arrays"]:
-        path = folder / array["path"]
-        found = folder_checksum(path)
-        if not path.is_dir():
-            problems.append(f"{path} is missing")
-        elif found["sha256"] != array["sha256"]:
-            problems.append(f"{path}: sha256 {found['sha256']}, the manifest says {array['sha256']}")
-    described = {array["path"] for array in manifest["arrays"]}
-    for path in sorted(folder.glob("*/*")):
-        if path.relative_to(folder).as_posix() not in described:
-            problems.append(f"{path} is not in the manifest")
-    return problems
+def _check_whole(cohort: str, parts: Sequence[Path], parameters: Mapping[str, Any]) -> None:
+    """Read all parts; remove those that are damaged or another's, and say which they were."""
+    told = []
+    for part in parts:
+        wrong = damage_of_part(part) or _of_another(cohort, part, parameters)
+        if wrong:
+            remove_part(part, wrong)
+            told += [f"  {path}: {why}" for path, why in wrong.items()]
+    if told:
+        raise PhysiopipeError(
+            "Stored windows were damaged since they were written:\n" + "\n".join(told) + "\nThe parts that hold them "
+            "are removed (from DVC's cache as well). Run again, and they are made anew."
+        )
 
 
-def _described(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+def _count(parts: Sequence[Path], abouts: Sequence[Mapping[str, Any]]) -> list[Rejections]:
+    counted = []
+    for modality in dict.fromkeys(about["modality"] for about in abouts):
+        mine = [(part, about) for part, about in zip(parts, abouts, strict=True) if about["modality"] == modality]
+        rejected = [row for part, _ in mine for row in _rejected_of(part)]
+        counted.append(count_rejections(modality, [about for _, about in mine], rejected))
+    return counted
+
+
+def _rejected_of(part: Path) -> list[tuple[str, str]]:
+    with (part / "rejected.csv").open(newline="", encoding="utf-8") as handle:
+        return [(row["record"], row["reason"]) for row in csv.DictReader(handle)]
+
+
+def _of_another(cohort: str, part: Path, parameters: Mapping[str, Any]) -> dict[Path, str]:
+    """A whole part in a folder that is not its own: a copy or a link of another one."""
+    about = read_part(part)
+    if not parameters or about["cohort"] != cohort:  # a made-up cohort states none; `_check_alike` tells of the other
+        return {}
+    of_part = {key: about[key] for key in ("modality", "inputs", "simulated")}
+    if about["digest"] == part.name == part_digest(parameters, name=cohort, **of_part):
+        return {}
+    return {part / "part.json": "made from other recordings or parameters than its folder stands for"}
 
 
 def _check_alike(cohort: str, parts: Sequence[Path], abouts: Sequence[Mapping[str, Any]]) -> None:

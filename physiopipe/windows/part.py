@@ -6,7 +6,6 @@
 """
 
 import csv
-import hashlib
 import importlib.metadata
 import math
 from collections import Counter
@@ -21,9 +20,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from physiopipe.files import write_json
+from physiopipe.files import sealed, write_json
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.recordings.recording import RecordingBatch
+from physiopipe.windows.checksums import TABLES, described, folder_checksum
 from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
 QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
@@ -59,7 +59,13 @@ def index_schema(tasks: Sequence[str]) -> pa.Schema:
 
 @dataclass(frozen=True)
 class PartName:
-    """What a part holds; `digest` names the parameters and inputs behind it, `tasks` the values in its index."""
+    """What a part holds.
+
+    Attributes:
+        digest: names the parameters and inputs behind it (`physiopipe.windows.identity.part_digest`).
+        tasks: the values in its index.
+        inputs: digest of the batch's files.
+    """
 
     cohort: str
     modality: str
@@ -67,6 +73,7 @@ class PartName:
     digest: str
     simulated: bool
     tasks: tuple[str, ...] = ()
+    inputs: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class PartWriter:
         self._of_windows: list[dict[str, npt.NDArray[Any]]] = []  # and of their windows
         self._rejected: list[tuple[str, str]] = []
         self._records: set[str] = set()
+        self._absent = 0
         self._kind: tuple[tuple[str, ...], str] | None = None
 
     def add(self, stack: RecordingBatch, stored: StoredWindows) -> None:
@@ -174,9 +182,10 @@ class PartWriter:
             }
         )
 
-    def reject(self, record: str, reason: str) -> None:
-        """Note a record that gave no window, and why."""
+    def reject(self, record: str, reason: str, absent: bool = False) -> None:
+        """Note a record that gave no window, and why; `absent`: it is not here."""
         self._rejected.append((record, reason))
+        self._absent += absent
 
     def finish(self) -> None:
         """Write metadata, index, rejects and, last, part.json with the checksum of each array."""
@@ -202,6 +211,7 @@ class PartWriter:
         write_index(self._folder / "index.parquet", table)
         write_rejected(self._folder / "rejected.csv", self._rejected)
         content = {
+            "absent": self._absent,
             "arrays": arrays,
             "batch": self._name.batch,
             "channels": list(channels),
@@ -212,7 +222,9 @@ class PartWriter:
                 for bit, channel in enumerate(channels)
                 if (count := (derived_masks >> bit & 1).sum())
             },
+            "files": {name: described(self._folder / name) for name in TABLES},
             "flags": {flag: int(table[flag].to_numpy().sum()) for flag in QUALITY_FLAGS},
+            "inputs": self._name.inputs,
             "modality": self._name.modality,
             **({"record_flags": flags} if (flags := self._record_flags()) else {}),
             "records": len(self._records),
@@ -223,7 +235,7 @@ class PartWriter:
             "tools": {name: importlib.metadata.version(name) for name in TOOLS},
             "unit": unit,
         }
-        write_json(self._folder / "part.json", content)
+        write_json(self._folder / "part.json", sealed(content))
 
     def _record_flags(self) -> dict[str, int]:
         """How many records have each finding about the whole record."""
@@ -248,18 +260,6 @@ class PartWriter:
 
     def _array(self, rate_hz: int) -> Path:
         return self._folder / f"{self._name.modality}-{rate_hz}hz.zarr"
-
-
-def folder_checksum(folder: Path) -> dict[str, Any]:
-    """Bytes of a folder and a sha256 over the sorted relative paths and contents of its files."""
-    digest, size = hashlib.sha256(), 0
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as handle:
-            while block := handle.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def write_index(path: Path, table: pa.Table) -> None:

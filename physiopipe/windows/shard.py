@@ -13,6 +13,7 @@ from physiopipe.recordings.batchfile import read_batch
 from physiopipe.recordings.recording import RecordingBatch, Rejected
 from physiopipe.signals.quality import Blocks, RecordQuality
 from physiopipe.signals.windowing import MILLIVOLT_STEP, Quantised, Windows, cut_windows, quantise
+from physiopipe.windows.long_windows import LongWindows
 from physiopipe.windows.part import PartName, PartWriter, StoredWindows
 
 
@@ -21,15 +22,20 @@ def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[i
     with atomic_folder(folder) as temporary, tqdm(desc="shard", unit="", disable=None) as progress:
         writer = PartWriter(temporary, name, rates_hz, params.patches)
         for _, group in groupby(read_batch(resampled), _records):
-            rates = []
+            rates, cuts = [], []
+            pieces = LongWindows(params)
             for item in group:
                 if isinstance(item, Rejected):
                     writer.reject(*item)
+                elif item.whole:
+                    pieces.add(item)
                 else:
                     rates.append(item)
+                    cuts.append(_cut(item, params))
+            if pieces.heads:
+                rates, cuts = pieces.heads, pieces.windows()
             if not rates:
                 continue
-            cuts = [_cut(stack, params) for stack in rates]
             if sum(len(cut.start) for cut in cuts):
                 writer.add(rates[0], _stored(rates, cuts, params))
             else:
@@ -92,7 +98,7 @@ def _stored(rates: list[RecordingBatch], cuts: list[Windows], params: Shard) -> 
 def _quantised(stack: RecordingBatch, cut: Windows) -> Quantised:
     """Windows (recording, window, channel, patch, sample) as counts; scale and saturated are (recording, window)."""
     of_window = cut.samples.shape[:2]
-    if stack.signal.dtype == np.int16:
+    if cut.samples.dtype == np.int16:
         return Quantised(cut.samples, np.full(of_window, stack.step, np.float32), np.zeros(of_window, np.int64))
     windows = cut.samples.reshape(-1, *cut.samples.shape[2:])
     counts, scale, saturated = quantise(windows, MILLIVOLT_STEP if stack.unit == "mV" else None)

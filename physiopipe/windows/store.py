@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import read_json
+from physiopipe.files import is_sealed, read_json
+from physiopipe.windows.checksums import Checked, damaged
+from physiopipe.windows.identity import check_identity
 from physiopipe.windows.zarr_shards import ShardedReader, read_vector
 
 _OTHER_FILES = 256  # open files left to the rest of the process
@@ -37,7 +39,14 @@ class _Known(NamedTuple):
 
 
 class WindowStore:
-    """A cohort under data/windows. Nothing is cached in the process: shards are mapped, the kernel keeps the pages."""
+    """A cohort under data/windows. Nothing is cached in the process: shards are mapped, the kernel keeps the pages.
+
+    Each file is compared with its checksum in the manifest when it is first read.
+
+    Raises:
+        PhysiopipeError: there is no cohort, its parts are not those that its manifest states, or (when it is read) a
+            file is damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "manifest.json").exists():
@@ -45,6 +54,8 @@ class WindowStore:
                 f"{folder} holds no cohort (manifest.json is missing): run `snakemake --cores 2` or `dvc repro` first."
             )
         self.folder = folder
+        check_identity(self.manifest, folder / "manifest.json")
+        self._checked = Checked(folder, self.manifest)
         self._arrays: dict[int, ShardedReader] = {}
         self._shards: list[tuple[ShardedReader, int]] = []  # by number in the whole store: array, number in the array
         self._mapped: dict[int, npt.NDArray[np.int16]] = {}
@@ -57,17 +68,21 @@ class WindowStore:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         content: dict[str, Any] = read_json(self.folder / "manifest.json")
+        if "content_sha256" in content and not is_sealed(content):
+            raise damaged([self.folder / "manifest.json"])
         return content
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row a window, see `physiopipe.windows.part.INDEX_SCHEMA`; names are categories."""
+        """One row a window, see `physiopipe.windows.part.index_schema`; names are categories."""
+        self._checked.compare(self.folder / "index.parquet")
         return pd.read_parquet(self.folder / "index.parquet")
 
     def attributes(self, modality: str, rate_hz: int) -> dict[str, Any]:
         """Attributes of the first part of a modality and rate: unit, channels, rate_hz, ..."""
         for array in self.manifest["arrays"]:
             if array["path"].startswith(f"{modality}-{rate_hz}hz/"):
+                self._checked.compare(self.folder / array["path"] / "zarr.json")
                 found: dict[str, Any] = read_json(self.folder / array["path"] / "zarr.json")["attributes"]
                 return found
         raise PhysiopipeError(f"{self.folder} has no {modality} at {rate_hz} Hz.")
@@ -134,7 +149,10 @@ class WindowStore:
 
     def _open(self, array: int) -> None:
         folder = self.folder / self._places.arrays[array]
-        reader, scales = ShardedReader(folder / "windows"), read_vector(folder / "scale")
+        for name in ("windows/zarr.json", "scale/zarr.json", "scale/c.0"):
+            self._checked.compare(folder / name)
+        reader = ShardedReader(folder / "windows", self._checked.compare)
+        scales = read_vector(folder / "scale")
         rows = np.flatnonzero(self._places.array_of == array)
         places = self._places.row_of[rows]
         if not reader.windows == len(scales) == len(rows) > places.max(initial=-1):

@@ -8,6 +8,7 @@ same files. Format: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/shardi
 import json
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -104,8 +105,10 @@ class ShardedReader:
         PhysiopipeError: missing metadata, or an array of another type, codec or layout.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, compare: Callable[[Path, memoryview], None] | None = None) -> None:
+        """`compare` is given the bytes of each shard that is mapped; it raises where they are damaged."""
         self._folder = folder
+        self._compare = compare
         metadata = _metadata(folder)
         try:
             self.windows, *window_shape = (int(length) for length in metadata["shape"])
@@ -142,6 +145,8 @@ class ShardedReader:
             raise _damaged(path, "an index that matches its checksum", "another one")
         if encoded != _shard_index(windows, self.shard_windows, window_bytes):
             raise _damaged(path, "windows one after another", "another order")
+        if self._compare is not None:
+            self._compare(path, memoryview(mapped))
         # A plain array: slicing np.memmap, its subclass, costs as much as a tenth of copying a window
         flat = np.frombuffer(mapped, dtype="<i2", count=windows * window_bytes // 2)
         return flat.reshape(windows, *self.window_shape)
@@ -202,6 +207,6 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, expected: str, found: str) -> PhysiopipeError:
     return PhysiopipeError(
-        f"{path}: expected {expected}, found {found}. Delete the cohort's folder under data/windows and the part it is "
-        "linked from under data/parts, then run `snakemake` again."
+        f"{path}: expected {expected}, found {found}. Run `physiopipe verify --remove`, which takes all damage out of "
+        "data/windows, data/parts and DVC's cache; then `dvc repro` (or `snakemake --cores 2`) makes it anew."
     )

@@ -343,7 +343,7 @@ def test_a_run_that_was_not_downloaded_is_one_reject(root: Path, tmp_path: Path)
         tmp_path / "stamp.json", {"listed": "", "files": {}, "records": [], "rejected": [["sub-01_task-run1", "gone"]]}
     )
     assert list(read_recordings(COHORT, "ecg", tmp_path / "stamp.json", batch, root, DATA)) == [
-        Rejected("sub-01_task-run1", "gone")
+        Rejected("sub-01_task-run1", "gone", absent=True)
     ]
 
 

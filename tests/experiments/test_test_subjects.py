@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
-from test_ours import parameters
+from test_ours import SMALL, parameters
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.experiments.cross_validation import CrossValidation, run_method
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.methods.base import Arrays
-from physiopipe.methods.registry import METHODS
 
 LEARN_NOTHING = {"always_high"}
 KNOW_NO_SIGNAL = {"always_high", "clip_prior", "chance"}
@@ -70,7 +69,7 @@ def equal(one: tuple[Arrays, dict[str, object]], other: tuple[Arrays, dict[str, 
     return same_values and all(np.array_equal(value, other[0][name]) for name, value in one[0].items())
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SMALL)
 def test_no_fitted_state_or_threshold_knows_the_test_subjects(cohorts: Callable[[ClipData], Path], name: str) -> None:
     """True of the transductive row too: it learns from no test subject, but predicts each by the whole of its clips."""
     *fitted, plain = run(name, cohorts(clips()))
@@ -88,7 +87,7 @@ def test_no_fitted_state_or_threshold_knows_the_test_subjects(cohorts: Callable[
     assert equal(fitted, moved) == (name in LEARN_NOTHING)  # the comparison can fail
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in KNOW_NO_SIGNAL])
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in KNOW_NO_SIGNAL])
 def test_only_the_transductive_row_predicts_a_clip_by_its_subjects_other_clips(
     cohorts: Callable[[ClipData], Path], name: str
 ) -> None:

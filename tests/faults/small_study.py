@@ -7,8 +7,8 @@ from pathlib import Path
 from studies import Study
 
 from physiopipe.files import read_json
-from physiopipe.windows.collect import verify_cohort
-from physiopipe.windows.part import folder_checksum
+from physiopipe.windows.checksums import folder_checksum
+from physiopipe.windows.damage import damage_of_cohort
 
 SMALL = "data.challenge.sources=[georgia,ptb]"
 WINDOWS = Path("data/windows/challenge")
@@ -27,7 +27,11 @@ class Undisturbed:
 
 def copy_of(study: Study, folder: Path, *kept: str) -> Study:
     """A copy of a study without what it has made, except the paths `kept`, with their times."""
-    shutil.copytree(study.folder, folder, ignore=shutil.ignore_patterns(*MADE, "__pycache__"))
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        return {"__pycache__", *(MADE if Path(place) == study.folder else ())} & set(names)
+
+    shutil.copytree(study.folder, folder, ignore=left_out)
     for name in kept:
         source, target = study.folder / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +44,19 @@ def copy_of(study: Study, folder: Path, *kept: str) -> Study:
 
 def simulated_copy(study: Study, folder: Path) -> Study:
     """A copy whose recordings are simulated and whose batches are still to be discovered."""
-    stamps = [f"data/plan/challenge/{name}.params.json" for name in ("simulate", "data", "windows")]
-    return copy_of(study, folder, *stamps, "data/simulated/challenge")
+    return copy_of(study, folder, "data/simulated/challenge")
+
+
+def simulated_tree(study: Study) -> Path:
+    """The one tree of recordings that a study has simulated."""
+    (sums,) = study.folder.glob("data/simulated/challenge/*/SHA256SUMS.txt")
+    return sums.parent
 
 
 def check_like(study: Study, undisturbed: Study) -> None:
     """The cohort is the undisturbed study's byte for byte, its checksums hold, and nothing half-made is left."""
     assert (study.folder / MANIFEST).read_bytes() == (undisturbed.folder / MANIFEST).read_bytes()
-    assert verify_cohort(study.folder / WINDOWS) == []
+    assert damage_of_cohort(study.folder / WINDOWS) == {}
     check_finished_parts(study)
     data = study.folder / "data"
     assert [path for path in data.rglob("*") if ".partial" in path.name] == []
@@ -60,4 +69,4 @@ def check_finished_parts(study: Study) -> None:
         if not any(part.iterdir()):
             continue
         for name, about in read_json(part / "part.json")["arrays"].items():
-            assert folder_checksum(part / name) == {key: about[key] for key in ("bytes", "sha256")}
+            assert folder_checksum(part / name) == {key: about[key] for key in ("bytes", "blake3")}

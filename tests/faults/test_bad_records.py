@@ -8,24 +8,25 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from bad_records import BAD, GOOD, SOURCE, add_bad_records, copy_tree, publish_sums
-from small_study import MANIFEST, SNAKEMAKE, WINDOWS, Undisturbed, copy_of
+from small_study import MANIFEST, SNAKEMAKE, WINDOWS, Undisturbed, copy_of, simulated_tree
 from studies import Study
 
 from physiopipe.signals.leads import CLINICAL_LEADS
-from physiopipe.windows.collect import verify_cohort
+from physiopipe.windows.damage import damage_of_cohort
 from physiopipe.windows.part import QUALITY_FLAGS
 from physiopipe.windows.store import WindowStore
 
 pytestmark = pytest.mark.workflow
 
 
-def published_study(undisturbed: Undisturbed, folder: Path, tree: Path) -> Study:
+def published_study(undisturbed: Undisturbed, folder: Path, tree: Path, *more: str) -> Study:
     study = copy_of(undisturbed.study, folder)
     study.preset(
         "tiny",
         "data.challenge.sources=[georgia,ptb]",
         "data.challenge.origin=published",
         f"data.challenge.base_url={tree}",
+        *more,
     )
     return study
 
@@ -39,11 +40,11 @@ def good(undisturbed: Undisturbed) -> WindowStore:
 def bad(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) -> WindowStore:
     """The cohort of a tree with every bad record in it."""
     place = tmp_path_factory.mktemp("bad")
-    tree = copy_tree(undisturbed.study.folder / "data/simulated/challenge", place / "tree")
+    tree = copy_tree(simulated_tree(undisturbed.study), place / "tree")
     add_bad_records(tree)
-    study = published_study(undisturbed, place / "study", tree)
+    study = published_study(undisturbed, place / "study", tree, "data.challenge.max_rejected_share=1")
     study.run(*SNAKEMAKE)
-    assert verify_cohort(study.folder / WINDOWS) == []
+    assert damage_of_cohort(study.folder / WINDOWS) == {}
     return WindowStore(study.folder / WINDOWS)
 
 
@@ -124,7 +125,7 @@ def test_one_second_fills_half_a_window_at_one_rate(bad: WindowStore) -> None:
     [("RECORDS", "training/georgia/../../../elsewhere"), (f"{SOURCE}/RECORDS", "../g1/x"), ("RECORDS", "/etc/passwd")],
 )
 def test_a_list_that_climbs_out_is_refused(undisturbed: Undisturbed, tmp_path: Path, where: str, name: str) -> None:
-    tree = copy_tree(undisturbed.study.folder / "data/simulated/challenge", tmp_path / "tree")
+    tree = copy_tree(simulated_tree(undisturbed.study), tmp_path / "tree")
     with (tree / where).open("a") as handle:
         handle.write(f"{name}\n")
     publish_sums(tree)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from small_study import Undisturbed, copy_of
+from small_study import Undisturbed, copy_of, simulated_tree
 from studies import Study
 
 from physiopipe.files import sha256_file
@@ -68,7 +68,7 @@ def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
 def test_two_downloads_of_one_batch(undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     study = copy_of(undisturbed.study, tmp_path / "study")
-    tree = undisturbed.study.folder / "data/simulated/challenge"
+    tree = simulated_tree(undisturbed.study)
     with served(tree) as (url, asked):
         origin = ("data.challenge.origin=published", f"data.challenge.base_url={url}")
         study.preset("tiny", "data.challenge.sources=[georgia,ptb]", *origin)

@@ -1,27 +1,29 @@
 """A method is one file and one line: what is done to one changes no digest, and so no result, of another."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from made_cohort import store_cohort, study_of
+from pydantic import BaseModel
 from test_ours import parameters
 
 from physiopipe.clips.selection import ClipChoice, choose_clips
+from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments import cross_validation
 from physiopipe.experiments.cross_validation import CrossValidation
 from physiopipe.methods import registry
+from physiopipe.methods.fusion_settings import FusionSettings
 from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.params import Params, check_params
 from physiopipe.windows.store import WindowStore
 
-OTHER: dict[type, Any] = {int: lambda x: x + 1, float: lambda x: x / 2, bool: lambda x: not x}
-CHANGES_NOTHING = {
+FUSION = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
+WITHOUT_EFFECT = {  # on results
     ("transductive", "frozen"),  # it is frozen whatever is said
-    ("time_llm", "prompt_cache_mb"),  # memory, not a result
+    ("time_llm", "prompt_cache_mb"),
 }
-ELSE: dict[str, Any] = {"layer": 0, "choose": [{"layer": 0}], "inverse_regularisations": [0.5], "gpt2": {"seed": 5}}
-OF_ALL = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +57,44 @@ def digests(params: Params, cohort: Path) -> dict[str, list[str]]:
 
 
 def changed(params: Params, *path: str) -> Params:
-    """The parameters with one value of another size, or the other choice."""
-    content = params.model_dump(mode="json")
+    """The parameters with another value in one place."""
+    content, kind = params.model_dump(mode="json"), type(params)
     *parents, last = path
     place = content
     for step in parents:
-        place = place[step]
-    place[last] = ELSE[last] if last in ELSE else _other(place[last], path)
-    return check_params(content, "test")
+        place, kind = place[step], kind.model_fields[step].annotation
+    for value in others(place[last], kind.model_fields[last].annotation):
+        place[last] = value
+        try:
+            return check_params(content, "test")
+        except PhysiopipeError:
+            continue  # the value has limits: another one
+    raise AssertionError(f"no other value of {'.'.join(path)} is allowed")
 
 
-def _other(value: Any, path: tuple[str, ...]) -> Any:
-    """Another value of a method's parameter: the next choice where it has some, else another number."""
-    if isinstance(value, str):
-        return next(one for one in get_args(settings_class(path[1]).model_fields[path[2]].annotation) if one != value)
-    return 1 if value is None else OTHER[type(value)](value)
+def leaves(kind: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Keys of a section's values, those of sections inside it too."""
+    for name, field in kind.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((name, *key) for key in leaves(inner))
+        else:
+            yield (name,)
+
+
+def others(value: Any, annotation: Any) -> Iterator[Any]:
+    """Values of the same kind that are not this one."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from (value + 1, value * 2, value / 2, value - 1)
+    elif isinstance(value, str):
+        yield from (choice for choice in get_args(annotation) if choice != value)
+        yield f"{value}x"
+    elif isinstance(value, list):
+        yield from ([*value[1:]], [item + 1 for item in value]) if value else ([{}],)
+    else:
+        yield from (1, 2.0, "another")
 
 
 def stale(before: dict[str, list[str]], after: dict[str, list[str]]) -> set[str]:
@@ -83,11 +108,15 @@ def test_a_parameter_of_one_method_changes_no_digest_of_another(tmp_path: Path, 
     assert len({digest for found in before.values() for digest in found}) == sum(map(len, before.values()))
     tried = 0
     for name in METHODS:
-        for key in settings_class(name).model_fields:
-            if name in OF_ALL - {"ours"} and key not in ("epochs", "frozen", "modality_dropout", "pretrain_epochs"):
+        for key in leaves(settings_class(name)):
+            if (
+                name in FUSION - {"ours"}
+                and key[0] in FusionSettings.model_fields
+                and key[0] not in ("epochs", "frozen")
+            ):
                 continue  # the same class as that of Ours: two of its parameters stand for the others
-            after = digests(changed(params, "method", name, key), cohort)
-            expected = set() if (name, key) in CHANGES_NOTHING else {name}
+            after = digests(changed(params, "method", name, *key), cohort)
+            expected = set() if (name, *key) in WITHOUT_EFFECT else {name}
             assert stale(before, after) == expected, (name, key)
             tried += 1
     assert tried > 40
@@ -97,17 +126,19 @@ def test_what_all_share_makes_stale_all_that_use_it(tmp_path: Path, cohort: Path
     params = parameters(tmp_path)
     before = digests(params, cohort)
     expected = {
-        ("clips", "dreamer", "last_s"): set(METHODS),
-        ("encoders", "eeg_scale_uv"): OF_ALL - {"ecg_only"},
-        ("encoders", "eeg", "layers"): OF_ALL - {"ecg_only"},
-        ("pretrain", "encoder", "layers"): OF_ALL - {"eeg_only"},
+        ("encoders", "eeg_scale_uv"): FUSION - {"ecg_only"},
+        ("encoders", "eeg", "layers"): FUSION - {"ecg_only"},
+        ("pretrain", "encoder", "layers"): FUSION - {"eeg_only"},
         ("pretrain", "epochs"): set(),
         ("robustness", "seed"): set(),
         ("evaluate", "bootstrap"): set(),
         ("run", "retries"): set(),
     }
+    alone = {"always_high", "clip_prior", "chance", "handcrafted", "nearest_neighbours"}
     found = {key: stale(before, digests(changed(params, *key), cohort)) for key in expected}
-    assert found == expected
+    assert {key: methods & (FUSION | alone) for key, methods in found.items()} == expected
+    assert all(not found[key] for key, methods in expected.items() if not methods and key != ("pretrain", "epochs"))
+    assert stale(before, digests(changed(params, "clips", "dreamer", "last_s"), cohort)) == set(METHODS)
 
 
 DUMMY = '''

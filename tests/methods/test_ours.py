@@ -18,6 +18,11 @@ from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params, check_params
 
+# Methods that small encoders make small. Rows with pretraining or a language model of their own have tests of their own
+SMALL = (
+    "always_high", "clip_prior", "chance", "handcrafted", "nearest_neighbours", "ecg_only", "eeg_only", "ours",
+    "transductive", "gated", "cross_attention", "mixture",
+)  # fmt: skip
 SIZES = {"layers": 1, "width": 40, "feedforward": 40, "heads": 4}
 
 

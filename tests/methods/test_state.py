@@ -8,12 +8,12 @@ import pytest
 import safetensors.numpy
 from planted_clips import planted_clips
 from sklearn.metrics import roc_auc_score
-from test_ours import setup, sides
+from test_ours import SMALL, setup, sides
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.experiments.corruptions import Condition, corrupted
 from physiopipe.methods.base import Method
-from physiopipe.methods.registry import METHODS, method_class
+from physiopipe.methods.registry import method_class
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 
@@ -33,7 +33,7 @@ def restored(model: Method, fresh: Method) -> Method:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SMALL)
 def test_every_method_is_fitted_kept_and_restored_on_any_channels_and_tasks(
     tmp_path: Path, name: str, shape: str
 ) -> None:

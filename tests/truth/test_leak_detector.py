@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from planted_clips import planted_clips
-from test_ours import setup
+from test_ours import SMALL, setup
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.experiments.leaks import leaky_sides
 from physiopipe.experiments.subject_splits import GROUPS, subject_split
-from physiopipe.methods.registry import METHODS, method_class
+from physiopipe.methods.registry import method_class
 
 EXCHANGES = 100
 CHEAP = ("always_high", "clip_prior", "chance", "handcrafted", "nearest_neighbours")
-TRAINED = tuple(name for name in METHODS if name not in CHEAP)
+TRAINED = tuple(name for name in SMALL if name not in CHEAP)
 F64 = npt.NDArray[np.float64]
 Sides = tuple[ClipData, ClipData, ClipData]
 

@@ -10,6 +10,7 @@ from physiopipe.windows.part import QUALITY_FLAGS, PartName, PartWriter, StoredW
 
 CHANNELS = ("I", "II", "III")
 PATCHES = 2
+TASKS = ("valence",)
 
 
 def counts_of(batch: int, record: int, rate_hz: int, count: int, patches: int = PATCHES) -> np.ndarray:
@@ -27,16 +28,17 @@ def write_part(
     modality: str = "ecg",
     unit: Unit = "mV",
     patches: int = PATCHES,
+    digest: str = "",
+    inputs: str = "",
 ) -> Path:
     """A part of as many records as `windows_per_record` is long; the record of no window is rejected."""
     with atomic_folder(folder) as temporary:
-        writer = PartWriter(
-            temporary, PartName(cohort, modality, f"b{batch}", f"digest{batch}", False), rates_hz, patches
-        )
+        name = PartName(cohort, modality, f"b{batch}", digest or f"digest{batch}", False, TASKS, inputs)
+        writer = PartWriter(temporary, name, rates_hz, patches)
         for number, count in enumerate(windows_per_record):
-            name = f"b{batch}r{number}"
+            record = f"b{batch}r{number}"
             if count == 0:
-                writer.reject(name, "gave no window")
+                writer.reject(record, "gave no window")
                 continue
             recording = Recording(
                 np.zeros((3, 10), np.float32),
@@ -44,8 +46,8 @@ def write_part(
                 CHANNELS,
                 unit,
                 "ptb",
-                name,
-                name,
+                record,
+                record,
                 derived=("III",),
                 flags=("checksum",),
             )

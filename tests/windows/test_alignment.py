@@ -51,7 +51,7 @@ def write_file(path: Path) -> None:
 def test_a_planted_event_lands_in_the_same_patch_of_both(tmp_path: Path, align: str) -> None:
     write_file(tmp_path / "DREAMER.mat")
     windows = store_file(tmp_path, "dreamer", tmp_path / "DREAMER.mat", defaults(), align=align)
-    clips = load_clips(windows, cohort("dreamer"), defaults().clips["dreamer"])
+    clips = load_clips(windows, 60.0, dict.fromkeys(cohort("dreamer").task_names, 3.0))
     assert len(clips) == 5 * len(CLIPS)
     for row in range(len(clips)):
         windows = np.flatnonzero(clips.clip_of == row)

@@ -11,9 +11,10 @@ import pytest
 from made_parts import write_part
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import read_json, write_json
-from physiopipe.windows.collect import collect_cohort, verify_cohort
-from physiopipe.windows.part import folder_checksum
+from physiopipe.files import read_json, sealed, write_json
+from physiopipe.windows.checksums import described, folder_checksum
+from physiopipe.windows.collect import collect_cohort
+from physiopipe.windows.damage import damage_of_cohort
 
 
 def _cohort(tmp_path: Path) -> Path:
@@ -40,7 +41,7 @@ def test_the_manifest_describes_every_array_and_what_made_it(tmp_path: Path) -> 
     }
     for array in manifest["arrays"]:
         folder = tmp_path / "parts" / array["path"].partition("part-b")[2][0] / f"ecg-{array['rate_hz']}hz.zarr"
-        assert folder_checksum(folder) == {key: array[key] for key in ("bytes", "sha256")}
+        assert folder_checksum(folder) == {key: array[key] for key in ("bytes", "blake3")}
     first = manifest["parts"][0]
     assert (first["digest"], first["records"], first["rejected"]) == ("digest1", 2, 1)
     assert first["derived"] == {"III": 10}
@@ -60,8 +61,9 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path, fault: str) 
     elif fault == "record twice":
         parts.append(write_part(tmp_path / "3", 1, [1]))
         about = read_json(parts[-1] / "part.json")
-        write_json(parts[-1] / "part.json", about | {"batch": "b3"})
         _rename_part(parts[-1] / "index.parquet", "b3")
+        files = about["files"] | {"index.parquet": described(parts[-1] / "index.parquet")}
+        write_json(parts[-1] / "part.json", sealed(about | {"batch": "b3", "files": files}))
     else:
         shard = parts[1] / "ecg-100hz.zarr" / "windows" / "c.0.0.0.0"
         os.truncate(shard, shard.stat().st_size - 1)
@@ -70,7 +72,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path, fault: str) 
         "one batch twice": "both batch b1",
         "other unit": "one kind",
         "record twice": "in more than one part.*b1r0",
-        "cut": "part.json says",
+        "cut": "not the bytes that were written",
     }
     with pytest.raises(PhysiopipeError, match=said[fault]):
         collect_cohort("challenge", parts, tmp_path / "windows", {})
@@ -94,7 +96,7 @@ def _rename_part(path: Path, name: str) -> None:
 @pytest.mark.parametrize("change", ["index.parquet", "rejected.csv", "array gone", "index gone", "array added"])
 def test_every_change_of_a_cohort_is_found(tmp_path: Path, change: str) -> None:
     folder = _cohort(tmp_path)
-    assert verify_cohort(folder) == []
+    assert damage_of_cohort(folder) == {}
     array = folder / "ecg-200hz" / "part-b2.zarr"
     if change == "array gone":
         shutil.rmtree(array)
@@ -104,8 +106,8 @@ def test_every_change_of_a_cohort_is_found(tmp_path: Path, change: str) -> None:
         (folder / "index.parquet").unlink()
     else:
         (folder / change).write_bytes((folder / change).read_bytes() + b"\n")
-    (problem,) = verify_cohort(folder)
-    assert change.split()[0].replace("array", "ecg-200hz/part-b") in problem
+    ((path, _),) = damage_of_cohort(folder).items()
+    assert change.split()[0].replace("array", "ecg-200hz/part-b") in str(path)
 
 
 @pytest.mark.slow

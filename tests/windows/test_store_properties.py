@@ -20,7 +20,8 @@ from made_parts import PATCHES, counts_of, write_part
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, write_json
 from physiopipe.windows import zarr_shards as shards
-from physiopipe.windows.collect import collect_cohort, verify_cohort
+from physiopipe.windows.collect import collect_cohort
+from physiopipe.windows.damage import damage_of_cohort
 from physiopipe.windows.part import QUALITY_FLAGS, StoredWindows
 from physiopipe.windows.pretraining import load_windows
 from physiopipe.windows.store import StoredSamples, WindowStore
@@ -104,7 +105,7 @@ def test_gathering_any_rows_gives_their_windows(counts: list[int], shard_windows
         np.testing.assert_array_equal(StoredSamples(store, rows)[order], windows)
         for found, again in zip((scale, valid), store.scale_and_valid(rows[order]), strict=True):
             np.testing.assert_array_equal(found, again)
-        assert verify_cohort(store.folder) == []
+        assert damage_of_cohort(store.folder) == {}
 
 
 def test_windows_beyond_memory_are_read_by_batch_and_are_the_same(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from studies import Study
 from test_tiny_study import ran
 
 from physiopipe.files import read_json
-from physiopipe.windows.collect import verify_cohort
+from physiopipe.windows.damage import damage_of_cohort
 from physiopipe.windows.store import WindowStore
 
 pytestmark = [pytest.mark.workflow, pytest.mark.sample]
@@ -57,7 +57,7 @@ def test_the_real_sample_over_http_twice(study: Study, server: str, sample_folde
     assert sorted({*index["record"], *rejected["record"]}) == published  # nothing is lost without a row
     assert index["source"].nunique() == 7
     assert not manifest["simulated"]
-    assert verify_cohort(windows) == []
+    assert damage_of_cohort(windows) == {}
     ten_seconds = index[(index["record"] == "JS00001")].groupby("rate_hz")["record_windows"].first()
     assert ten_seconds.to_dict() == {100: 1, 200: 1, 500: 2, 1000: 2}  # 3 and 5, held to max_windows_per_record
     page = (study.folder / "results/report.html").read_text()

@@ -4,8 +4,8 @@
 rule collect:
     """Link the parts of a cohort into data/windows, with one index; the manifest comes last."""
     input:
-        "data/plan/{cohort}/windows.params.json",
-        parts_input,
+        workflow_run.STAMP,
+        ancient(parts_input),
     output:
         "data/windows/{cohort}/manifest.json",
     log:

@@ -1,26 +1,33 @@
 """Parameters, names and the inputs that are known only after `discover`."""
 
+import atexit
 from pathlib import Path
 
-from physiopipe import plan
+from physiopipe import errors_noted, plan, workflow_run
 from physiopipe.cohorts.base import OneFile
 from physiopipe.cohorts.registry import cohort
 from physiopipe.params import load_params
 
 PARAMS = load_params(Path("params.yaml"), with_methods=False)
 COHORTS = PARAMS.cohorts.in_use
-# A job's own Snakemake, on another node, reads the stamps and leaves them alone
+# A job's own Snakemake, on another node, leaves the files' times alone
 if workflow.is_main_process:
-    plan.write_stamps(PARAMS)
+    workflow_run.mark_stale_windows(PARAMS)
 
 
 onstart:
-    plan.claim_folder()
+    workflow_run.claim_folder()
+    errors_noted.begin_notes(workflow_run.ERRORS)
+
+
+onerror:
+    # After Snakemake's own last words, so that the cause is what is seen
+    atexit.register(errors_noted.tell_notes, workflow_run.ERRORS)
 
 
 onsuccess:
     if not workflow.storage_settings.notemp:
-        plan.remove_finished_work()
+        workflow_run.remove_finished_work()
 
 
 wildcard_constraints:
@@ -38,31 +45,30 @@ def more(amount):
 
 
 def published_input(wildcards):
-    """What `discover` waits for: the simulator's last file, the published file, or nothing."""
+    """What `discover` waits for: the simulator's last file, or nothing.
+
+    The plan's folder is named by what a published source holds; that it is missing is left to `discover` to say.
+    """
     name = wildcards.cohort
-    if PARAMS.simulated(name):
-        return [plan.simulated_file(name)]
-    if not isinstance(cohort(name).publication, OneFile):
-        return []
-    published = Path(PARAMS.data[name].path)
-    # A missing file is left to `discover`, whose error says how to get it
-    return [published] if published.exists() else []
+    return [plan.simulated_file(PARAMS, name)] if PARAMS.simulated(name) else []
 
 
-def batches_of_tree(wildcards):
-    """The plan of the cohort whose published tree is kept in this folder."""
-    return f"data/plan/{plan.cohort_of_tree(wildcards.tree)}/batches.csv"
+def plan_input(wildcards):
+    """The plan of a cohort, or of the one whose published tree is kept in a folder of data/raw."""
+    name = wildcards.get("cohort") or plan.cohort_of_tree(wildcards.tree)
+    return plan.plan_folder(PARAMS, name) / "batches.csv"
 
 
 def recordings_input(wildcards):
     """What a batch is read from: the stamp of its download, or of the file that it was unpacked from."""
-    batch = plan.planned_batch(wildcards.cohort, wildcards.batch)
+    batch = plan.planned_batch(PARAMS, wildcards.cohort, wildcards.batch)
     return plan.recordings_file(PARAMS, wildcards.cohort, batch)
 
 
 def parts_input(wildcards):
     """The last file of every part of a cohort."""
-    checkpoints.discover.get(cohort=wildcards.cohort)
+    folder = plan.plan_folder(PARAMS, wildcards.cohort)
+    checkpoints.discover.get(cohort=wildcards.cohort, digest=folder.name)
     return [
         part.folder / "part.json"
         for part in plan.planned_parts(PARAMS, wildcards.cohort)

@@ -8,12 +8,10 @@ localrules:
 
 rule simulate:
     """Write a simulated cohort in the published layout; its last file tells that it is whole."""
-    input:
-        "data/plan/{cohort}/simulate.params.json",
     output:
-        "data/simulated/{cohort}/{last}",
+        "data/simulated/{cohort}/{digest}/{last}",
     log:
-        "logs/simulate/{cohort}-{last}.log",
+        "logs/simulate/{cohort}-{digest}-{last}.log",
     resources:
         mem_mb=more(2000),
         runtime=more(60),
@@ -24,20 +22,20 @@ rule simulate:
 checkpoint discover:
     """Learn the batches of a cohort: folders, records and checksums."""
     input:
-        "data/plan/{cohort}/data.params.json",
-        published_input,
+        workflow_run.STAMP,
+        ancient(published_input),
     output:
-        "data/plan/{cohort}/batches.csv",
+        "data/plan/{cohort}/{digest}/batches.csv",
     log:
-        "logs/discover/{cohort}.log",
+        "logs/discover/{cohort}-{digest}.log",
     shell:
-        "physiopipe discover --params params.yaml --cohort {wildcards.cohort} 2>&1 | tee {log}"
+        "physiopipe discover --params params.yaml --cohort {wildcards.cohort} --output {output} 2>&1 | tee {log}"
 
 
 rule download:
     """Bring the files of one batch here, each checked before it gets its name."""
     input:
-        ancient(batches_of_tree),
+        ancient(plan_input),
     output:
         "data/raw/{tree}/complete/{batch}/{digest}.json",
     log:
@@ -50,7 +48,7 @@ rule unpack:
     """Read a cohort's one file once, into a file of recordings for each modality, which are kept: a changed filter of
     one modality does not read it again. The stamp comes last."""
     input:
-        ancient("data/plan/{cohort}/batches.csv"),
+        ancient(plan_input),
     output:
         "data/raw/{cohort}-unpacked/{digest}/unpacked.json",
     log:
