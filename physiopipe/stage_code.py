@@ -21,6 +21,7 @@ _MODULES = {
         "physiopipe.experiments.ablations",
         "physiopipe.methods.ours",
         "physiopipe.methods.nearest_neighbours",
+        "physiopipe.methods.brant_x_style",
         "physiopipe.methods.single_modality",
         "physiopipe.methods.in_domain",
     ),

@@ -17,7 +17,10 @@ TRIVIAL = {"always_high", "clip_prior", "chance"}
 ON_FEATURES = {"handcrafted", "nearest_neighbours"}
 ENCODER_USERS = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
 ON_GPT2 = {"one_fits_all", "time_llm"}
-ON_SERIES = {"simmtm", "tfc"}
+ON_SERIES = {"tfc", "simmtm"}
+EEG_NETWORKS = {"mlf_capsnet", "eeg_conformer"}
+ON_SEGMENTS = {"minirocket", *EEG_NETWORKS}
+AT_128_HZ = ON_GPT2 | ON_SERIES | ON_SEGMENTS
 NOBODY: set[str] = set()
 ALL = set(METHODS)
 OF_NO_METHOD = ("methods/registry.py", "cohorts/", "params/", "recordings/", "plan.py", "results/", "report/", "cli/")
@@ -35,11 +38,22 @@ STALE = {  # by file that changes
     "methods/gpt2_source.py": ON_GPT2,
     "methods/one_fits_all.py": {"one_fits_all"},
     "methods/time_llm.py": {"time_llm"},
+    "methods/series.py": ON_SERIES,
+    "methods/tfc.py": {"tfc"},
+    "methods/simmtm.py": {"simmtm"},
+    "methods/minirocket.py": {"minirocket"},
+    "models/minirocket.py": {"minirocket"},
+    "methods/eeg_networks.py": EEG_NETWORKS,
+    "methods/mlf_capsnet.py": {"mlf_capsnet"},
+    "training/mlf_capsnet.py": {"mlf_capsnet"},
+    "methods/eeg_conformer.py": {"eeg_conformer"},
+    "models/eeg_conformer.py": {"eeg_conformer"},
+    "training/segments.py": EEG_NETWORKS,
     "methods/base.py": ALL,
     "methods/registry.py": NOBODY,
     "cohorts/registry.py": NOBODY,
     "cohorts/dreamer.py": NOBODY,
-    "models/encoder.py": ENCODER_USERS | ON_GPT2 | ON_SERIES,  # which are trained by finetune.py
+    "models/encoder.py": ENCODER_USERS | AT_128_HZ,  # which use finetune.py
     "models/gpt2.py": ON_GPT2,
     "models/patching.py": ON_GPT2,
     "models/prompts.py": {"time_llm"},
@@ -48,11 +62,13 @@ STALE = {  # by file that changes
     "models/masking.py": {"in_domain"},
     "clips/features.py": ON_FEATURES,
     "clips/embeddings.py": ENCODER_USERS,
-    "clips/cache.py": ON_FEATURES | ENCODER_USERS | ON_GPT2 | ON_SERIES,
-    "clips/resampled.py": ON_GPT2 | ON_SERIES,
+    "clips/cache.py": ON_FEATURES | ENCODER_USERS | AT_128_HZ,
+    "clips/resampled.py": AT_128_HZ,
+    "clips/series.py": ON_SERIES | ON_SEGMENTS,
+    "clips/segments.py": ON_SEGMENTS,
     "clips/selection.py": ALL,
-    "training/finetune.py": ENCODER_USERS | ON_GPT2 | ON_SERIES,
-    "training/recipe.py": ENCODER_USERS | ON_GPT2 | ON_SERIES,
+    "training/finetune.py": ENCODER_USERS | AT_128_HZ,
+    "training/recipe.py": ENCODER_USERS | AT_128_HZ,
     "training/pretrain.py": NOBODY,
     "training/in_domain.py": {"in_domain"},
     "training/group.py": {"in_domain"},

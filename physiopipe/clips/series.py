@@ -54,7 +54,7 @@ class ClipSeries:
         found = np.tile([0.0, 1.0], (len(MODALITIES), 1))
         for row, modality in enumerate(MODALITIES):
             windows = self._windows.of(train, modality)
-            valid = windows[_valid_samples(train, modality)]
+            valid = windows[valid_samples(train, modality)]
             if len(valid) and float(valid.std(dtype=np.float64)) > 0:
                 found[row] = valid.mean(dtype=np.float64), valid.std(dtype=np.float64)
         return found
@@ -72,7 +72,7 @@ class ClipSeries:
         return Series(np.concatenate([each.values for each in parts]), np.concatenate([each.clip_of for each in parts]))
 
     def _of_modality(self, clips: ClipData, modality: Modality, mean: float, deviation: float) -> Series:
-        windows, inside = self._windows.of(clips, modality), _valid_samples(clips, modality)
+        windows, inside = self._windows.of(clips, modality), valid_samples(clips, modality)
         segments = windows.shape[-1] // self._samples
         if segments == 0:
             raise PhysiopipeError(
@@ -87,11 +87,11 @@ class ClipSeries:
         if self._scaling == "training":
             values = (values - np.float32(mean)) / np.float32(deviation)
         else:
-            values = _each_scaled(values, inside)
+            values = each_scaled(values, inside)
         return Series(np.where(inside, values, np.float32(0)), clips.clip_of[np.nonzero(chosen)[0]])
 
 
-def _each_scaled(values: F32, inside: npt.NDArray[np.bool_]) -> F32:
+def each_scaled(values: F32, inside: npt.NDArray[np.bool_]) -> F32:
     """Each row (n, T) to mean 0 and SD 1 of its valid samples, a flat one to 0."""
     mean = values.mean(axis=-1, keepdims=True, where=inside)
     centred = np.where(inside, values - mean, np.float32(0))
@@ -101,7 +101,7 @@ def _each_scaled(values: F32, inside: npt.NDArray[np.bool_]) -> F32:
     return scaled
 
 
-def _valid_samples(clips: ClipData, modality: Modality) -> npt.NDArray[np.bool_]:
+def valid_samples(clips: ClipData, modality: Modality) -> npt.NDArray[np.bool_]:
     """(w, C, P · 128): whether a sample is of a present channel's valid patch."""
     present = clips.eeg_present if modality == "eeg" else clips.ecg_present
     inside = np.arange(clips.eeg.shape[2] * RATE_HZ) < clips.valid_patches[:, None] * RATE_HZ

@@ -53,6 +53,16 @@ ABLATION_OF: dict[str, Ablation] = {
         versus="honest_neighbours",
         leaky=True,
     ),
+    "brant_x_style_aligned": Ablation(
+        "Brant-X-style alignment (stand-in), aligned", "alignment", method="brant_x_style"
+    ),
+    "brant_x_style_unaligned": Ablation(
+        "Brant-X-style alignment (stand-in), not aligned",
+        "alignment",
+        {"method.brant_x_style.align": False},
+        method="brant_x_style",
+        versus="brant_x_style_aligned",
+    ),
     **ENCODERS_WORTH,
 }  # fmt: skip
 

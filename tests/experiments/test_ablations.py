@@ -23,7 +23,9 @@ def parameters(tmp_path: Path, **ablations: object) -> Params:
         "pretrain": {"encoder": SIZES, "epochs": 2, "batch_size": 8, "held_out_share": 0.2,
                      "rate_weights": {200: 1.0, 500: 1.0}},
         "encoders": {"eeg": SIZES, "eeg_weights": {"origin": "none"}},
-        "method": {"ours": {"hidden": 16, "epochs": 1}},
+        "method": {
+            "ours": {"hidden": 16, "epochs": 1}, "brant_x_style": {"align_epochs": 2, "epochs": 1, "hidden": 16},
+        },
         "evaluate": {"protocol": "paper", "seeds": [0]},
         "ablations": ablations,
         "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
@@ -65,7 +67,7 @@ def test_parameters_differ_in_what_the_ablation_says(tmp_path: Path, name: str) 
     changed, spec = changed_params(ABLATION_OF[name], params), ABLATION_OF[name]
     plain, other = (one.model_dump(mode="json") for one in (params, changed))
     sections = [name for name in plain if isinstance(plain[name], dict)]
-    differing = {f"{a}.{b}" for a in sections for b in plain[a] if plain[a][b] != other[a][b]}
+    differing = {f"{a}.{b}" for a in sections for b in other[a] if plain[a].get(b) != other[a][b]}
     expected = {".".join(key.split(".")[:2]) for key in spec.changes} - {"encoders.eeg_weights"}
     assert differing == expected | ({"pretrain.epochs"} if spec.ecg_encoder == "own" else set())
 
@@ -157,3 +159,14 @@ def test_an_own_encoder_says_how_long_it_was_pretrained(world: Path, tmp_path: P
     _, about = run(world, tmp_path, "channel_masking", pretrain_epochs=1)
     assert about["pretrain_epochs"] == 1
     assert about["versus"] == "dual_masking"
+
+
+def test_a_network_stands_beside_itself_without_alignment(world: Path, tmp_path: Path) -> None:
+    with_it, about = run(world, tmp_path, "brant_x_style_aligned")
+    without, about_without = run(world, tmp_path, "brant_x_style_unaligned")
+    assert with_it.shape == without.shape
+    assert not np.array_equal(with_it, without)
+    assert "aligned on the fold's training people" in str(about["provenance"])
+    assert "not aligned" in str(about_without["provenance"])
+    assert "ECG encoder pretrained" in str(about_without["provenance"])
+    assert about_without["versus"] == "brant_x_style_aligned"

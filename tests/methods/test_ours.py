@@ -32,7 +32,7 @@ def parameters(
     """Small encoders; `settings` are those of every trained method that has them."""
     method = {}
     for name in METHODS:
-        known = {"hidden": 32, **settings}
+        known = {"hidden": 32, "features": 420, "filters": 8, **settings}
         method[name] = {key: value for key, value in known.items() if key in settings_class(name).model_fields}
     content = {
         "pretrain": {"encoder": SIZES},
