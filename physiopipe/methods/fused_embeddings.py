@@ -51,7 +51,7 @@ class FusedEmbeddings:
         changes: dict[str, Any] = {} if self._settings.untrained_seed is not None else {"draw": seed}
         if self.scaled_by_rms(read_out):
             rms_uv = eeg_rms_uv(train)
-            changes |= {"eeg_scale_uv": rms_uv} if rms_uv > 0 else {}
+            changes |= {"eeg_scale_uv": float(f"{rms_uv:.2g}")} if rms_uv > 0 else {}  # rounded: folds share embeddings
         return self.encoders(read_out, **changes) if changes else encoders
 
     def scaled_by_rms(self, read_out: ReadOut) -> bool:

@@ -27,7 +27,7 @@ class ReadOut(Section):
     eeg_scale: Literal["fixed", "rms"] = Field(
         "fixed",
         description="divide the EEG by encoders.eeg_scale_uv, or, where its encoder has no weights, by the RMS of the "
-        "training subjects' EEG",
+        "training subjects' EEG, to two digits",
     )
     eeg_amplitude: bool = Field(False, description="give the head the log amplitude of each EEG channel too")
     ecg_amplitude: bool = Field(False, description="give the head the log amplitude of each ECG lead too")
