@@ -8,6 +8,8 @@ from made_cohort import store_cohort as store_root
 
 from physiopipe.clips.selection import choose_clips, load_clips
 from physiopipe.errors import PhysiopipeError
+from physiopipe.files import read_json, sealed, write_json
+from physiopipe.windows.checksums import described
 from physiopipe.windows.store import WindowStore
 
 TASKS = ("valence", "arousal", "dominance")
@@ -87,5 +89,8 @@ def test_a_missing_rate_names_the_key_to_change(tmp_path: Path, make_clips) -> N
     index = pd.read_parquet(folder / "index.parquet")
     index.loc[index["modality"] == "ecg", "rate_hz"] = 256
     index.to_parquet(folder / "index.parquet")
+    manifest = read_json(folder / "manifest.json")
+    manifest["files"]["index.parquet"] = described(folder / "index.parquet")
+    write_json(folder / "manifest.json", sealed(manifest))
     with pytest.raises(PhysiopipeError, match=r"ecg at 256 Hz.*\n?.*resample\.dreamer\.ecg\.rates_hz"):
         load_clips(folder, 60.0, HIGH_FROM)
