@@ -14,19 +14,20 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "physiopipe needs Python 3.11 or newer; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev,methods]'
 	touch $@
 
 demo: install
 	dvc repro
 	@echo
-	@echo "Table 1:  results/table1.md        The whole story:  results/report.html"
+	@echo "Table 1:  results/dreamer/table1.md        The whole story:  results/dreamer/report.html"
+	@echo "To compare later runs with this one:  git add -A && git commit -m 'Baseline'   then  dvc params diff; dvc metrics diff"
 
 test: install
-	pytest -m "not (slow or workflow or exhaustive)"
+	pytest -n auto -m "not (slow or workflow or exhaustive)"
 
 test-slow: install
-	pytest -m "(slow or workflow) and not exhaustive"
+	pytest -n auto --dist loadfile -m "(slow or workflow) and not exhaustive"
 
 test-all: install
 	pytest
@@ -39,4 +40,4 @@ lint: install
 	snakemake --lint
 
 clean:
-	rm -rf data models logs state .snakemake results/figures results/predictions results/finetune results/report.html
+	rm -rf data models logs state .snakemake results
