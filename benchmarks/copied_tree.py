@@ -19,7 +19,7 @@ from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.files import sha256_file
 from physiopipe.recordings.recording import RejectedRecord
 from physiopipe.recordings.tree import Batch
-from physiopipe.recordings.wfdb import read_challenge_record
+from physiopipe.recordings.wfdb import read_wfdb_record
 
 FOLDER_RECORDS = 1000
 INCART = "st_petersburg_incart"
@@ -48,7 +48,7 @@ def _readable(batch: Batch, tree: Path) -> Batch:
     good = set()
     for record, header in batch.first_files.items():
         try:
-            read_challenge_record(tree / header, batch.source)
+            read_wfdb_record(tree / header, batch.source)
         except RejectedRecord:
             continue
         good.add(record)

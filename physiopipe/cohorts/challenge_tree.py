@@ -15,7 +15,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.recording import LongRecording, LongSignal, Recording, RejectedRecord
 from physiopipe.recordings.transport import Tree, check_relative
 from physiopipe.recordings.tree import HEADER, SAMPLES, Batch, read_lines, read_sums
-from physiopipe.recordings.wfdb import read_challenge_record
+from physiopipe.recordings.wfdb import read_wfdb_record
 from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 
 # A job starts Python, which takes as long as a hundred records; what it leaves for the next takes disk space, four to
@@ -125,7 +125,7 @@ def read_record(
     Raises:
         RejectedRecord: it cannot be used, with the reason.
     """
-    found = read_challenge_record(path, source)
+    found = read_wfdb_record(path, source)
     recording = found.head if isinstance(found, LongRecording) else found
     try:
         leads = to_clinical_order(recording.signal, recording.channels)

@@ -136,8 +136,8 @@ def _data(metadata: Mapping[str, str], simulated: bool) -> str:
     names = metadata["sources"].split()
     if simulated:
         return (
-            f"{_SIMULATED} The simulation follows the layout of the PhysioNet/CinC Challenge 2021 "
-            f"({', '.join(names)}); none of its recordings were used. Weights: BSD-3-Clause, as physiopipe."
+            f"{_SIMULATED} The simulation follows the layout of published sources ({', '.join(names)}); none of their "
+            "recordings were used. Weights: BSD-3-Clause, as physiopipe."
         )
     known = [SOURCE_INFO[name] for name in names if name in SOURCE_INFO]
     rows = [(info.name, info.licence, info.country, info.citation) for info in known]

@@ -4,15 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from physiopipe.cohorts.defaults import DOWNSTREAM, PRETRAINING
 from physiopipe.params.section import Count, Section
 
 
 class StudyCohorts(Section):
     """Which cohorts the study reads; `physiopipe cohorts` lists those that there are."""
 
-    pretraining: str = Field("challenge", description="12-lead ECG that the ECG encoder is pretrained on")
+    pretraining: str = Field(PRETRAINING, description="12-lead ECG that the ECG encoder is pretrained on")
     downstream: tuple[str, ...] = Field(
-        ("dreamer",), min_length=1, description="EEG and ECG with labels; each gets its own tables"
+        DOWNSTREAM, min_length=1, description="EEG and ECG with labels; each gets its own tables"
     )
 
     @property

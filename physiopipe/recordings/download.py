@@ -229,7 +229,7 @@ def _check_wrong(tree: Tree, batch: Batch, unusable: Mapping[str, UnusableFile])
         raise PhysiopipeError(
             f"{len(wrong)} of the {len(batch.files)} files of {batch.name} have not the bytes that were published, "
             f"among them {wrong[-1]} ({unusable[wrong[-1]]}). None of them was kept. Look at one of them below "
-            f"{tree.base_url}; run again later, or take another mirror as data.challenge.base_url."
+            f"{tree.base_url}; run again later, or take another mirror as base_url."
         )
 
 

@@ -119,12 +119,12 @@ class _HttpConnection(Connection):
                     raise PhysiopipeError(
                         f"{url} comes too slowly: {pace.received} bytes in {pace.seconds:.0f} s, expected at least "
                         f"{LEAST_BYTES_PER_S:g} a second over the whole file. Run again later (it goes on where it "
-                        "stopped), or take another mirror as data.challenge.base_url."
+                        "stopped), or take another mirror as base_url."
                     )
                 if failures > run.retries:
                     raise PhysiopipeError(
                         f"{url} could not be had: {found} (the last of {failures} tries without progress, "
-                        f"{reached} bytes received). Check the network and data.challenge.base_url, then run again: "
+                        f"{reached} bytes received). Check the network and base_url, then run again: "
                         "it goes on where it stopped. run.retries and run.timeout_s are the limits."
                     )
                 excused_s += asked_s
@@ -151,7 +151,7 @@ class _HttpConnection(Connection):
                     self._append(response, relative, sink, pace)
         except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationParseError):
             raise PhysiopipeError(
-                f"{url} cannot be asked for: correct data.challenge.base_url, or the proxy that the environment names."
+                f"{url} cannot be asked for: correct base_url, or the proxy that the environment names."
             ) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _TryAgain(_plain(error, silence_s)) from None
@@ -206,7 +206,7 @@ class _HttpConnection(Connection):
             raise PhysiopipeError(
                 f"{url} comes encoded as {shorten(encoding, 40)}, and its plain bytes were asked for: nothing is "
                 "unpacked here, since a small answer may unpack to any size. Take another mirror as "
-                "data.challenge.base_url, or mend the server or proxy that encodes it."
+                "base_url, or mend the server or proxy that encodes it."
             )
         if status == 206:
             span = _SPAN.fullmatch(response.headers.get("Content-Range", ""))
@@ -232,14 +232,12 @@ class _HttpConnection(Connection):
         raise PhysiopipeError(
             f"{url}: expected the file, found HTTP {status} {reason}. Open the address in a browser: where it asks for "
             "access, get that first, and put user name and password into ~/.netrc; else correct "
-            "data.challenge.base_url."
+            "base_url."
         )
 
 
 def _refused(url: str, why: str) -> PhysiopipeError:
-    return PhysiopipeError(
-        f"{url} is not fetched: {why}. Give the address that it really has as data.challenge.base_url."
-    )
+    return PhysiopipeError(f"{url} is not fetched: {why}. Give the address that it really has as base_url.")
 
 
 def _retry_after_s(value: str) -> float:

@@ -54,7 +54,7 @@ def too_large(where: str, relative: str) -> PhysiopipeError:
     """What to say of a file that is longer than `largest_bytes`."""
     return PhysiopipeError(
         f"{where} is longer than the {largest_bytes(relative):,} bytes that such a file may have: nothing of it was "
-        "kept. Is data.challenge.base_url the tree that you meant?"
+        "kept. Is base_url the tree that you meant?"
     )
 
 
@@ -135,7 +135,7 @@ def read_required(connection: Connection, relative: str) -> bytes:
     except MissingFile as missing:
         raise PhysiopipeError(
             f"{connection.locate(relative)} is not there ({missing}): expected the root of a tree published like "
-            "challenge-2021/1.0.3, with RECORDS and SHA256SUMS.txt. Correct data.challenge.base_url."
+            "PhysioNet's, with RECORDS and SHA256SUMS.txt. Correct base_url."
         ) from None
 
 
@@ -146,7 +146,7 @@ def check_address(url: str) -> None:
         PhysiopipeError: a user name or a password (`//user:password@host`), a query (where keys stand), no host, a port
             that is no number.
     """
-    what = "The address of the tree (data.challenge.base_url, or AWS_ENDPOINT_URL for s3://)"
+    what = "The address of the tree (base_url, or AWS_ENDPOINT_URL for s3://)"
     if "@" in url:
         raise PhysiopipeError(
             f"{what} holds `@`: expected an address without user name and password, since it is written into stamps "
@@ -172,7 +172,7 @@ def check_relative(path: str, where: str) -> str:
     if not path or len(path) > LONGEST_PATH or not all(_PART_OF_A_PATH.fullmatch(part) for part in path.split("/")):
         raise PhysiopipeError(
             f"{where} names {shorten(path)!r}: expected a plain relative path of letters, digits and "
-            "`_-.+/`. It is refused; is data.challenge.base_url the tree that you meant?"
+            "`_-.+/`. It is refused; is base_url the tree that you meant?"
         )
     return path
 
@@ -190,7 +190,7 @@ class FolderTree(Tree):
             found = False
         if not found:
             raise PhysiopipeError(
-                f"data.challenge.base_url is {shorten(str(root), 400)!r}, and no such folder exists: expected the "
+                f"base_url is {shorten(str(root), 400)!r}, and no such folder exists: expected the "
                 "folder that holds RECORDS, SHA256SUMS.txt and training/, or an https:// address."
             )
         self.root = root
@@ -245,7 +245,7 @@ class _FolderConnection(Connection):
         if not found.is_relative_to(self._real_root):
             raise PhysiopipeError(
                 f"{self.locate(relative)} leads out of the tree, to {found}: it is neither read nor linked. Put the "
-                "file itself into the tree, or name the folder that holds all of it as data.challenge.base_url."
+                "file itself into the tree, or name the folder that holds all of it as base_url."
             )
         if not stat.S_ISREG(about.st_mode):
             raise MissingFile("not a regular file, but a folder, a pipe or a device")

@@ -29,7 +29,7 @@ _MATLAB_INT16 = 30  # type word of a little-endian, full, int16 MATLAB v4 matrix
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 
-def read_challenge_record(hea_path: Path, source: str) -> Recording | LongRecording:
+def read_wfdb_record(hea_path: Path, source: str) -> Recording | LongRecording:
     """Read one record of the Challenge 2021: signal float32 (channel, time) in mV, channels as in the header.
 
     A long one (`LONG_SAMPLES`) is checked here and read later, in stretches.

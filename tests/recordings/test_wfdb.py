@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.recording import Recording, RejectedRecord
-from physiopipe.recordings.wfdb import read_challenge_record, read_header
+from physiopipe.recordings.wfdb import read_header, read_wfdb_record
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 OF_THE_SAMPLE = pytest.mark.sample
@@ -64,7 +64,7 @@ def write_record(
 
 def reason_of(hea: Path) -> str:
     with pytest.raises(RejectedRecord) as rejected:
-        read_challenge_record(hea, "georgia")
+        read_wfdb_record(hea, "georgia")
     assert rejected.value.reason == str(rejected.value)
     assert "\n" not in rejected.value.reason
     return rejected.value.reason
@@ -79,7 +79,7 @@ def test_every_real_record_is_what_wfdb_reads() -> None:
     assert len(headers) == 166
     for hea in headers:
         expected = wfdb.rdrecord(str(hea.with_suffix("")))
-        found = read_challenge_record(hea, hea.parent.parent.name)
+        found = read_wfdb_record(hea, hea.parent.parent.name)
         assert found.signal.dtype == np.float32
         assert found.signal.flags.writeable
         assert found.channels == tuple(expected.sig_name) == LEADS
@@ -98,7 +98,7 @@ def test_headers_of_early_2020_are_what_wfdb_reads_once_their_record_line_is_men
         (tmp_path / hea.name).write_text(first.replace(".mat ", " ") + "\n" + rest)
         shutil.copy(hea.with_suffix(".mat"), tmp_path)
         expected = wfdb.rdrecord(str(tmp_path / hea.stem))
-        found = read_challenge_record(hea, "georgia")
+        found = read_wfdb_record(hea, "georgia")
         np.testing.assert_allclose(found.signal, expected.p_signal.T, rtol=2e-7, atol=1e-9)
         assert found.record == hea.stem
         flagged[hea.stem] = found.flags
@@ -113,11 +113,11 @@ def test_headers_of_early_2020_are_what_wfdb_reads_once_their_record_line_is_men
 def test_published_ways_to_write_a_header_read_as_wfdb_reads_them(tmp_path: Path, gain: str, form: str) -> None:
     hea = write_record(tmp_path, gain=gain, form=form)
     expected = wfdb.rdrecord(str(hea.with_suffix("")))
-    np.testing.assert_allclose(read_challenge_record(hea, "ptb").signal, expected.p_signal.T, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(read_wfdb_record(hea, "ptb").signal, expected.p_signal.T, rtol=1e-6, atol=1e-7)
 
 
 def test_microvolt_become_millivolt(tmp_path: Path) -> None:
-    found = read_challenge_record(write_record(tmp_path, gain="1/uV"), "ptb")
+    found = read_wfdb_record(write_record(tmp_path, gain="1/uV"), "ptb")
     assert found.unit == "mV"
     np.testing.assert_allclose(found.signal, heartbeat() / 1000, rtol=1e-6)
 
@@ -126,7 +126,7 @@ def test_an_adc_zero_is_the_baseline_where_none_is_given(tmp_path: Path) -> None
     hea = write_record(tmp_path)
     hea.write_text(hea.read_text().replace("1000/mV 16 0 ", "1000/mV 16 50 "))
     expected = wfdb.rdrecord(str(hea.with_suffix("")))
-    np.testing.assert_allclose(read_challenge_record(hea, "ptb").signal, expected.p_signal.T, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(read_wfdb_record(hea, "ptb").signal, expected.p_signal.T, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("mark", ["#", "# ", "#\t"])
@@ -137,14 +137,14 @@ def test_comments_are_read_with_and_without_a_space_and_blank(tmp_path: Path, ma
 
 def test_windows_line_ends_and_blank_lines_are_read(tmp_path: Path) -> None:
     hea = write_record(tmp_path)
-    expected = read_challenge_record(hea, "ptb")
+    expected = read_wfdb_record(hea, "ptb")
     hea.write_bytes(hea.read_bytes().replace(b"\n", b"\r\n\r\n"))
-    np.testing.assert_array_equal(read_challenge_record(hea, "ptb").signal, expected.signal)
+    np.testing.assert_array_equal(read_wfdb_record(hea, "ptb").signal, expected.signal)
 
 
 def test_a_record_with_eleven_leads_or_all_zero_is_read_as_it_is(tmp_path: Path) -> None:
-    assert read_challenge_record(write_record(tmp_path, heartbeat(leads=11)), "ptb").channels == LEADS[:11]
-    zero = read_challenge_record(write_record(tmp_path, np.zeros((12, 500), np.int16)), "ptb")
+    assert read_wfdb_record(write_record(tmp_path, heartbeat(leads=11)), "ptb").channels == LEADS[:11]
+    zero = read_wfdb_record(write_record(tmp_path, np.zeros((12, 500), np.int16)), "ptb")
     assert not zero.signal.any()
     assert zero.flags == ()
 
@@ -155,7 +155,7 @@ def test_a_record_with_eleven_leads_or_all_zero_is_read_as_it_is(tmp_path: Path)
 def test_a_gain_out_of_physiological_range_is_flagged_and_not_corrected(
     tmp_path: Path, gain: str, flags: tuple[str, ...]
 ) -> None:
-    found = read_challenge_record(write_record(tmp_path, gain=gain), "ptb")
+    found = read_wfdb_record(write_record(tmp_path, gain=gain), "ptb")
     assert found.flags == flags
     np.testing.assert_allclose(found.signal, heartbeat() / float(gain.split("/")[0]), rtol=1e-6)
 
@@ -240,7 +240,7 @@ def test_another_records_samples_are_rejected_by_their_checksum(tmp_path: Path) 
 
 
 def test_a_header_without_checksums_is_read(tmp_path: Path) -> None:
-    assert read_challenge_record(write_record(tmp_path, sums=False), "ptb").signal.shape == (12, 1000)
+    assert read_wfdb_record(write_record(tmp_path, sums=False), "ptb").signal.shape == (12, 1000)
 
 
 def test_invalid_samples_are_rejected_as_nan(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_file_that_the_system_does_not_give_stops_the_batch(tmp_path: Path) ->
     hea = tmp_path / "E00001.hea"
     hea.symlink_to(hea)
     with pytest.raises(PhysiopipeError, match="cannot be read"):
-        read_challenge_record(hea, "georgia")
+        read_wfdb_record(hea, "georgia")
 
 
 # ---------------------------------------------------------------------------------------------- whatever else comes
@@ -358,7 +358,7 @@ def read_anything(folder: Path, header: bytes, content: bytes) -> None:
     (folder / "E00001.hea").write_bytes(header)
     (folder / "E00001.mat").write_bytes(content)
     try:
-        found = read_challenge_record(folder / "E00001.hea", "georgia")
+        found = read_wfdb_record(folder / "E00001.hea", "georgia")
     except RejectedRecord:
         return
     assert isinstance(found, Recording)
@@ -403,6 +403,6 @@ def test_any_samples_gain_and_baseline_come_out_as_defined(
 ) -> None:
     signal = np.array(values, np.int16).reshape(2, -1)
     hea = write_record(tmp_path, signal, names=("I", "II"), gain=f"{gain!r}({baseline})/mV", rate=f"{rate}")
-    found = read_challenge_record(hea, "georgia")
+    found = read_wfdb_record(hea, "georgia")
     np.testing.assert_allclose(found.signal, (signal.astype(float) - baseline) / gain, rtol=1e-6)
     assert found.rate_hz == rate

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from physiopipe.cohorts.challenge_simulation import RHYTHMS, simulate_leads
 from physiopipe.recordings.edf import read_edf_samples
-from physiopipe.recordings.wfdb import read_challenge_record
+from physiopipe.recordings.wfdb import read_wfdb_record
 from physiopipe.signals.beats import Beats
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.padding import recorded_samples
@@ -123,7 +123,7 @@ def test_real_twelve_lead_records_have_beats(sample: Path) -> None:
     assert len(headers) == 166
     without = set()
     for path in headers:
-        recording = read_challenge_record(path, "any")
+        recording = read_wfdb_record(path, "any")
         if absent(stored(recording.signal, recording.rate_hz)).any():
             without.add(path.stem)
     assert without == {"JS45546"}  # ventricular flutter: broad complexes alone

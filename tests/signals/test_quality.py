@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physiopipe.params import Quality
-from physiopipe.recordings.wfdb import read_challenge_record
+from physiopipe.recordings.wfdb import read_wfdb_record
 from physiopipe.signals.quality import FLAGS, Flags, RecordQuality, measure_blocks
 
 RATE = 500.0
@@ -160,7 +160,7 @@ def test_few_windows_of_real_records_are_flagged() -> None:
     windows = 0
     for header in sorted(Path(sample).glob("challenge-2021/1.0.3/training/*/*/*.hea")):
         source = header.parts[-3]
-        recording = read_challenge_record(header, source)
+        recording = read_wfdb_record(header, source)
         length_s = recording.signal.shape[1] / recording.rate_hz
         mains_hz = 60.0 if source == "georgia" else 50.0
         starts = np.arange(0, length_s - 9.9, 10)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import signal as scipy_signal
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.wfdb import read_challenge_record
+from physiopipe.recordings.wfdb import read_wfdb_record
 from physiopipe.signals.filters import bandpass_notch
 from physiopipe.signals.resampling import resample, resample_to_rates
 
@@ -180,7 +180,7 @@ def test_real_records_agree_with_scipy(every: int, at_257_hz: bool) -> None:
     always = [header for header in headers if header.parts[-3] == "ptb" or header.stem in ("JS20007", "JS45544")]
     for header in sorted({*headers[::every], *always}):
         source = header.parts[-3]
-        recording = read_challenge_record(header, source)
+        recording = read_wfdb_record(header, source)
         signal, rate_hz, notch_hz = recording.signal, recording.rate_hz, 60.0 if source == "georgia" else 50.0
         if at_257_hz:
             signal = scipy_signal.resample_poly(signal, 257, round(rate_hz), axis=-1).astype(np.float32)
