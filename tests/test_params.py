@@ -143,3 +143,10 @@ def test_preset_assignments_are_applied_and_checked() -> None:
         preset_with(PRESETS, "tiny", ["pretrain.epochs"])
     with pytest.raises(PhysiopipeError, match="no preset named 'tinny'; did you mean 'tiny'"):
         preset_with(PRESETS, "tinny", [])
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    content = {"data": {"challenge": {"base_url": "https://me:secret@host/tree"}}}
+    with pytest.raises(PhysiopipeError, match="netrc") as caught:
+        check_params(content, "params.yaml")
+    assert "secret" not in str(caught.value)

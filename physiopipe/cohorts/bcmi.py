@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from physiopipe.cohorts.base import ClipRule, Cohort, Modality, PublishedList, Task
-from physiopipe.params.preparation import Filter, Quality, Recordings, Resample, Shard
+from physiopipe.params.preparation import Filter, PublishedAt, Quality, Recordings, Resample, Shard
 from physiopipe.params.section import Count, Section
 
 # Names in the files, in their order; the 10-20 system writes Fp1 and Fp2.
@@ -37,7 +37,7 @@ class BcmiData(Recordings):
     origin: Literal["published", "simulated"] = Field(
         "published", description="published: the tree at base_url; simulated: what `simulate.bcmi` describes"
     )
-    base_url: str = Field(
+    base_url: PublishedAt = Field(
         "s3://openneuro.org/ds002722",
         description="root of the published tree (https://, http://, s3://, a folder); its files are those of version "
         "1.0.1, by MD5",

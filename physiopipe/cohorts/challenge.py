@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from physiopipe.cohorts.base import Cohort, Modality, PublishedTree
 from physiopipe.cohorts.sources import SOURCE_INFO
-from physiopipe.params.preparation import Filter, Recordings, Resample, Shard
+from physiopipe.params.preparation import Filter, PublishedAt, Recordings, Resample, Shard
 from physiopipe.params.section import Count, Positive, Section
 
 Source = Literal[
@@ -27,7 +27,7 @@ class ChallengeData(Recordings):
     origin: Literal["published", "simulated"] = Field(
         "published", description="published: the tree at base_url; simulated: what `simulate.challenge` describes"
     )
-    base_url: str = Field(
+    base_url: PublishedAt = Field(
         "https://physionet.org/files/challenge-2021/1.0.3",
         description="root of the published tree (https://, http://, s3://, a folder) with RECORDS and SHA256SUMS.txt",
     )

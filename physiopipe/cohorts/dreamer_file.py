@@ -104,7 +104,7 @@ def _subjects(path: Path, stream: MatStream, head: Matrix, simulated: bool) -> I
             if found.tolist() != [wanted]:
                 _wrong(path, f"DREAMER.{name} of {wanted} Hz", found.tolist())
         elif name == "EEG_Electrodes":
-            count = _count(path, at, "cell array", "DREAMER.EEG_Electrodes", None)
+            count = _count(path, at, "cell array", "DREAMER.EEG_Electrodes", len(EEG_CHANNELS))
             names = tuple(_text(stream) for _ in range(count))
             if names != EEG_CHANNELS:
                 _wrong(path, f"DREAMER.EEG_Electrodes {' '.join(EEG_CHANNELS)}", " ".join(names) or "none")

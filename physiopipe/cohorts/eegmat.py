@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from physiopipe.cohorts.base import Cohort, Modality, PublishedTree, Task
-from physiopipe.params.preparation import Filter, Quality, Recordings, Resample, Shard
+from physiopipe.params.preparation import Filter, PublishedAt, Quality, Recordings, Resample, Shard
 from physiopipe.params.section import Section
 
 RATE_HZ = 500
@@ -33,7 +33,7 @@ class EegmatData(Recordings):
     origin: Literal["published", "simulated"] = Field(
         "published", description="published: the tree at base_url; simulated: what `simulate.eegmat` describes"
     )
-    base_url: str = Field(
+    base_url: PublishedAt = Field(
         "https://physionet.org/files/eegmat/1.0.0",
         description="root of the published tree (https://, http://, s3://, a folder) with RECORDS and SHA256SUMS.txt",
     )

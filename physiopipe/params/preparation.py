@@ -1,9 +1,9 @@
 """What is done to a recording until it is stored windows: one section a cohort and modality in `filter`, `resample` and
 `shard`; the defaults lie with the cohort."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from physiopipe.params.section import PATCH_SAMPLES, Count, Positive, Section, Share
 
@@ -36,6 +36,19 @@ class Resample(Section):
         if len(set(self.rates_hz)) < len(self.rates_hz):
             raise ValueError(f"rates_hz {list(self.rates_hz)} names a rate twice: name each once")
         return self
+
+
+def _without_secret(url: str) -> str:
+    """Refuse an address that holds a name and a password: it would stand in files that others read."""
+    _, separator, rest = url.partition("://")
+    if separator and "@" in rest.partition("/")[0]:
+        raise ValueError(
+            "an address may not hold a user or a password: give them in ~/.netrc (or in a file that NETRC names)"
+        )
+    return url
+
+
+PublishedAt = Annotated[str, AfterValidator(_without_secret), Field(repr=False)]
 
 
 class Recordings(Section):

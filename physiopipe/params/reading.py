@@ -110,7 +110,9 @@ def _describe(fault: Any, content: dict[str, Any], model: type[BaseModel]) -> st
             found = found[step]
         except (KeyError, IndexError, TypeError):
             return f"{key}: {fault['msg']}"
-    return f"{key}: {fault['msg']}, found {found!r}" if not isinstance(found, dict) else f"{key}: {fault['msg']}"
+    if isinstance(found, dict) or path[-1] == "base_url":  # an address may hold a password
+        return f"{key}: {fault['msg']}"
+    return f"{key}: {fault['msg']}, found {found!r}"
 
 
 def _known_keys(path: list[str], model: type[BaseModel]) -> list[str]:

@@ -93,7 +93,8 @@ def open_tree(base_url: str, run: "Run") -> Tree:
     if scheme in ("http", "https") and rest.strip("/"):
         return HttpTree(base_url.rstrip("/"), run)
     raise PhysiopipeError(
-        f"base_url is {base_url!r}: expected https://…, http://…, s3://bucket/…, file:///… or the path of a folder."
+        f"base_url is an address of the kind {scheme}://, or not a whole one: expected https://…, http://…, "
+        "s3://bucket/…, file:///… or the path of a folder."
     )
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from physiopipe.files import sealed, write_json
+from physiopipe.files import sealed, shorten, write_json
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.recordings.recording import RecordingBatch
 from physiopipe.windows.checksums import TABLES, described, folder_checksum
@@ -184,7 +184,7 @@ class PartWriter:
 
     def reject(self, record: str, reason: str, absent: bool = False) -> None:
         """Note a record that gave no window, and why; `absent`: it is not here."""
-        self._rejected.append((record, reason))
+        self._rejected.append((shorten(record), shorten(reason)))
         self._absent += absent
 
     def finish(self) -> None:
