@@ -18,7 +18,7 @@ REPRO = ("dvc", "--wait-for-lock", "repro", "--single-item", "--no-run-cache")
 
 
 def outputs(method: str) -> tuple[str, str]:
-    return f"results/predictions/{method}.parquet", f"results/finetune/{method}.csv"
+    return f"results/dreamer/predictions/{method}.parquet", f"results/dreamer/finetune/{method}.csv"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def forget(tiny: Study) -> Iterator[Callable[..., Study]]:
         lock = tiny.folder / "dvc.lock"
         content = yaml.safe_load(lock.read_text())
         for method in methods:
-            del content["stages"][f"finetune@{method}"]
+            del content["stages"][f"finetune@dreamer-{method}"]
             for name in outputs(method):
                 (tiny.folder / name).unlink()
         for kept in (tiny.folder / "state/finetune").rglob("*"):
@@ -72,24 +72,24 @@ def wait_for_its_command(process: "subprocess.Popen[str]") -> None:
 
 def test_methods_at_once_give_what_serial_runs_give(serial: dict[str, bytes], forget: Callable[..., Study]) -> None:
     study = forget(*METHODS)
-    processes = [study.start(*REPRO, f"finetune@{method}") for method in METHODS]
+    processes = [study.start(*REPRO, f"finetune@dreamer-{method}") for method in METHODS]
     assert [process.wait(timeout=300) for process in processes] == [0] * len(METHODS)
     assert contents(study) == serial
     check_lock(study)
-    assert "up to date" in study.run("dvc", "status", *(f"finetune@{method}" for method in METHODS))
+    assert "up to date" in study.run("dvc", "status", *(f"finetune@dreamer-{method}" for method in METHODS))
 
 
 def test_one_method_runs_wholly_while_another_is_at_work(
     serial: dict[str, bytes], forget: Callable[..., Study]
 ) -> None:
     study = forget("handcrafted", "ours")
-    first = study.start(*REPRO, "finetune@ours")
+    first = study.start(*REPRO, "finetune@dreamer-ours")
     try:
         wait_for_its_command(first)
         os.killpg(first.pid, signal.SIGSTOP)
-        study.run(*REPRO, "finetune@handcrafted")
-        again = study.run(*REPRO, "finetune@ours", expect=255)
-        assert "failed to reproduce 'finetune@ours'" in again  # the same method twice: refused, in plain words
+        study.run(*REPRO, "finetune@dreamer-handcrafted")
+        again = study.run(*REPRO, "finetune@dreamer-ours", expect=255)
+        assert "failed to reproduce 'finetune@dreamer-ours'" in again  # the same method twice: refused, in plain words
         assert "is busy" in again
         assert "Traceback" not in again
         os.killpg(first.pid, signal.SIGCONT)

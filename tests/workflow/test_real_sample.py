@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.sample]
 QUICK = (
     "pretrain.encoder.layers=1",
     "pretrain.epochs=1",
-    "finetune.epochs=2",
+    "method.ours.epochs=2",
     "shard.challenge.ecg.max_windows_per_record=2",
     "simulate.dreamer.subjects=6",
     "simulate.dreamer.clips=4",
@@ -60,7 +60,7 @@ def test_the_real_sample_over_http_twice(study: Study, server: str, sample_folde
     assert damage_of_cohort(windows) == {}
     ten_seconds = index[(index["record"] == "JS00001")].groupby("rate_hz")["record_windows"].first()
     assert ten_seconds.to_dict() == {100: 1, 200: 1, 500: 2, 1000: 2}  # 3 and 5, held to max_windows_per_record
-    page = (study.folder / "results/report.html").read_text()
+    page = (study.folder / "results/dreamer/report.html").read_text()
     assert "st_petersburg_incart" in page  # said to be missing
     assert ran(study.run("dvc", "repro")) <= {"inputs"}
     assert "Nothing to be done" in study.run("snakemake", "--cores", "2")

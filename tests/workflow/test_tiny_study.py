@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -34,16 +35,18 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
     results = tiny.folder / "results"
     for name in (
         "metrics.json",
+        "summary.json",
         "table1.csv",
         "table1.md",
         "table1.tex",
         "report.html",
-        "pretrain/loss.csv",
         *SIDE_TABLES,
     ):
-        assert (results / name).stat().st_size > 0, name
+        assert (results / "dreamer" / name).stat().st_size > 0, name
+    assert (results / "pretrain/loss.csv").stat().st_size > 0
+    results /= "dreamer"
     assert "simulated DREAMER" in (results / "table1.md").read_text()
-    assert "SIMULATED" in (results / "table1.tex").read_text() or "simulated" in (results / "table1.tex").read_text()
+    assert "simulated" in (results / "table1.tex").read_text().lower()
     assert "SIMULATED cohort" in (results / "report.html").read_text()
     table = pd.read_csv(results / "table1.csv")
     assert set(table["kind"]) == {"reported", "measured"}
@@ -53,7 +56,7 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
 
 
 def test_reconstructions_are_drawn_and_the_encoder_is_exported(tiny: Study) -> None:
-    figures = {path.name for path in (tiny.folder / "results/figures").glob("reconstruction_*.png")}
+    figures = {path.name for path in (tiny.folder / "results/dreamer/figures").glob("reconstruction_*.png")}
     assert figures == {f"reconstruction_{rate}hz.png" for rate in (100, 200, 500, 1000)}
     baselines = read_json(tiny.folder / "results/pretrain/metrics.json")["baselines"]
     assert baselines["limb_identities"]["total"] < baselines["zero"]["total"]  # simulated leads obey them too
@@ -83,7 +86,7 @@ def test_a_learning_rate_reruns_no_job_and_no_windows(tiny: Study) -> None:
         assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
         stages = ran(tiny.run("dvc", "repro", "--dry"))
         assert "pretrain" in stages
-        assert not any(stage.startswith("windows") for stage in stages)
+        assert not any("windows" in stage for stage in stages)
         assert "pretrain.learning_rate" in tiny.run("dvc", "params", "diff")
     finally:
         tiny.preset("tiny")
@@ -118,12 +121,13 @@ def test_dvc_shows_metrics_and_its_graph(tiny: Study) -> None:
     assert "summary.json" in tiny.run("dvc", "metrics", "show")
     graph = tiny.run("dvc", "dag")
     for stage in (
-        "windows@challenge",
+        "pretraining_windows",
+        "windows@dreamer",
         "pretrain",
-        "finetune@ours",
-        "ablate@ecg_untrained",
-        "robustness@ours",
-        "report",
+        "finetune@dreamer-ours",
+        "ablate@dreamer-ecg_untrained",
+        "robustness@dreamer-ours",
+        "report@dreamer",
     ):
         assert stage in graph
 
@@ -134,9 +138,9 @@ def test_equal_seeds_are_equal_bytes(tiny: Study, study: Study) -> None:
     made = [
         *(path.relative_to(tiny.folder) for path in tiny.folder.glob("data/windows/*/manifest.json")),
         *(path.relative_to(tiny.folder) for path in tiny.folder.glob("data/windows/*/index.parquet")),
-        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/predictions/*.parquet")),
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/dreamer/predictions/*.parquet")),
         *(path.relative_to(tiny.folder) for path in tiny.folder.glob("models/*.safetensors")),
-        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/figures/*")),
+        *(path.relative_to(tiny.folder) for path in tiny.folder.glob("results/dreamer/figures/*")),
     ]
     names = [
         "metrics.json",
@@ -144,10 +148,9 @@ def test_equal_seeds_are_equal_bytes(tiny: Study, study: Study) -> None:
         "table1.md",
         "table1.tex",
         "comparisons.csv",
-        "pretrain/loss.csv",
         *SIDE_TABLES,
     ]
-    made += [(tiny.folder / "results" / name).relative_to(tiny.folder) for name in names]
+    made += [Path("results/pretrain/loss.csv"), *(Path("results/dreamer") / name for name in names)]
     assert len(made) > 15
     differing = [str(path) for path in made if (tiny.folder / path).read_bytes() != (study.folder / path).read_bytes()]
     assert differing == []
@@ -155,7 +158,10 @@ def test_equal_seeds_are_equal_bytes(tiny: Study, study: Study) -> None:
 
 def test_an_experiment_changes_metrics_as_dvc_users_expect(tiny: Study) -> None:
     try:
+        before = (tiny.folder / "params.yaml").read_text().splitlines()
         tiny.run("dvc", "exp", "run", "-S", "pretrain.learning_rate=0.005")
+        after = (tiny.folder / "params.yaml").read_text().splitlines()
+        assert sum(old != new for old, new in zip(before, after, strict=True)) == 1  # one line, and its comment stays
         assert "learning_rate: 0.005" in (tiny.folder / "params.yaml").read_text()
         assert "results/pretrain/metrics.json" in tiny.run("dvc", "metrics", "diff")
         assert "0.005" in tiny.run("dvc", "exp", "show", "--csv")
