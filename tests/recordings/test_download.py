@@ -511,7 +511,7 @@ def test_a_broken_stamp_is_made_again(tmp_path: Path, root: Path, content: str) 
         read_download(tmp_path / "stamp.json")
     assert bring(str(root), batch, tmp_path) == []
     assert (tmp_path / "stamp.json").read_text() == right
-    assert set(json.loads(right)) == {"listed", "files", "records", "rejected", "absent"}
+    assert set(json.loads(right)) == {"listed", "files", "records", "rejected"}
 
 
 def test_a_download_imports_neither_numpy_nor_pandas() -> None:
