@@ -150,3 +150,16 @@ def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(PhysiopipeError, match="netrc") as caught:
         check_params(content, "params.yaml")
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_names_one_key_keeps_the_cohorts_other_values() -> None:
+    content = {
+        "filter": {"dreamer": {"eeg": {"lowpass_hz": 45}}},
+        "shard": {"dreamer": {"ecg": {"quality": {"mains_share": 0.5}}}},
+    }
+    chosen = check_params(content, "params.yaml", with_methods=False)
+    expected = cohort("dreamer").modalities
+    assert chosen.filter["dreamer"]["eeg"].model_dump() == expected["eeg"].filter.model_dump() | {"lowpass_hz": 45.0}
+    assert chosen.shard["dreamer"]["ecg"].align == "end"
+    assert chosen.shard["dreamer"]["ecg"].quality.amplitude_limit == expected["ecg"].shard.quality.amplitude_limit
+    assert chosen.shard["dreamer"]["ecg"].quality.mains_share == 0.5

@@ -1,10 +1,11 @@
 """params.yaml as one model, whose sections of cohorts and methods are those of the ones in use."""
 
+import copy
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from physiopipe.params.encoders import Encoders
 from physiopipe.params.pretraining import Pretrain
@@ -123,5 +124,34 @@ def _params_class(
 
 
 def _group(name: str, defaults: dict[str, Any]) -> type[ByName]:
-    fields: dict[str, Any] = {key: (type(value), value) for key, value in defaults.items()}
+    own = {key: _defaulting_to(value) if isinstance(value, Section) else type(value) for key, value in defaults.items()}
+    fields: dict[str, Any] = {
+        key: (kind, kind() if isinstance(defaults[key], Section) else defaults[key]) for key, kind in own.items()
+    }
     return create_model(f"{name.title().replace('_', '')}Sections", __base__=ByName, **fields)
+
+
+def _defaulting_to(section: Section) -> type[Section]:
+    """The class of a section with this one's values as defaults: a file that names one key keeps the others."""
+    kind = type(section)
+    if kind.model_fields and section != _plain(kind):
+        fields: dict[str, Any] = {}
+        for name, info in kind.model_fields.items():
+            value = getattr(section, name)
+            changed = copy.copy(info)
+            annotation: Any = info.annotation
+            if isinstance(value, Section):
+                annotation = _defaulting_to(value)
+                value = annotation()
+            changed.annotation, changed.default, changed.default_factory = annotation, value, None
+            fields[name] = (annotation, changed)
+        return create_model(kind.__name__, __base__=kind, __doc__=kind.__doc__, **fields)
+    return kind
+
+
+def _plain(kind: type[Section]) -> Section | None:
+    """A section of the class's own defaults, or None where it has none."""
+    try:
+        return kind()
+    except ValidationError:
+        return None
