@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Keep what a study printed: python scripts/publish_results.py STUDY COHORT TARGET [--note TEXT]
+
+Copies tables, metrics, predictions, the headline figure and the parameters of a finished study into a folder under
+docs/results, with the machine, the date and the commit that made them. Places on this machine (addresses that are
+folders) are taken out of the parameters: what was read is said by the digests in data/inputs, which are kept too.
+"""
+
+import argparse
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from physiopipe.files import read_json
+
+TABLES = (
+    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "comparisons.csv", "robustness.csv",
+    "metrics.json", "summary.json",
+)  # fmt: skip
+FIGURES = ("headline.png", "auc_by_task.png")
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def without_places(text: str) -> str:
+    """Parameters as text, with addresses that are folders of this machine named as such."""
+    kept = []
+    for line in text.splitlines():
+        key, colon, value = line.partition(": ")
+        if key.strip() in ("base_url", "path") and value.startswith(("/", "~", "file:")):
+            line = f"{key}{colon}a folder or file on this machine"
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def publish(study: Path, cohort: str, target: Path, note: str) -> None:
+    results = study / "results" / cohort
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=study, capture_output=True, text=True, check=True).stdout
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "predictions").mkdir(parents=True)
+    for name in TABLES:
+        if (results / name).is_file():
+            shutil.copyfile(results / name, target / name)
+    for name in FIGURES:
+        if (results / "figures" / name).is_file():
+            shutil.copyfile(results / "figures" / name, target / name)
+    for kind in ("predictions", "ablations"):
+        for path in sorted((results / kind).glob("*.parquet")):
+            (target / kind).mkdir(exist_ok=True)
+            shutil.copyfile(path, target / kind / path.name)
+    shutil.copyfile(study / "results/pretrain/metrics.json", target / "pretraining.json")
+    (target / "params.yaml").write_text(without_places((study / "params.yaml").read_text(encoding="utf-8")))
+    windows = {name: read_json(study / f"data/windows/{name}/manifest.json") for name in _cohorts(study)}
+    simulated = windows[cohort]["simulated"]
+    lines = [
+        f"# What was run, and where: {cohort}", "",
+        "- **Simulated**: these numbers say nothing about people." if simulated else "- Real recordings.",
+        f"- Commit {commit.strip()}, {datetime.now(UTC).date()}; {processor()}, Python {platform.python_version()}.",
+        *(
+            f"- {name}: {about['records']} recordings, {about['windows']} windows, {about['rejected']} rejected"
+            f"{', simulated' if about['simulated'] else ''}."
+            for name, about in windows.items()
+        ),
+        *([f"- {note}"] if note else []),
+        "- Made by `dvc repro` with [params.yaml](params.yaml), kept by `scripts/publish_results.py`. Tables: "
+        "[table1.md](table1.md), [ablations.md](ablations.md); every number from the files of `predictions/` and "
+        "`ablations/` here.",
+    ]  # fmt: skip
+    (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _cohorts(study: Path) -> list[str]:
+    chosen = yaml.safe_load((study / "params.yaml").read_text(encoding="utf-8"))["cohorts"]
+    return [chosen["pretraining"], *chosen["downstream"]]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("cohort")
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--note", default="")
+    arguments = parser.parse_args()
+    publish(arguments.study, arguments.cohort, arguments.target, arguments.note)
+    print(f"wrote {arguments.target}")
