@@ -146,19 +146,26 @@ def _printed_block(title: str, rows: pd.DataFrame, study: Study, notes: list[str
 
 
 def _headline_block(title: str, rows: pd.DataFrame, study: Study, notes: list[str]) -> Block:
-    """The metric that leads; a cohort of one task has no column beside its own mean."""
-    mine = rows[rows["metric"] == study.headline].set_index(["title", "label"])
+    """The metric that leads; a cohort of one task has no column beside its own mean. Beside an AUC of all clips pooled
+    stands the mean of those within subjects: with one clip of each class, the share of subjects in the right order.
+    """
     shown = (*study.tasks, MEAN) if len(study.tasks) > 1 else study.tasks
+    columns = [(task.capitalize(), study.headline, task) for task in shown]
+    if study.headline != "subject_auc":
+        columns.append(("Within subjects", "subject_auc", MEAN))
+    found = rows.set_index(["title", "metric", "label"])
     made = []
     for each in dict.fromkeys(rows["title"]):
         cells = []
-        for task in shown:
-            value, low, high = (float(mine.loc[(each, task), f"{end}_percent"]) for end in ("value", "low", "high"))
+        for _, metric, task in columns:
+            value, low, high = (
+                float(found.loc[(each, metric, task), f"{end}_percent"]) for end in ("value", "low", "high")
+            )
             interval = f" [{low:.1f}, {high:.1f}]" if math.isfinite(low) else ""
             cells.append(TableCell(_number(value) + interval))
-        p_value = float(mine.loc[(each, MEAN), "p_value"])
+        p_value = float(found.loc[(each, study.headline, MEAN), "p_value"])
         made.append(Row(each, _marks(rows, each, notes), (*cells, TableCell(f"{p_value:.2g}"))))
-    return Block(title, tuple((head, ("",)) for head in (*map(str.capitalize, shown), "p")), tuple(made))
+    return Block(title, tuple((head, ("",)) for head in (*(name for name, _, _ in columns), "p")), tuple(made))
 
 
 def _balanced_block(title: str, rows: pd.DataFrame, study: Study, notes: list[str]) -> Block:

@@ -78,6 +78,7 @@ def test_one_task_has_no_mean_and_no_printed_rows(tmp_path: Path, headline: Head
     if headline == "auc":
         expected = np.mean([roc_auc_score(part["truth"], part["probability"]) for part in seeds])
         assert "AUC of all clips pooled [95% interval]" in texts["table1.md"]
+        assert "Within subjects" in texts["table1.md"]  # beside the pooled AUC
     else:
         own = [
             roc_auc_score(rows["truth"], rows["probability"]) for part in seeds for _, rows in part.groupby("subject")
