@@ -28,7 +28,7 @@ def parameters(tmp_path: Path, **ablations: object) -> Params:
         },
         "evaluate": {"protocol": "paper", "seeds": [0]},
         "ablations": ablations,
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
     }  # fmt: skip
     return check_params(content, "test")
 

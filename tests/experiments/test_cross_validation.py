@@ -27,7 +27,7 @@ def parameters(
         "evaluate": {"protocol": protocol, "seeds": list(seeds)},
         "clips": {"dreamer": clips},
         "method": method or {},
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu"},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu"},
     }
     return check_params(content, "test")
 

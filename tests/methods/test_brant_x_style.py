@@ -28,7 +28,7 @@ def parameters(**settings: Any) -> Params:
         "encoders": {"eeg": SIZES, "eeg_weights": {"origin": "none"}},
         "methods": ["brant_x_style"],
         "method": {"brant_x_style": small},
-        "run": {"device": "cpu", "threads": 1},
+        "run": {"log_folder": "", "device": "cpu", "threads": 1},
     }
     return check_params(content, "test")
 

@@ -42,7 +42,7 @@ def made(tmp_path: Path, name: str, **settings: Any) -> EegNetwork:
     content = {
         "methods": [name],
         "method": {name: {**SMALL[name], **settings}},
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
     }
     method = method_class(name)(Setup(check_params(content, "test"), None, tmp_path / "state"))
     assert isinstance(method, EegNetwork)

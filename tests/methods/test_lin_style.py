@@ -23,7 +23,7 @@ def made(tmp_path: Path, **settings: Any) -> LinStyle:
     content = {
         "methods": ["lin_style"],
         "method": {"lin_style": {"epochs": 2, "width": 16, **settings}},
-        "run": {"device": "cpu", "threads": 1},
+        "run": {"log_folder": "", "device": "cpu", "threads": 1},
     }
     return LinStyle(Setup(check_params(content, "test"), None, tmp_path / "state"))
 

@@ -20,7 +20,7 @@ def made(tmp_path: Path, **settings: Any) -> MiniRocketRidge:
     content = {
         "methods": ["minirocket"],
         "method": {"minirocket": {"features": 840, **settings}},
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
     }
     return MiniRocketRidge(Setup(check_params(content, "test"), None, tmp_path / "state"))
 

@@ -40,7 +40,7 @@ def parameters(
         "methods": list(METHODS),
         "method": method,
         "evaluate": {"protocol": "paper", "seeds": [0]},
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
     }
     return check_params(content, "test")
 

@@ -34,7 +34,7 @@ def parameters(tmp_path: Path, name: str, **settings: Any) -> Params:
         "methods": [name],
         "method": {name: small},
         "evaluate": {"protocol": "paper", "seeds": [0]},
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
     }
     return check_params(content, "test")
 

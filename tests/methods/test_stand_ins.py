@@ -31,7 +31,7 @@ def parameters(tmp_path: Path, name: str) -> Params:
         "methods": [name],
         "method": {name: SMALL[name]},
         "evaluate": {"protocol": "paper", "seeds": [0, 1]},
-        "run": {"state_folder": str(tmp_path / "state"), "device": "cpu", "threads": 1},
+        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
     }
     return check_params(content, "test")
 

@@ -47,7 +47,7 @@ def pretrained(folder: Path, sizes: Encoder = SIZES, cohort: str = PROVENANCE["c
     names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
     files = PretrainFiles(*(folder / name for name in names))
     params = Pretrain(encoder=sizes, epochs=1, batch_size=4)
-    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"))
+    run = Run(threads=1, device="cpu", state_folder=str(folder / "state"), log_folder="")
     provenance = PROVENANCE | {"cohort": cohort}
     pretrain(some_windows(8, 1), lambda _: np.arange(8), some_windows(4, 2), params, run, files, provenance)
     return files
@@ -132,7 +132,7 @@ def test_simulated_data_says_so(tmp_path: Path) -> None:
     export_encoder(files.encoder, files.metrics, tmp_path / "export")
     card = (tmp_path / "export" / "README.md").read_text()
     assert "**SIMULATED data" in card
-    assert "none of its recordings were used" in card
+    assert "none of their recordings were used" in card
 
 
 def test_sizes_that_no_other_code_takes_are_refused(tmp_path: Path) -> None:
