@@ -121,6 +121,17 @@ def test_every_fault_is_named_with_what_was_found() -> None:
     assert "filter.dreamer.eeg.order" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "backbone_learning_rate", "head_learning_rate"])
+@pytest.mark.parametrize("method", ["ours", "gated", "ecg_only"])
+def test_a_learning_rate_is_above_zero_and_at_most_one(method: str, name: str) -> None:
+    for rate in (1e-6, 1.0):
+        chosen = check_params({"methods": [method], "method": {method: {name: rate}}}, "params.yaml")
+        assert getattr(chosen.method[method], name) == rate
+    for rate, limit in ((1.001, "less than or equal to 1"), (0, "greater than 0")):
+        with pytest.raises(PhysiopipeError, match=rf"method\.{method}\.{name}: .*{limit}.*found {rate}"):
+            check_params({"methods": [method], "method": {method: {name: rate}}}, "params.yaml")
+
+
 def test_corners_in_wrong_order_are_refused() -> None:
     content = {"filter": {"challenge": {"ecg": {"highpass_hz": 50, "lowpass_hz": 40, "notch_hz": {}}}}}
     with pytest.raises(PhysiopipeError, match="highpass_hz 50 is not below lowpass_hz 40"):
