@@ -1,17 +1,20 @@
 """Recordings brought to stored windows, in this process, by a cohort's own parameters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from physiopipe.cohorts.base import PublishedTree, imported
 from physiopipe.cohorts.registry import cohort
 from physiopipe.files import sha256_file
 from physiopipe.params import Params, check_params
 from physiopipe.recordings.batchfile import SUFFIX, read_batch
-from physiopipe.recordings.recording import RecordingBatch, Rejected
+from physiopipe.recordings.download import download_batch
+from physiopipe.recordings.recording import LongRecording, RecordingBatch, Rejected
+from physiopipe.recordings.tree import open_tree
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
-from physiopipe.windows.prepare import filter_batch, resample_batch, unpack_file
+from physiopipe.windows.prepare import filter_batch, read_recordings, resample_batch, unpack_file
 from physiopipe.windows.shard import shard_batch
 
 
@@ -23,7 +26,7 @@ def defaults() -> Params:
 def store_windows(
     folder: Path,
     name: str,
-    recordings: Mapping[str, Iterable[RecordingBatch | Rejected]],
+    recordings: Mapping[str, Iterable[RecordingBatch | LongRecording | Rejected]],
     params: Params,
     *,
     simulated: bool,
@@ -52,3 +55,21 @@ def store_file(folder: Path, name: str, path: Path, params: Params, **shard: Any
     unpack_file(cohort(name), path, sha256_file(path), params.data[name], True, stamp)
     raw = {modality: read_batch(stamp.parent / f"{modality}{SUFFIX}") for modality in cohort(name).modalities}
     return store_windows(folder, name, raw, params, simulated=True, **shard)
+
+
+def store_tree(folder: Path, name: str, params: Params, **shard: Any) -> Path:
+    """Windows of a cohort that is published as a tree, from its `base_url`: downloaded and checked, then read."""
+    known, data = cohort(name), params.data[name]
+    assert isinstance(known.publication, PublishedTree)
+    tree, raw = open_tree(data.base_url, params.run), folder / "raw"
+    stamps = {}
+    for batch in imported(known.publication.plan)(tree, data):
+        stamps[batch] = folder / "complete" / f"{batch.name}.json"
+        download_batch(tree, batch, raw, stamps[batch], folder / "locks", params.run, allow_missing=data.allow_missing)
+
+    def read(modality: str) -> Iterator[RecordingBatch | LongRecording | Rejected]:
+        for batch, stamp in stamps.items():
+            yield from read_recordings(known, modality, stamp, batch, raw, data)
+
+    recordings = {modality: read(modality) for modality in known.modalities}
+    return store_windows(folder, name, recordings, params, simulated=params.simulated(name), **shard)
