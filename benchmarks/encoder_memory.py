@@ -1,7 +1,7 @@
 """Memory of a training step against its batch, and what fits on a GPU of 80 GB.
 
 Measured: what autograd keeps of a window for the backward pass (every tensor that is saved, each once), on this CPU,
-in float32 as training on a CPU keeps it, and in the operations and precision of a GPU (bfloat16 autocast, nothing
+in float32 as training on a CPU keeps it, and in the operations and precision of a GPU (bf16 autocast, nothing
 written out by hand); and the peak resident memory of whole processes, each doing three steps of one batch.
 Computed: the batch that 80 GB hold, with weights, gradients, AdamW's two moments, and a tenth left to the allocator.
 

@@ -33,7 +33,7 @@ def status_lines(params: Params) -> Iterator[str]:
         yield f"table of {name}: {results / 'table1.md' if (results / 'table1.md').exists() else 'not yet'}"
     for folder in ("data/raw", "data/simulated", "data/parts", "data/windows", "state", ".dvc/cache"):
         if Path(folder).exists():
-            yield f"{folder}: {_bytes_below(Path(folder)) / 1e6:,.0f} MB"
+            yield f"{folder}: {bytes_below(Path(folder)) / 1e6:,.0f} MB"
     free = shutil.disk_usage(Path.cwd()).free
     yield f"free: {free / 1e9:,.1f} GB"
     if missing_bytes:
@@ -64,7 +64,7 @@ def _of_cohort(params: Params, name: str) -> tuple[str, int]:
     return line, sum(batch.size for batch in batches if batch not in here) if fetched else 0
 
 
-def _bytes_below(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
     """Bytes of the files below a folder; hard links count once."""
     seen: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):

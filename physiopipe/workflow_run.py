@@ -44,6 +44,11 @@ def claim_folder() -> None:
     Two of them would delete each other's temporary files. The kernel drops the claim with the process, so nothing is
     to be unlocked after `kill -9`.
     """
+    _claims.append(claim())
+
+
+def claim() -> TextIOWrapper:
+    """As `claim_folder`, until the file is closed: nothing runs meanwhile."""
     LOCKS.mkdir(parents=True, exist_ok=True)
     handle = (LOCKS / "snakemake.lock").open("w")
     try:
@@ -52,7 +57,7 @@ def claim_folder() -> None:
         raise PhysiopipeError(
             "another snakemake is at work in this folder: wait until it has ended, then run again what is missing."
         ) from None
-    _claims.append(handle)
+    return handle
 
 
 _claims: list[TextIOWrapper] = []  # open files keep their locks

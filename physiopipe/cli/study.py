@@ -1,4 +1,6 @@
-"""Verbs that say how a study stands: `status`."""
+"""Verbs that say how a study stands and what it takes: `status`, `clean`."""
+
+from typing import Annotated
 
 import typer
 
@@ -13,4 +15,20 @@ def status(params: ParamsFile = DEFAULT) -> None:
     from physiopipe.study_status import status_lines
 
     for line in status_lines(load(params)):
+        print(line)
+
+
+@verbs.command(rich_help_panel=FOR_YOU)
+def clean(
+    params: ParamsFile = DEFAULT,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is not needed; else it is only told.")] = False,
+) -> None:
+    """Say what takes how much on the disk, and what of it no run of the parameter file needs; with --remove, remove it.
+
+    Downloads and results stay. Going back to other parameters then makes their parts and fitted folds anew.
+    """
+    from physiopipe.cli.training import ENCODER
+    from physiopipe.study_clean import clean_lines
+
+    for line in clean_lines(load(params, with_methods=True), ENCODER, remove):
         print(line)

@@ -86,15 +86,9 @@ def run_ablation(name: str, study: Study, out_parquet: Path) -> None:
             the pretraining cohort too (read only by what pretrains), its `state_folder` keeps pretrained encoders.
     """
     spec, params = ABLATION_OF[known_ablation(name)], study.params
-    changed = changed_params(spec, params)
-    encoder = study.encoder_path
-    if spec.ecg_encoder == "none":
-        encoder = None
-    elif spec.ecg_encoder == "own":
-        assert encoder is not None
-        windows = study.windows_root / params.cohorts.pretraining
-        encoder = pretrained(spec, changed, params, windows, encoder, study.state_folder / "pretrain")
-    variant = replace(study, method=spec.method, params=changed, encoder_path=encoder)
+    variant = variant_of(name, study)
+    if spec.ecg_encoder == "own":
+        pretrained(spec, variant.params, params, *_places(study))
     run = run_leaky if spec.leaky else run_method
     run(variant, out_parquet)
     frame, about = read_predictions(out_parquet)
@@ -105,8 +99,24 @@ def run_ablation(name: str, study: Study, out_parquet: Path) -> None:
     if spec.note:
         about["note"] = spec.note
     if spec.ecg_encoder == "own":
-        about["pretrain_epochs"] = changed.pretrain.epochs
+        about["pretrain_epochs"] = variant.params.pretrain.epochs
     write_predictions(out_parquet, pd.DataFrame(frame).assign(method=name), about)
+
+
+def variant_of(name: str, study: Study) -> Study:
+    """The study that an ablation is; where its ECG encoder is one of its own, the file may not be there yet."""
+    spec = ABLATION_OF[known_ablation(name)]
+    changed = changed_params(spec, study.params)
+    encoder = None if spec.ecg_encoder == "none" else study.encoder_path
+    if spec.ecg_encoder == "own":
+        encoder, _ = _own_encoder(spec, changed, study.params, *_places(study))
+    return replace(study, method=spec.method, params=changed, encoder_path=encoder)
+
+
+def _places(study: Study) -> tuple[Path, Path, Path]:
+    """Of the windows to pretrain on, of the study's own ECG encoder, and of the ones that ablations pretrain."""
+    assert study.encoder_path is not None
+    return study.windows_root / study.params.cohorts.pretraining, study.encoder_path, study.state_folder / "pretrain"
 
 
 def changed_params(spec: Ablation, params: Params) -> Params:
@@ -128,10 +138,27 @@ def pretrained(
     spec: Ablation, changed: Params, params: Params, windows: Path, study_encoder: Path, state: Path
 ) -> Path:
     """The ECG encoder of these parameters: the study's where it is the same run, else a kept or a new one."""
+    encoder, changed = _own_encoder(spec, changed, params, windows, study_encoder, state)
+    if encoder == study_encoder:
+        return encoder
+    folder = encoder.parent
+    files = PretrainFiles(encoder, *(folder / name for name in ("loss.csv", "metrics.json", "reconstructions.npz")))
+    with hold_lock(state / f"{folder.name}.lock"):
+        if read_kept(files.encoder) is None:
+            print(f"{spec.title}: pretraining an ECG encoder for {changed.pretrain.epochs} epochs", flush=True)
+            pretrain_on_store(windows, changed, files)
+            seal(files.encoder)
+    return files.encoder
+
+
+def _own_encoder(
+    spec: Ablation, changed: Params, params: Params, windows: Path, study_encoder: Path, state: Path
+) -> tuple[Path, Params]:
+    """Where the ECG encoder of these parameters is, or will be, and what it is pretrained with."""
     if spec.one_rate:
         changed = _at_one_rate(changed, WindowStore(windows))
     if changed.pretrain == params.pretrain:
-        return study_encoder
+        return study_encoder, changed
     digest = sha256_json(
         {
             "pretrain": changed.pretrain.model_dump(mode="json"),
@@ -140,15 +167,7 @@ def pretrained(
             "libraries": library_versions(["numpy", "torch"]),
         }
     )
-    folder = state / digest
-    names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
-    files = PretrainFiles(*(folder / name for name in names))
-    with hold_lock(state / f"{digest}.lock"):
-        if read_kept(files.encoder) is None:
-            print(f"{spec.title}: pretraining an ECG encoder for {changed.pretrain.epochs} epochs", flush=True)
-            pretrain_on_store(windows, changed, files)
-            seal(files.encoder)
-    return files.encoder
+    return state / digest / "ecg_encoder.safetensors", changed
 
 
 def _at_one_rate(params: Params, store: WindowStore) -> Params:

@@ -105,9 +105,16 @@ class CrossValidation:
         self.method.precompute(clips.without_labels())
         return clips
 
-    def runs(self, extra: dict[str, Any] | None = None) -> list[FoldRun]:
-        """Every seed and fold of the protocol; `extra` JSON values determine the predictions, but not the fits."""
+    def runs(self, extra: dict[str, Any] | None = None, device: str | None = None) -> list[FoldRun]:
+        """Every seed and fold of the protocol.
+
+        Args:
+            extra: JSON values that determine the predictions, but not the fits.
+            device: the runs as they are named on a machine that trains on this device; None: on this machine.
+        """
         common, protocol = self._inputs(), self.params.evaluate.protocol
+        if device is not None and "device" in common["fingerprint"]:
+            common["fingerprint"] = common["fingerprint"] | {"device": device}
         subjects = sorted(self.choice.clips["subject"].unique())
         runs = []
         for seed in self.params.evaluate.seeds:

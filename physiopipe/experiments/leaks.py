@@ -4,8 +4,10 @@ Windows of one clip are then in training and in test alike, and a method that re
 row made here may stand beside honest ones: it goes to the table of ablations, under the name of what it is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.code_digest import code_digest
@@ -34,20 +36,28 @@ def run_leaky(study: Study, out_parquet: Path) -> None:
     """
     validation = CrossValidation(study)
     print(f"{study.method}: {PROVENANCE}", flush=True)
-    honest = validation.runs_with_meaning({"leaky": code_digest(__name__)})
-    runs = []
-    for seed in study.params.evaluate.seeds:
-        mine = [run for run in honest if run.seed == seed]
-        if not mine:
-            continue
-        tested = Fold((), (), tuple(sorted({subject for run in mine for subject in run.fold.test})))
-        digests = [sha256_json([number, [run.digest for run in mine]]) for number in range(GROUPS)]
-        runs += [LeakyFoldRun(seed, number, tested, digest, digest) for number, digest in enumerate(digests)]
+    runs = leaky_runs(validation.runs_with_meaning(leaks_determined_by()))
     validation.make_missing(runs)
     whole = validation.predictions(runs).groupby(["seed", "subject", "clip", "label"], as_index=False)
     first = dict.fromkeys(("method", "protocol", "truth"), "first")
     frame = whole.agg(first | dict.fromkeys(("probability", "threshold"), "mean")).assign(fold=0)
     write_predictions(out_parquet, frame, validation.about() | {"provenance": PROVENANCE, "leaky": True})
+
+
+def leaks_determined_by() -> dict[str, Any]:
+    """What determines a leaky fold beside what determines an honest one."""
+    return {"leaky": code_digest(__name__)}
+
+
+def leaky_runs(honest: Sequence[FoldRun]) -> list[LeakyFoldRun]:
+    """The leaky folds of every seed, from the honest runs that `leaks_determined_by` is told of."""
+    runs: list[LeakyFoldRun] = []
+    for seed in dict.fromkeys(run.seed for run in honest):
+        mine = [run for run in honest if run.seed == seed]
+        tested = Fold((), (), tuple(sorted({subject for run in mine for subject in run.fold.test})))
+        digests = [sha256_json([number, [run.digest for run in mine]]) for number in range(GROUPS)]
+        runs += [LeakyFoldRun(seed, number, tested, digest, digest) for number, digest in enumerate(digests)]
+    return runs
 
 
 def leaky_sides(clips: ClipData, seed: int, number: int) -> tuple[ClipData, ClipData, ClipData]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,15 @@ def run_robustness(study: Study, out_parquet: Path) -> None:
         out_parquet: predictions with the columns `condition` and `level` beside the usual ones.
     """
     validation = CrossValidation(study, predict_corrupted, group_by_test_subjects=True)
-    settings = study.params.robustness.model_dump(mode="json", exclude={"methods"})
-    runs = validation.runs_with_meaning({"robustness": settings, "robustness_code": code_digest(__name__)})
+    runs = validation.runs_with_meaning(corruptions_determined_by(study.params))
     validation.make_missing(runs)
     write_predictions(out_parquet, validation.predictions(runs), validation.about())
+
+
+def corruptions_determined_by(params: Params) -> dict[str, Any]:
+    """What determines predictions on corrupted clips beside the fitted method and the clips."""
+    settings = params.robustness.model_dump(mode="json", exclude={"methods"})
+    return {"robustness": settings, "robustness_code": code_digest(__name__)}
 
 
 def predict_corrupted(params: Params, fitted: Sequence[Fitted], test: ClipData) -> list[pd.DataFrame]:

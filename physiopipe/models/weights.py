@@ -28,7 +28,7 @@ class WeightsReport(NamedTuple):
     missing: tuple[str, ...]  # in the encoder, not in the file
     unexpected: tuple[str, ...]  # in the file, not in the encoder
     wrong_shape: tuple[str, ...]  # "name: found (…), expected (…)"
-    wrong_type: tuple[str, ...]  # "name: found torch.int64": neither float32, 64, 16 nor bfloat16, or not plain
+    wrong_type: tuple[str, ...]  # "name: found torch.int64": neither float32, 64, 16 nor bf16, or not plain
     not_finite: tuple[str, ...]  # NaN or infinite values, as they are or as float32
 
     @property

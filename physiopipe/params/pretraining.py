@@ -46,7 +46,7 @@ class Pretrain(Section):
     weight_decay: float = Field(5e-2, ge=0, description="AdamW's weight decay")
     clip_norm: Positive = Field(1.0, description="gradients are scaled down to this norm")
     precision: Literal["float32", "bf16"] = Field(
-        "float32", description="of training's products: float32, or bfloat16 (weights and loss stay float32) for a GPU"
+        "float32", description="of training's products: float32, or bf16 (weights and loss stay float32) for a GPU"
     )
     held_out_share: float = Field(0.05, gt=0, lt=1, description="share of records (never windows) kept for validation")
     seed: int = Field(42, ge=0, description="seed of weights, order and masks")

@@ -22,7 +22,7 @@ class Recording:
         signal: float32 (channel, time), in `unit`.
         rate_hz: samples a second.
         channels: a name for each row of `signal`.
-        unit: mV, uV, or unspecified (then it is only ever z-scored). Never guessed.
+        unit: mV, uV, or unspecified (a scale that its authors do not tell). Never guessed.
         source: published folder (georgia, ...) or `dreamer`.
         record: name, unique in its cohort.
         subject: whose recording it is; for Challenge 2021, where it is not published, the record's name.

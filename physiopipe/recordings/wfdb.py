@@ -1,7 +1,7 @@
 """Recordings of the Challenge 2021: a WFDB header (`.hea`) beside int16 samples in a MATLAB v4 file (`.mat`).
 
-The samples are read straight from the file, about a hundred times faster than a general WFDB reader; the header's
-own 16-bit checksums are compared, so a `.mat` that is another record's cannot pass.
+The samples are read straight from the file, several times faster than a general WFDB reader (docs/benchmarks.md); the
+header's own 16-bit checksums are compared, so a `.mat` that is another record's cannot pass.
 """
 
 import math
