@@ -48,7 +48,7 @@ def main() -> None:
             _tell(str(error))
         sys.exit(2)
     except Exception as error:
-        words = _of_the_disk(error)
+        words = of_the_disk(error)
         if words is None:
             note_error(f"{type(error).__name__}: {error} (not foreseen: the job's log under logs/ has the whole of it)")
             raise
@@ -66,7 +66,7 @@ def _tell(words: str) -> None:
     note_error(words)
 
 
-def _of_the_disk(error: Exception) -> str | None:
+def of_the_disk(error: Exception) -> str | None:
     """What to say of a disk that is full, or of a place that may not be written."""
     full = full_disk(error)
     if full is not None:
