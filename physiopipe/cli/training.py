@@ -15,7 +15,8 @@ ENCODER = Path("models/ecg_encoder.safetensors")
 def pretrain(params: ParamsFile = DEFAULT) -> None:
     """Train the ECG encoder on the windows of the pretraining cohort."""
     from physiopipe import plan
-    from physiopipe.files import hold_lock
+    from physiopipe.files import hold_lock, read_json, write_json
+    from physiopipe.results.summary import pretraining_summary
     from physiopipe.training.launch import launch, processes_wanted, rank_if_launched
     from physiopipe.training.pretrain import PretrainFiles
     from physiopipe.windows.pretraining import pretrain_on_store
@@ -31,6 +32,7 @@ def pretrain(params: ParamsFile = DEFAULT) -> None:
                 launch(processes, ["-m", "physiopipe.cli", "pretrain", "--params", str(params)])
             else:
                 pretrain_on_store(windows, loaded, files)
+        write_json(results / "summary.json", pretraining_summary(read_json(files.metrics)))
         print(f"wrote {files.encoder}")
     else:
         # what a killed run's processes may still hold, for a moment

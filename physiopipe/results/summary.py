@@ -1,5 +1,6 @@
 """About ten numbers that tell how a study went, as JSON: what `dvc metrics` shows. The whole is metrics.json."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -31,6 +32,14 @@ def summary(table1: pd.DataFrame, ablations: pd.DataFrame, study: Study) -> dict
     if gain is not None:
         content["pretraining_gain"] = _with_interval(*gain[:3])
     return content | {name: int(rows.iloc[0][name]) for name in ("seeds", "subjects", "clips")}
+
+
+def pretraining_summary(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Of results/pretrain/metrics.json what `dvc metrics` shows: held-out loss, that of predicting zero, sizes."""
+    losses = {"held_out_loss": metrics["held_out"], "loss_of_predicting_zero": metrics["baselines"]["zero"]}
+    return {name: round(float(one["total"]), 4) for name, one in losses.items()} | {
+        name: int(metrics[name]) for name in ("steps", "train_windows", "held_out_windows")
+    }
 
 
 def headline_rows(table1: pd.DataFrame, study: Study) -> pd.DataFrame:
