@@ -86,11 +86,6 @@ class Method(ABC):
         """What the encoder of each modality was trained on, in words; empty where there are none."""
         return {}
 
-    @property
-    def trained_parameters(self) -> int:
-        """Numbers that the latest `fit` has learnt by gradients; 0 where there are none."""
-        return 0
-
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""
         return {"settings": self.setup.section(self.name, self.Settings).model_dump(mode="json")}

@@ -115,11 +115,6 @@ class BrantXStyle(Method):
     def encoders(self) -> dict[str, str]:
         return {each: self._encoders.described(each) for each in MODALITIES}
 
-    @property
-    def trained_parameters(self) -> int:
-        """Weights that the latest fit trained with labels."""
-        return sum(weight.numel() for weight in self._network.parameters())
-
     def fingerprint(self) -> dict[str, Any]:
         return {
             "settings": self.settings.model_dump(mode="json"),

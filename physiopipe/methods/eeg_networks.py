@@ -46,10 +46,6 @@ class EegNetwork(Method):
         changes = reductions(self.settings)
         return f"reimplementation (nothing pretrained{changes and f'; {changes}'})"
 
-    @property
-    def trained_parameters(self) -> int:
-        return sum(weight.numel() for weight in self._network.parameters())
-
     def fingerprint(self) -> dict[str, Any]:
         return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
 

@@ -72,10 +72,6 @@ class LanguageModelMethod(Method):
         reduced = reductions(self._section.model_copy(update=published))
         return f"reimplementation ({'; '.join(part for part in (self._gpt2.told(), reduced) if part)})"
 
-    @property
-    def trained_parameters(self) -> int:
-        return sum(weight.numel() for weight in self._net.parameters() if weight.requires_grad)
-
     def fingerprint(self) -> dict[str, Any]:
         return super().fingerprint() | {"gpt2": self._gpt2.fingerprint(), "device": self._device.type}
 

@@ -80,11 +80,6 @@ class LinStyle(Method):
     def details(self) -> str:
         return f"Keeps {self.settings.ratio:.0%} of the EEG channels, anew for each window."
 
-    @property
-    def trained_parameters(self) -> int:
-        """Weights that the latest fit trained."""
-        return sum(weight.numel() for weight in self._network.parameters())
-
     def fingerprint(self) -> dict[str, Any]:
         return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
 

@@ -67,11 +67,6 @@ class MiniRocketRidge(Method):
         return f"library aeon {library_versions(['aeon'])['aeon']} (nothing pretrained{changes and f'; {changes}'})"
 
     @property
-    def trained_parameters(self) -> int:
-        """Coefficients and intercepts of the ridge; the transform's draws are not trained."""
-        return self._coefficients.size + self._intercepts.size
-
-    @property
     def penalties(self) -> F64:
         """Those that validation people chose in the latest fit, (tasks,)."""
         return self._penalties

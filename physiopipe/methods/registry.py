@@ -51,11 +51,6 @@ def known_method(name: str) -> str:
     return name
 
 
-def method_module(name: str) -> str:
-    """The module that a method is in."""
-    return METHODS[known_method(name)].partition(":")[0]
-
-
 def method_class(name: str) -> "type[Method]":
     """The class behind a name, see `known_method`."""
     module, _, attribute = METHODS[known_method(name)].partition(":")

@@ -78,11 +78,6 @@ class SeriesMethod(Method):
         notes = [learnt, reductions(self.settings)]
         return f"reimplementation ({'; '.join(note for note in notes if note)})"
 
-    @property
-    def trained_parameters(self) -> int:
-        """Weights that the latest fit trained, in either stage."""
-        return sum(weight.numel() for weight in self._network.parameters())
-
     def fingerprint(self) -> dict[str, Any]:
         return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
 

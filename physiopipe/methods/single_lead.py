@@ -108,11 +108,6 @@ class SingleLead(Method):
     def reads(self) -> str:
         return "Reads one EEG lead (µV) and the first ECG lead (beats, R amplitude in the stored unit)."
 
-    @property
-    def trained_parameters(self) -> int:
-        """Coefficients and intercepts of the machines of the latest fit."""
-        return sum(len(machine.dual) + 1 for machine in self._machines if machine is not None)
-
     def precompute(self, clips: ClipData) -> None:
         self._cache.precompute(clips)
 

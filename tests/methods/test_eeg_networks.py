@@ -93,7 +93,6 @@ def test_restored_it_predicts_the_same_bytes(make_clips, tmp_path: Path, name: s
     model = made(tmp_path, name).fit(train, validation, 0)
     again = made(tmp_path, name).restore(load(state_bytes(model)), model.state()[1])
     assert again.predict(test).tobytes() == model.predict(test).tobytes()
-    assert again.trained_parameters == model.trained_parameters > 10_000
     assert state_bytes(again) == state_bytes(model)
 
 

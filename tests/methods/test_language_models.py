@@ -140,7 +140,6 @@ def test_what_is_kept_predicts_the_same_bytes(name: str, tmp_path: Path) -> None
     assert restored.predict(test).tobytes() == fitted.predict(test).tobytes()
     assert same(restored.state()[0], arrays)
     assert restored.state()[1] == about
-    assert restored.trained_parameters == fitted.trained_parameters
     with pytest.raises(PhysiopipeError, match="was fitted on another GPT-2"):
         make(name, tmp_path, gpt2={**GPT2, "seed": 1}).restore(arrays, about)
     del arrays[next(key for key in arrays if key.endswith("tokenConv.weight"))]
@@ -187,10 +186,11 @@ def test_the_language_model_stays_as_it_was(name: str, tmp_path: Path) -> None:
     assert {key for key in before if key not in trained} == {
         key for key, value in after.items() if not value.requires_grad
     }
-    assert method.trained_parameters == sum(p.numel() for p in net.parameters()) - sum(
+    trainable = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    assert trainable == sum(p.numel() for p in net.parameters()) - sum(
         p.numel() for p in frozen_parameters(net).values()
     )
-    assert method.trained_parameters > 0
+    assert trainable > 0
 
 
 def test_an_optimiser_that_reaches_the_frozen_part_is_caught(tmp_path: Path) -> None:

@@ -97,7 +97,6 @@ def test_same_seed_same_bytes_and_restored_too(tmp_path: Path) -> None:
     assert state_bytes(fitted[0]) == state_bytes(fitted[1]) != state_bytes(fitted[2])
     again = made(tmp_path).restore(load(state_bytes(fitted[0])), fitted[0].state()[1])
     assert again.predict(test).tobytes() == fitted[1].predict(test).tobytes()
-    assert again.trained_parameters == fitted[0].trained_parameters > 1000
 
 
 @pytest.mark.parametrize(("channels", "tasks", "ratio"), [((19, 1), ("a",), 0.2), ((32, 1), ("a", "b"), 1.0)])

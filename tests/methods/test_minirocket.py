@@ -64,7 +64,6 @@ def test_same_seed_same_bytes_kept_and_restored(make_clips, tmp_path: Path) -> N
     assert state_bytes(fitted[0]) == state_bytes(fitted[1]) != state_bytes(fitted[2])
     again = made(tmp_path).restore(load(state_bytes(fitted[0])), fitted[0].state()[1])
     assert again.predict(test).tobytes() == fitted[1].predict(test).tobytes()
-    assert again.trained_parameters == fitted[0].trained_parameters == 3 * 841
     assert state_bytes(again) == state_bytes(fitted[0])
 
 

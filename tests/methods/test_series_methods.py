@@ -109,7 +109,6 @@ def test_restored_it_predicts_the_same_bytes(make_clips, tmp_path: Path, name: s
     arrays, about = load(state_bytes(model)), model.state()[1]
     again = made(tmp_path, name).restore(arrays, about)
     assert again.predict(test).tobytes() == model.predict(test).tobytes()
-    assert again.trained_parameters == model.trained_parameters > 10_000
     assert state_bytes(again) == state_bytes(model)
 
 

@@ -96,7 +96,6 @@ def test_same_seed_same_bytes_and_restored_too(tmp_path: Path) -> None:
     found = again.predict(test)
     assert found.tobytes() == fitted[0].predict(test).tobytes()
     assert (found[:, 2] == 1).all()
-    assert again.trained_parameters == fitted[0].trained_parameters > 2
 
 
 @pytest.mark.parametrize(("channels", "tasks"), [((19, 1), ("a",)), ((32, 2), ("a", "b"))])
