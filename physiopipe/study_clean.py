@@ -6,7 +6,7 @@ said. Nothing is ever removed of downloads and of results/.
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,7 +109,7 @@ def _data_leftovers(params: Params, found: Leftovers) -> None:
             unknown.add(name)
             found.left.append(f"parts, unpacked recordings and work of {name}: its batches are not known yet")
 
-    def unneeded(pattern: str, needed: set[Path], name_of: Any) -> list[Path]:
+    def unneeded(pattern: str, needed: set[Path], name_of: Callable[[Path], str]) -> list[Path]:
         there = [path for path in plan.DATA.glob(pattern) if _DIGEST.fullmatch(path.name)]
         return [path for path in there if name_of(path) not in unknown and _by_digest(path) not in needed]
 

@@ -20,8 +20,8 @@ from physiopipe.clips.clip_data import F32, ClipData, Modality
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.files import sha256_file
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.fusion import channel_embeddings, patch_embeddings, valid_entries
-from physiopipe.models.normalisation import normalised
+from physiopipe.models.fusion import channel_embeddings, patch_embeddings
+from physiopipe.models.normalisation import normalised, valid_patch_mask
 from physiopipe.models.weights import fetch_weights, load_encoder, read_metadata
 from physiopipe.params import Encoder, Weights
 from physiopipe.training.threads import in_threads
@@ -204,4 +204,4 @@ def ecg_input(clips: ClipData) -> tuple[Tensor, Tensor]:
 
 
 def _valid(present: npt.NDArray[np.bool_], clips: ClipData) -> Tensor:
-    return valid_entries(torch.from_numpy(present), torch.from_numpy(clips.valid_patches), clips.eeg.shape[2])
+    return valid_patch_mask(torch.from_numpy(present), torch.from_numpy(clips.valid_patches), clips.eeg.shape[2])

@@ -13,7 +13,6 @@ import scipy.ndimage
 import scipy.signal
 
 F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 RATE_HZ = 200
 BANDS_HZ = {"theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0)}

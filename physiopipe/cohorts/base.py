@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from physiopipe.cohorts.reported import Reported
     from physiopipe.recordings.recording import Recording, Rejected, Unit
 
-ModalityName = Literal["eeg", "ecg"]
-
 
 @dataclass(frozen=True)
 class Modality:

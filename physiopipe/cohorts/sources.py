@@ -41,11 +41,6 @@ class SourceInfo:
     access: str
     citation: str
 
-    @property
-    def approximate_bytes(self) -> int:
-        """Size of the whole source, bytes, to within a few per cent where lengths vary."""
-        return self.records * self.bytes_per_record
-
 
 def _read() -> dict[str, SourceInfo]:
     with Path(__file__).with_name("sources.csv").open(encoding="utf-8", newline="") as handle:

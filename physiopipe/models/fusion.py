@@ -11,14 +11,7 @@ from physiopipe.models.encoder import CrissCrossEncoder, mean_features
 Pooling = Literal["channels_and_patches", "channels", "mean_and_sd", "per_channel", "attention"]
 Output = Literal[Pooling, "patches"]  # patches: both modalities side by side patch by patch, for fusion over sequences
 BY_CHANNEL: tuple[Output, ...] = ("per_channel", "attention")  # those that need an embedding a channel
-SEQUENCES: tuple[Output, ...] = ("attention", "patches")  # those that give the heads more than one row a window
 _VARIANCE_FLOOR = 1e-12  # a square root without a slope at 0
-
-
-def valid_entries(present: Tensor, valid_patches: Tensor, patches: int) -> Tensor:
-    """bool (B, C, P) from present channels (B, C) and the number of leading valid patches (B,)."""
-    within = torch.arange(patches, device=present.device) < valid_patches.unsqueeze(-1)
-    return present.unsqueeze(-1) & within.unsqueeze(1)
 
 
 def embed(encoder: CrissCrossEncoder, windows: Tensor, valid: Tensor, how: Output, layer: int | None = None) -> Tensor:

@@ -34,12 +34,6 @@ class Masks(NamedTuple):
         return self.patches | (self.channels.unsqueeze(-1) & self.valid)
 
 
-def valid_patch_mask(channel_mask: Tensor, valid_patches: Tensor, patches: int) -> Tensor:
-    """Where windows hold signal, (B, C, P) bool, of channel_mask (B, C) bool and valid_patches (B,) leading patches."""
-    leading = torch.arange(patches, device=valid_patches.device) < valid_patches.unsqueeze(-1)
-    return channel_mask.unsqueeze(-1) & leading.unsqueeze(1)
-
-
 def draw_masks(masking: Masking, seed: int, step: int, window_id: Tensor, valid: Tensor) -> Masks:
     """Draw the masks of a batch.
 
@@ -48,7 +42,7 @@ def draw_masks(masking: Masking, seed: int, step: int, window_id: Tensor, valid:
             max(1, round(r_c C)) are hidden where r_c > 0 (halves round to even).
         seed, step: with the window's id they determine its masks.
         window_id: int64 (B,), on the device where the masks are wanted.
-        valid: (B, C, P) bool, from `valid_patch_mask`. A channel without a valid patch is not present.
+        valid: (B, C, P) bool, from `normalisation.valid_patch_mask`. A channel without a valid patch is not present.
     """
     batch, channels, patches = valid.shape
     base = _mix(window_id + _mix_int(_mix_int(seed) + step))

@@ -18,6 +18,12 @@ class LeadScaling(NamedTuple):
     flat: Tensor
 
 
+def valid_patch_mask(channel_mask: Tensor, valid_patches: Tensor, patches: int) -> Tensor:
+    """Where windows hold signal, (B, C, P) bool, of channel_mask (B, C) bool and valid_patches (B,) leading patches."""
+    leading = torch.arange(patches, device=valid_patches.device) < valid_patches.unsqueeze(-1)
+    return channel_mask.unsqueeze(-1) & leading.unsqueeze(1)
+
+
 def normalised(samples: Tensor, scale: Tensor, valid: Tensor, how: Normalisation) -> Tensor:
     """Scale windows; padding, missing and flat leads come out exactly 0.
 

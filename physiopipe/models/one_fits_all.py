@@ -13,7 +13,6 @@ from physiopipe.models.dropout import Dropout
 from physiopipe.models.gpt2_body import Body, hidden_states
 from physiopipe.models.patching import PatchEmbedding, check_patching, cut_patches, patch_count
 
-PUBLISHED_LAYERS = 6  # of GPT-2's 12
 _TRAINED = ("ln", "wpe")  # in the names of GPT-2's trained parameters: norms and position embeddings
 
 
@@ -21,7 +20,7 @@ class OneFitsAll(nn.Module):
     """Windows (B, channels, samples) to logits (B, classes).
 
     Args:
-        body: of `load_gpt2` or `random_gpt2`; the authors keep PUBLISHED_LAYERS of its blocks. It becomes part of
+        body: of `load_gpt2` or `random_gpt2`; the authors keep 6 of its 12 blocks. It becomes part of
             this model: all but its norms and position embeddings is frozen (see `frozen_parameters`).
         channels, samples: of a window.
         classes: outputs of the one softmax.

@@ -42,7 +42,6 @@ _UNREACHABLE = (
     "Cannot connect to proxy",
     "407 Proxy Authentication Required",
 )
-_CLOSED = ("IncompleteRead", "RemoteDisconnected", "Connection reset", "Connection broken", "Connection aborted")
 _BLOCK_BYTES = 4096  # small: what a broken connection had sent of the last block is lost
 
 

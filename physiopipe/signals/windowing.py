@@ -1,4 +1,4 @@
-"""Windows of patches: cutting, storing as int16, and the scale a model reads them at."""
+"""Windows of patches: cutting, and storing as int16."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -9,13 +9,10 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.params import PATCH_SAMPLES
 
 F32 = npt.NDArray[np.float32]
-Normalisation = Literal["lead_zscore", "record_zscore", "millivolt"]
 
 MILLIVOLT_STEP = 0.001  # ECG in millivolt is stored in units of 1 µV, the resolution of the published files
 LARGEST_INT16 = 32767  # -32768 is left out: it means "not a number" in WFDB, and the range stays symmetric
 MAY_LACK = PATCH_SAMPLES // 100  # samples a patch may lack at its end and still be valid
-# Numerical noise of a constant lead after filtering in float32 stays far below this share of its window's size.
-_FLAT_SHARE = 1e-6
 
 
 class Windows(NamedTuple):
@@ -149,39 +146,3 @@ def quantise(samples: F32, step: float | None) -> Quantised:
         saturated[window] = np.count_nonzero(np.abs(units[window]) > LARGEST_INT16)
         np.clip(units[window], -LARGEST_INT16, LARGEST_INT16, out=units[window])
     return Quantised(units.astype(np.int16), scale, saturated)
-
-
-def normalise(samples: F32, valid_patches: npt.NDArray[np.integer], how: Normalisation) -> F32:
-    """Bring windows to a model's scale; padding, missing and flat leads become exactly 0.
-
-    Args:
-        samples: float32 (window, channel, patch, 200).
-        valid_patches: (window,).
-        how: `lead_zscore`: each lead of a window to mean 0 and standard deviation 1; `record_zscore`: one mean and one
-            deviation over all leads of a window that are not flat; `millivolt`: as they are.
-    """
-    patches = samples.shape[2]
-    valid = (np.arange(patches) < np.asarray(valid_patches)[:, None])[:, None, :, None]
-    count = np.maximum(np.asarray(valid_patches), 1).astype(np.float64)[:, None] * samples.shape[3]
-    kept = np.where(valid, samples, np.float32(0))
-    mean = kept.sum(axis=(2, 3), dtype=np.float64) / count
-    deviation = _deviation(kept, mean, valid, count)
-    flat = deviation <= _FLAT_SHARE * (np.abs(mean) + deviation)
-    if how == "millivolt":
-        return np.where(flat[:, :, None, None], np.float32(0), kept)
-    if how == "record_zscore":
-        leads = np.maximum((~flat).sum(axis=1, keepdims=True), 1)
-        mean = np.broadcast_to((mean * ~flat).sum(axis=1, keepdims=True) / leads, mean.shape)
-        power = (_deviation(kept, mean, valid, count) ** 2 * ~flat).sum(axis=1, keepdims=True) / leads
-        deviation = np.broadcast_to(np.sqrt(power), mean.shape)
-    factor = np.where(flat, 0.0, 1.0 / np.where(deviation > 0, deviation, 1.0))
-    centred = np.where(valid, kept - mean[:, :, None, None].astype(np.float32), np.float32(0))
-    return np.asarray(centred * factor[:, :, None, None].astype(np.float32), dtype=np.float32)
-
-
-def _deviation(
-    kept: F32, mean: npt.NDArray[np.float64], valid: npt.NDArray[np.bool_], count: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    centred = np.where(valid, kept - mean[:, :, None, None].astype(np.float32), np.float32(0))
-    power: npt.NDArray[np.float64] = np.einsum("wcps,wcps->wc", centred, centred, dtype=np.float64)
-    return np.sqrt(power / count)

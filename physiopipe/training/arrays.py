@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from physiopipe.files import sha256_json
-from physiopipe.models.masking import valid_patch_mask
-from physiopipe.models.normalisation import Normalisation, normalised
+from physiopipe.models.normalisation import Normalisation, normalised, valid_patch_mask
 
 _DIGEST_WINDOWS = 64  # windows whose samples enter the digest: enough to tell one filter's output from another's
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from physiopipe.models.baselines import BASELINES, LIMB_IDENTITIES, LIMB_LEADS, predict_limb_identities
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.losses import PARTS, combine, named_terms, part_sums, part_targets
-from physiopipe.models.masking import Masks, draw_masks, valid_patch_mask
-from physiopipe.models.normalisation import LeadScaling, lead_scaling
+from physiopipe.models.masking import Masks, draw_masks
+from physiopipe.models.normalisation import LeadScaling, lead_scaling, valid_patch_mask
 from physiopipe.params import Pretrain
 from physiopipe.training.arrays import WindowArrays, load_batch
 from physiopipe.training.group import Group

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physiopipe.models.losses import combine, named_terms, part_sums, part_targets
-from physiopipe.models.masking import Masks, draw_masks, valid_patch_mask
+from physiopipe.models.masking import Masks, draw_masks
+from physiopipe.models.normalisation import valid_patch_mask
 from physiopipe.params import Masking, Objective
 
 YES, NO = True, False

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physiopipe.models.masking import Masks, draw_masks, valid_patch_mask
+from physiopipe.models.masking import Masks, draw_masks
+from physiopipe.models.normalisation import valid_patch_mask
 from physiopipe.params import Masking
 
 
@@ -112,3 +113,11 @@ def test_replaced_is_the_union_of_eq_2() -> None:
     assert torch.equal(draw_masks(Masking(patch_ratio=1), 0, 0, torch.tensor([1]), valid).replaced, valid)
     nothing = draw_masks(Masking(patch_ratio=0, channel_ratio=0), 0, 0, torch.tensor([1]), valid)
     assert not nothing.replaced.any()
+
+
+def test_valid_patches_follow_channels_and_patches() -> None:
+    found = valid_patch_mask(torch.tensor([[True, False], [True, True]]), torch.tensor([2, 1]), 3)
+    assert found.tolist() == [
+        [[True, True, False], [False, False, False]],
+        [[True, False, False], [True, False, False]],
+    ]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.signals.windowing import MAY_LACK, cut_windows, normalise, quantise
+from physiopipe.signals.windowing import MAY_LACK, cut_windows, quantise
 
 
 def ramp(samples: int, channels: int = 2) -> np.ndarray:
@@ -133,58 +133,3 @@ def test_what_cannot_be_stored_is_refused() -> None:
         quantise(np.array([[np.nan]], np.float32), 0.001)
     with pytest.raises(PhysiopipeError, match="above 0"):
         quantise(np.ones((1, 1), np.float32), 0.0)
-
-
-def made_up() -> tuple[np.ndarray, np.ndarray]:
-    """Three windows of four leads: lead 2 flat, lead 3 missing; the second window half filled, the third empty."""
-    samples = np.random.default_rng(7).normal(3.0, [[[[0.2]], [[5.0]], [[1.0]], [[1.0]]]], (3, 4, 10, 200))
-    samples[:, 2] = 4217.3
-    samples[:, 3] = 0.0
-    samples[1, :, 5:] = 1e6  # must not count
-    return samples.astype(np.float32), np.array([10, 5, 0], dtype=np.int16)
-
-
-@pytest.mark.parametrize("how", ["lead_zscore", "record_zscore", "millivolt"])
-def test_padding_missing_and_flat_leads_are_exactly_zero(how: str) -> None:
-    samples, valid = made_up()
-    scaled = normalise(samples, valid, how)  # type: ignore[arg-type]
-    assert scaled.shape == samples.shape
-    assert scaled.dtype == np.float32
-    assert not scaled[1, :, 5:].any()
-    assert not scaled[2].any()
-    assert not scaled[:, 2:].any()
-    assert np.isfinite(scaled).all()
-    assert scaled[0, :2].any()
-
-
-def test_leads_have_mean_0_and_deviation_1() -> None:
-    samples, valid = made_up()
-    scaled = normalise(samples, valid, "lead_zscore")
-    np.testing.assert_allclose(scaled[0, :2].mean(axis=(1, 2)), 0, atol=1e-5)
-    np.testing.assert_allclose(scaled[0, :2].std(axis=(1, 2)), 1, atol=1e-5)
-    np.testing.assert_allclose(scaled[1, :2, :5].std(axis=(1, 2)), 1, atol=1e-5)
-
-
-def test_one_scale_for_all_leads_keeps_their_proportions() -> None:
-    samples, valid = made_up()
-    scaled = normalise(samples, valid, "record_zscore")
-    alive = scaled[0, :2].astype(np.float64)
-    assert alive.mean() == pytest.approx(0, abs=1e-5)
-    assert alive.std() == pytest.approx(1, abs=1e-4)
-    np.testing.assert_allclose(alive[1].std() / alive[0].std(), samples[0, 1].std() / samples[0, 0].std(), rtol=1e-4)
-
-
-def test_millivolt_is_as_it_was() -> None:
-    samples, valid = made_up()
-    np.testing.assert_array_equal(normalise(samples, valid, "millivolt")[1, :2, :5], samples[1, :2, :5])
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 999), st.floats(0.01, 100), st.floats(-10, 10))
-def test_gain_and_offset_do_not_matter(seed: int, gain: float, offset: float) -> None:
-    samples = np.random.default_rng(seed).normal(size=(2, 3, 4, 200)).astype(np.float32)
-    valid = np.array([4, 2])
-    moved = (gain * (samples + offset)).astype(np.float32)
-    np.testing.assert_allclose(
-        normalise(moved, valid, "lead_zscore"), normalise(samples, valid, "lead_zscore"), atol=1e-4
-    )

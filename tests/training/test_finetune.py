@@ -10,7 +10,7 @@ from torch import Tensor
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders, embed, in_blocks, valid_entries
+from physiopipe.models.fusion import Fusion, LabelHeads, TwoEncoders, embed, in_blocks
 from physiopipe.params import Encoder
 from physiopipe.training.finetune import LabelledWindows, mean_auc, probabilities, train
 from physiopipe.training.recipe import TrainingSettings
@@ -161,14 +161,6 @@ def test_embedding_is_the_mean_over_what_holds_signal() -> None:
     assert by_patch.shape == (3, 80)
     torch.testing.assert_close(by_patch[0], features[0, :3].mean(dim=0).flatten())
     assert (by_patch[1, 40:] == 0).all()
-
-
-def test_valid_entries_follow_channels_and_patches() -> None:
-    found = valid_entries(torch.tensor([[True, False], [True, True]]), torch.tensor([2, 1]), 3)
-    assert found.tolist() == [
-        [[True, True, False], [False, False, False]],
-        [[True, False, False], [True, False, False]],
-    ]
 
 
 def test_end_to_end_trains_both_encoders_and_agrees_with_its_parts() -> None:

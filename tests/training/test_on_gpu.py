@@ -17,7 +17,8 @@ import torch
 from golden import SHAPES, case_name, formula_encoder, formula_input, formula_mask, masked_loss_and_gradients
 from small_pretraining import PARAMS, Device, files_in, run_in, waves
 
-from physiopipe.models.masking import draw_masks, valid_patch_mask
+from physiopipe.models.masking import draw_masks
+from physiopipe.models.normalisation import valid_patch_mask
 from physiopipe.params import Masking
 from physiopipe.training.arrays import load_batch
 from physiopipe.training.feed import Feed
