@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("transformers")  # of the comparison with Time-LLM's plain form
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "methods.py"
-SMALL = ("--subjects", "5", "--windows-per-clip", "1", "--series", "96", "--prompted", "1", "--rounds", "3")
+SMALL = ("--subjects", "5", "--windows-per-clip", "1", "--series", "48", "--prompted", "1", "--rounds", "3")
 ROWS = ("handcrafted", "lin_style")
 
 
