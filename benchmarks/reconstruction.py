@@ -34,7 +34,7 @@ from records import benchmark_tree
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.losses import TERMS, combine, part_sums, part_targets
 from physiopipe.models.masking import draw_masks
-from physiopipe.params import Encoder, Params, Pretrain, Run
+from physiopipe.params import Encoder, Pretrain, Run, check_params
 from physiopipe.training.arrays import load_batch
 from physiopipe.training.device import choose_device
 from physiopipe.training.pretrain import PretrainFiles
@@ -129,7 +129,8 @@ def main() -> None:
         names = ("encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
         files = PretrainFiles(*(results / name for name in names))
         began = time.perf_counter()
-        pretrain_on_store(store.folder, Params(pretrain=params, run=run), files)
+        whole = check_params({}, "defaults", with_methods=False).model_copy(update={"pretrain": params, "run": run})
+        pretrain_on_store(store.folder, whole, files)
         minutes = (time.perf_counter() - began) / 60
     metrics = json.loads(files.metrics.read_text())
     print_curve(pd.read_csv(files.loss))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize._yaml import dumps_yaml, parse_yaml_for_update
 from pydantic import BaseModel
 
@@ -71,6 +72,20 @@ def test_params_are_written_as_dvc_writes_them_back(name: str) -> None:
     text = dump_params(preset_with(PRESETS, name, []))
     assert dumps_yaml(parse_yaml_for_update(text, "params.yaml")) == text
     assert check_params(yaml.safe_load(text), name) == preset_with(PRESETS, name, [])
+
+
+@pytest.mark.parametrize("name", preset_names(PRESETS))
+def test_one_parameter_of_an_experiment_changes_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(dump_params(preset_with(PRESETS, name, [])))
+    before = path.read_text().splitlines()
+    apply_overrides(path, ["pretrain.weight_decay=0.0625"])  # what `dvc exp run -S` does
+    after = path.read_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    new = changed[0][1]
+    assert new.startswith("  weight_decay: 0.0625 ")
+    assert new.endswith("# AdamW's weight decay")
 
 
 def test_params_hold_the_cohorts_in_use_alone() -> None:

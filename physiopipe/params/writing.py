@@ -1,7 +1,8 @@
 """params.yaml as text: complete, commented from the models' descriptions, in the form that DVC writes back.
 
 `dvc exp run -S key=value` reads and writes the file with ruamel.yaml; what it would write otherwise (lists in one line,
-comments on lines of their own, `null`) is never written here, so that it changes one line and nothing else.
+comments on lines of their own, empty lines behind lists, `null`) is never written here, so that it changes one line and
+nothing else.
 """
 
 from typing import Any
@@ -22,7 +23,6 @@ def dump_params(params: Params) -> str:
     """
     lines = [_HEAD]
     for name in type(params).model_fields:
-        lines.append("")
         lines += _lines(params, name, 0)
     return "\n".join(lines) + "\n"
 
