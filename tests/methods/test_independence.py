@@ -103,6 +103,7 @@ def stale(before: dict[str, list[str]], after: dict[str, list[str]]) -> set[str]
     return {name for name, found in after.items() if not set(found) & set(before[name])}
 
 
+@pytest.mark.slow
 def test_a_parameter_of_one_method_changes_no_digest_of_another(tmp_path: Path, cohort: Path) -> None:
     params = parameters(tmp_path)
     before = digests(params, cohort)
