@@ -107,11 +107,14 @@ def subject_aucs(counts: SubjectCounts) -> F64:
 def pooled_contributions(counts: SubjectCounts) -> F64:
     """What each subject adds to the pooled AUC, (subject,); NaN where that is undefined.
 
-    Half of each pair of a positive and a negative clip goes to the subject of either one, so that the parts sum to
-    the AUC (the structural components of Obuchowski, Biometrics 53:567, 1997, by subject).
+    Half of each pair of a positive and a negative clip goes to the subject of either one (the structural components of
+    Obuchowski, Biometrics 53:567, 1997, by subject). A subject's clips stand in pairs with everybody else's, so the AUC
+    moves twice as far as that half when the subject is exchanged: deviations from the mean are doubled. The parts sum
+    to the AUC, and differences whose signs are flipped spread as those of exchanged rows do.
     """
     pairs = counts.positives.sum() * counts.negatives.sum()
-    return _share((counts.concordance.sum(axis=1) + counts.concordance.sum(axis=0)) / 2, pairs)
+    halves = _share((counts.concordance.sum(axis=1) + counts.concordance.sum(axis=0)) / 2, pairs)
+    return np.asarray(2 * halves - halves.mean(), dtype=np.float64)
 
 
 def attainable_share(auc: float, attainable: float) -> float:
