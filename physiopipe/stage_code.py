@@ -52,5 +52,5 @@ def _of_cohorts(params: Params) -> list[str]:
     named = []
     for name in params.cohorts.in_use:
         known = cohort(name)
-        named += [COHORTS[name], *filter(None, (known.attainable, known.reported))]
+        named += [COHORTS[name], *filter(None, (known.latents, known.reported))]
     return list(dict.fromkeys(each.partition(":")[0] for each in named))

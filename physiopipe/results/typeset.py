@@ -72,6 +72,7 @@ def typeset(frame: pd.DataFrame, study: Study, without_meaning: Mapping[str, str
     """
     notes: list[str] = []
     reported, measured = frame[frame["kind"] == "reported"], frame[frame["kind"] == "measured"]
+    rows = frame[frame["kind"] != "reported"]  # with the oracle's, where there is one
     printed = None
     if study.reported is not None and len(reported):
         printed = _printed_block(study.reported.title, reported, study, notes, ranked=True)
@@ -80,11 +81,9 @@ def typeset(frame: pd.DataFrame, study: Study, without_meaning: Mapping[str, str
         name = f"Measured, {study.measured}"
         of = "mean of the AUCs within subjects" if study.headline == "subject_auc" else HEADLINE_WORDS["auc"]
         blocks = [
-            _printed_block(name, measured, study, notes, ranked=False),
-            _headline_block(f"{name}: {of} [{study.settings.confidence:.0%} interval]", measured, study, notes),
-            _balanced_block(
-                f"{name}: balanced accuracy (at .5, tuned on validation), macro-F1", measured, study, notes
-            ),
+            _printed_block(name, rows, study, notes, ranked=False),
+            _headline_block(f"{name}: {of} [{study.settings.confidence:.0%} interval]", rows, study, notes),
+            _balanced_block(f"{name}: balanced accuracy (at .5, tuned on validation), macro-F1", rows, study, notes),
         ]
     notes += [f"{title} is no row here: {why}" for title, why in (without_meaning or {}).items()]
     notes += study.footnotes
@@ -113,14 +112,8 @@ def _caption(measured: pd.DataFrame, study: Study) -> str:
         f" Measured rows: {study.where}, protocol {one['protocol']}, {_of(one['seeds'], 'seed')}, "
         f"{_of(one['clips'], 'test clip')} of {_of(one['subjects'], 'test subject')}."
     )
-    best = measured[measured["expected_best_percent"].notna()].drop_duplicates(["label", "metric"])
-    if len(best):
-        value = best.set_index(["metric", "label"])["expected_best_percent"]
-        pooled, own = (" / ".join(f"{value[metric, task]:.1f}" for task in tasks) for metric in ("auc", "subject_auc"))
-        text += (
-            f" Expected AUC of the planted effects' best classifier ({' / '.join(tasks)}), an average over cohorts "
-            f"that a row can exceed: {pooled} pooled, {own} per subject."
-        )
+    if study.latents is not None:
+        text += " The last row is the oracle: what the true levels of these very clips allow, which no method can read."
     return text
 
 
@@ -164,7 +157,13 @@ def _headline_block(title: str, rows: pd.DataFrame, study: Study, notes: list[st
             interval = f" [{low:.1f}, {high:.1f}]" if math.isfinite(low) else ""
             cells.append(TableCell(_number(value) + interval))
         p_value = float(found.loc[(each, study.headline, MEAN), "p_value"])
-        made.append(Row(each, _marks(rows, each, notes), (*cells, TableCell(f"{p_value:.2g}"))))
+        made.append(
+            Row(
+                each,
+                _marks(rows, each, notes),
+                (*cells, TableCell(f"{p_value:.2g}" if math.isfinite(p_value) else "–")),
+            )
+        )
     return Block(title, tuple((head, ("",)) for head in (*(name for name, _, _ in columns), "p")), tuple(made))
 
 
