@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from physiopipe import cpu_time
 from physiopipe.clips.clip_data import MODALITIES, ClipData
-from physiopipe.clips.selection import choose_clips, gather_clips
+from physiopipe.clips.selection import choose_clips, clips_without_beats, gather_clips
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
@@ -244,6 +244,7 @@ class CrossValidation:
             "licence": method.licence,
             "inputs": list(method.inputs),
             "left_out": [list(row) for row in self.choice.left_out],
+            "without_beats": [list(row) for row in clips_without_beats(self.store, self.choice)],
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
