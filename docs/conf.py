@@ -17,6 +17,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": False}
 
+default_role = "code"  # what stands in single backticks in a docstring
+
 html_theme = "furo"
 html_title = "physiopipe"
 html_copy_source = False
