@@ -6,7 +6,7 @@ import physiopipe
 from physiopipe.code_digest import Package
 
 LAYERS = (  # from the lowest; a module belongs to the longest name that it starts with, and may import its own layer
-    ("errors",),
+    ("errors", "patches"),
     ("files", "memory", "errors_noted"),
     ("checksums", "code_digest"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
