@@ -16,6 +16,7 @@ from physiopipe.recordings.opening import Found, find_recordings, open_recording
 from physiopipe.recordings.recording import LongRecording, Recording, RejectedRecord
 
 _REASON = 400  # characters
+_TOLD = 5  # refused recordings that are named on the terminal
 
 
 @dataclass
@@ -67,7 +68,10 @@ class Recordings:
         except (RejectedRecord, PhysiopipeError) as error:
             reason = shorten(error.reason if isinstance(error, RejectedRecord) else str(error), _REASON)
             self.refused.rows.append((found.name, shorten(str(found.path), _REASON), reason))
-            tqdm.write(f"refused {found.name}: {reason}")
+            if len(self.refused.rows) <= _TOLD:
+                tqdm.write(f"refused {found.name}: {reason}")
+            elif len(self.refused.rows) == _TOLD + 1:
+                tqdm.write("more are refused: the csv has them all")
         else:
             self.used += 1
 
