@@ -8,7 +8,7 @@ from physiopipe.code_digest import Package
 LAYERS = (  # from the lowest; a module belongs to the longest name that it starts with, and may import its own layer
     ("errors",),
     ("files", "memory", "errors_noted"),
-    ("checksums", "code_digest"),
+    ("checksums", "code_digest", "cpu_time"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
     ("params.section", "params.preparation", "params.pretraining", "params.encoders", "params.run", "params.study",
      "methods.registry", "cohorts.sources", "cohorts.defaults"),

@@ -66,7 +66,7 @@ class EcgEncoder:
     ) -> Iterator[PreparedWindows]:
         """Windows of a recording, filtered, resampled and cut as for training; a long one comes in several blocks."""
         shard = self.input.shard.model_copy(update={"max_windows_per_record": None, "align": "start"})
-        return window_blocks(recording, with_mains(self.input.filter, mains_hz), self.rate(rate_hz), shard)
+        return window_blocks(recording, "ecg", with_mains(self.input.filter, mains_hz), self.rate(rate_hz), shard)
 
     def features(self, windows: PreparedWindows) -> npt.NDArray[np.float32]:
         """Embedding of each window, float32 (w, width): features of its last layer, averaged over leads and patches

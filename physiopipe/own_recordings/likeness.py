@@ -10,6 +10,7 @@ from physiopipe.clips.clip_data import MODALITIES, ClipData, Modality
 
 _QUANTILES = (0.005, 0.995)
 _SHOWN = 6
+_ABSENT = {"eeg": "missing or flat", "ecg": "missing, flat or without heartbeats"}
 
 
 def likeness(
@@ -67,7 +68,7 @@ def unlike(
             gone = [name for name, there in zip(about["channels"], present[mine].any(axis=0), strict=True) if not there]
             if gone:
                 more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
-                sentences.append(f"{title} without {', '.join(gone[:_SHOWN])}{more} (missing or flat)")
+                sentences.append(f"{title} without {', '.join(gone[:_SHOWN])}{more} ({_ABSENT[modality]})")
             rates = about["rates_hz"]
             if rates and not min(rates) <= recorded_hz[modality] <= max(rates):
                 trained = " to ".join(f"{rate:g}" for rate in sorted({min(rates), max(rates)}))

@@ -121,6 +121,7 @@ def _read(
         params = model.params
         blocks = window_blocks(
             recording,
+            modality,
             with_mains(params.filter[model.cohort][modality], mains_hz),
             RATE_HZ,
             params.shard[model.cohort][modality],
@@ -217,7 +218,9 @@ def _clip_data(
         channels = tuple(model.about["training"][modality]["channels"])
         arrays[f"{modality}_channels"] = channels
         if modality in chosen:
-            arrays[modality], arrays[f"{modality}_present"] = chosen[modality].samples, chosen[modality].present
+            arrays[modality], arrays[f"{modality}_present"] = chosen[modality].samples, chosen[modality].present.copy()
+            gone = chosen[modality].flags["no_beats"]  # as in training: an ECG without heartbeats is absent
+            arrays[modality][gone], arrays[f"{modality}_present"][gone] = 0, False
         else:
             arrays[modality] = np.zeros((count, len(channels), int(model.about["patches"]), PATCH_SAMPLES), np.float32)
             arrays[f"{modality}_present"] = np.zeros((count, len(channels)), bool)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +17,14 @@ from physiopipe.recordings.recording import (
     RejectedRecord,
     recording_batch_of,
 )
+from physiopipe.signals.beats import JUDGED_S, Beats, beats_rate_hz
 from physiopipe.signals.resampling import resample, resampled_length
-from physiopipe.signals.windowing import Windows, plan_windows
+from physiopipe.signals.windowing import WindowPlan, Windows, plan_windows
 from physiopipe.windows.part import QUALITY_FLAGS
 from physiopipe.windows.prepare import filter_one, own_samples
 from physiopipe.windows.shard import stored_windows
+
+Modality = Literal["eeg", "ecg"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,12 @@ def joined(blocks: Sequence[PreparedWindows]) -> PreparedWindows:
 
 
 def window_blocks(
-    recording: Recording | LongRecording, band: Filter, rate_hz: int, shard: Shard
+    recording: Recording | LongRecording, modality: Modality, band: Filter, rate_hz: int, shard: Shard
 ) -> Iterator[PreparedWindows]:
     """Filter, resample and cut a recording; a long one in pieces, so that memory does not grow with its length.
+
+    Args:
+        modality: heartbeats are looked for in an ECG.
 
     Raises:
         RejectedRecord: it cannot be filtered at its rate, holds samples that are no numbers, or fills no window.
@@ -98,6 +106,10 @@ def window_blocks(
             f"{samples / head.rate_hz:.1f} s long: it does not fill {shard.min_fill:.0%} of a window of "
             f"{shard.patches * PATCH_SAMPLES / rate_hz:g} s"
         )
+    beats_at_hz = beats_rate_hz((rate_hz,)) if modality == "ecg" else None
+    window_s = shard.patches * PATCH_SAMPLES / rate_hz
+    margin = ceil((max(JUDGED_S - window_s, 0.0) / 2 + 1) * rate_hz)  # around a window, to look for heartbeats
+    whole = resampled_length(samples, head.rate_hz, rate_hz)
     first: RecordingBatch | None = None
     kept = np.empty((len(head.channels), 0), np.float32)  # what later windows need of the signal, from `begin` on
     begin = done = 0
@@ -109,25 +121,46 @@ def window_blocks(
         first = first or piece
         kept = np.concatenate([kept, piece.signal[0]], axis=1)
         end = begin + kept.shape[1]
-        ready = done + int(np.searchsorted((plan.start + plan.filled)[done:], end, side="right"))
+        stops = np.minimum(plan.start + plan.filled + margin, whole)
+        ready = done + int(np.searchsorted(stops[done:], end, side="right"))
         if ready > done:
-            cut = np.zeros((1, ready - done, len(kept), shard.patches * PATCH_SAMPLES), np.float32)
-            for row, window in enumerate(range(done, ready)):
-                at, length = int(plan.start[window]) - begin, int(plan.filled[window])
-                cut[0, row, :, :length] = kept[:, at : at + length]
-            shaped = cut.reshape(1, ready - done, len(kept), shard.patches, PATCH_SAMPLES)
-            part = Windows(shaped, plan.start[done:ready], plan.valid_patches[done:ready])
-            yield _prepared(first, part, shard)
+            beats = _BeatsFrom(begin / rate_hz, beats_at_hz).add(kept[None]) if beats_at_hz else None
+            yield _prepared(first, _cut(kept, begin, plan, slice(done, ready), shard), shard, beats)
             done = ready
         if done == plan.start.size:
             return
-        # windows do not overlap, but where the rest is laid at the beginning they may leave something out
-        needed = max(int(plan.start[done]) - begin, 0)
-        kept, begin = kept[:, needed:], begin + min(needed, kept.shape[1])
+        # from a whole second on, so that heartbeats are measured at the same moments as in one piece
+        needed = max(int(plan.start[done]) - margin, 0) // rate_hz * rate_hz - begin
+        needed = min(max(needed, 0), kept.shape[1] // rate_hz * rate_hz)
+        kept, begin = kept[:, needed:], begin + needed
 
 
-def _prepared(head: RecordingBatch, cut: Windows, shard: Shard) -> PreparedWindows:
-    found = stored_windows([head], [cut], shard)
+class _BeatsFrom(Beats):
+    """Heartbeats of a part of a recording that begins at `from_s`."""
+
+    def __init__(self, from_s: float, rate_hz: float) -> None:
+        super().__init__(rate_hz)
+        self._from_s = from_s
+
+    def absent(
+        self, start_s: npt.ArrayLike, window_s: npt.ArrayLike, present: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """See Beats; `start_s` is of the recording."""
+        return super().absent(np.asarray(start_s, np.float64) - self._from_s, window_s, present)
+
+
+def _cut(kept: npt.NDArray[np.float32], begin: int, plan: WindowPlan, chosen: slice, shard: Shard) -> Windows:
+    """Some windows of a plan, from the recording's samples (channel, time) from `begin` on."""
+    starts, lengths = plan.start[chosen], plan.filled[chosen]
+    cut = np.zeros((1, len(starts), len(kept), shard.patches * PATCH_SAMPLES), np.float32)
+    for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        cut[0, row, :, :length] = kept[:, start - begin : start - begin + length]
+    shaped = cut.reshape(*cut.shape[:3], shard.patches, PATCH_SAMPLES)
+    return Windows(shaped, starts, plan.valid_patches[chosen])
+
+
+def _prepared(head: RecordingBatch, cut: Windows, shard: Shard, beats: Beats | None) -> PreparedWindows:
+    found = stored_windows([head], [cut], shard, beats)
     return PreparedWindows(
         counts=found.counts[int(head.rate_hz)][0],
         scale=found.scale[0],

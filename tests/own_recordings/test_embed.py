@@ -77,7 +77,7 @@ def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: 
     assert found["record"].str.rpartition("/")[2].tolist() == index["record"].astype(str).tolist()
     np.testing.assert_allclose(found["start_s"], index["start_s"], atol=1e-9)
     np.testing.assert_allclose(found[FEATURES], expected, atol=1e-5)
-    for flag in ("missing", "flat", "clipping", "amplitude", "wander", "mains"):
+    for flag in ("missing", "flat", "clipping", "amplitude", "wander", "mains", "no_beats"):
         assert [flag in raised.split() for raised in found["flags"]] == index[flag].tolist()
 
 
