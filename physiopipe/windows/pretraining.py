@@ -53,6 +53,8 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
 
 
 def _in_words(band: Filter) -> str:
+    if band.corners_hz is None:
+        return "none"
     notches = ", ".join(f"{source} {hz:g} Hz" for source, hz in band.notch_hz.items())
     return (
         f"{band.highpass_hz:g}-{band.lowpass_hz:g} Hz, Butterworth of order {band.order}, zero phase; "
