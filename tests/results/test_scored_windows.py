@@ -120,7 +120,7 @@ def test_recordings_exchange_their_labels_in_all_ways() -> None:
 
 
 def test_windows_of_a_recording_are_no_evidence_by_themselves() -> None:
-    """A score that is the level of one person's recordings has a small p only where windows change labels one by one."""
+    """A score that is one person's recordings' level has a small p only where windows change labels one by one."""
     rows = predictions("handcrafted", 0)
     rows["probability"] = rows["subject"].map({"s32": 0.9, "s33": 0.1, "s34": 0.2, "s35": 0.3})
     rows.loc[(rows["subject"] == "s32") & (rows["clip"] < 2000), "probability"] = 0.05
