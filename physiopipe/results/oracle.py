@@ -5,13 +5,14 @@ null tests of the methods, and exists only where a cohort declares its latents a
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from physiopipe.cohorts.planted_levels import F64, Latents
 from physiopipe.errors import PhysiopipeError
-from physiopipe.results.intervals import Estimates, SeedPredictions, estimate, resample_subjects
+from physiopipe.results.intervals import Estimates, SeedPredictions, estimate
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import TestSet
 
@@ -25,10 +26,16 @@ def oracle_estimates(test: TestSet, study: Study) -> Estimates | None:
     """What the oracle reaches on the clips of this test set; None where nothing was planted, or nothing was tested."""
     if study.latents is None or not test.methods:
         return None
-    settings = study.settings
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
     seeds = oracle_predictions(test, study.latents, study.thresholds)
-    return estimate(seeds, weights, settings.confidence, study.tasks, study.headline)
+    return estimate(
+        seeds,
+        study.resamples(len(test.subjects)),
+        study.settings.confidence,
+        study.tasks,
+        study.headline,
+        study.metrics,
+        study.interval,
+    )
 
 
 def oracle_predictions(
@@ -57,7 +64,7 @@ def oracle_predictions(
                 "windows were made from another one. Remove data/simulated and run `dvc repro` again."
             )
         prior = np.broadcast_to(high.mean(axis=0), seed.truth.shape)
-        found.append(SeedPredictions(seed.subject, seed.row, seed.truth, probability[at], prior))
+        found.append(replace(seed, probability=probability[at], threshold=prior))
     return found
 
 

@@ -13,7 +13,6 @@ import pandas as pd
 
 from physiopipe.cohorts.reported import PRINTED_METRICS
 from physiopipe.results.intervals import MEAN, Estimates
-from physiopipe.results.metrics import METRICS
 from physiopipe.results.oracle import ORACLE, TITLE, note
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import TestSet, title_of
@@ -119,7 +118,7 @@ def _estimated_rows(
             "notes": notes,
         }
         for task in (*study.tasks, MEAN)
-        for metric in METRICS
+        for metric in study.metrics
     ]  # fmt: skip
 
 
