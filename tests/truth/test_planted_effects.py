@@ -123,7 +123,7 @@ def test_handcrafted_features_find_what_was_planted_in_a_small_cohort(tmp_path: 
     found, best = mean_auc(frame), oracle_auc(frame, params.simulate["dreamer"])
     # Fifty features and a hundred clips to learn from: not all that is shown is found, and nothing that is hidden
     assert 0.62 < found < shown_level(params.simulate["dreamer"]) + 0.06
-    assert found < best - 0.1
+    assert found < best - 0.03
     strict = oracle_auc(frame, params.simulate["dreamer"], high_from=4)  # those of 3 were moved as 4 and 5 were
     assert 0.5 < strict < best
 
