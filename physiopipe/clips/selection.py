@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physiopipe.clips.clip_data import F32, ClipData
+from physiopipe.clips.clip_data import F32, F64, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.windows.store import WindowStore
@@ -52,25 +53,26 @@ def choose_clips(store: WindowStore, last_s: float, high_from: Mapping[str, floa
     eeg = _windows_of(store, "eeg", last_s, high_from)
     ecg = _windows_of(store, "ecg", last_s, high_from)
     clips: list[dict[str, str | int]] = []
-    pairs: list[pd.DataFrame] = []
+    pairs: list[_Paired] = []
     left_out: list[tuple[str, int, str]] = []
-    names = pd.concat([eeg, ecg])[["subject", "clip"]].drop_duplicates().sort_values(["subject", "clip"])
-    eeg_of, ecg_of = (dict(list(found.groupby(["subject", "clip"]))) for found in (eeg, ecg))
-    for subject, clip in names.itertuples(index=False):
-        paired, values, reason = _pair(eeg_of.get((subject, clip)), ecg_of.get((subject, clip)), last_s, [*high_from])
-        if reason:
-            left_out.append((str(subject), int(clip), reason))
+    for subject, clip in sorted({*eeg, *ecg}):
+        found = _pair(eeg.get((subject, clip)), ecg.get((subject, clip)), last_s)
+        if isinstance(found, str):
+            left_out.append((subject, clip, found))
             continue
-        pairs.append(paired.assign(clip_of=len(clips)))
+        pairs.append(found)
+        values = eeg[subject, clip].values
         high = {task: int(value >= limit) for (task, limit), value in zip(high_from.items(), values, strict=True)}
-        clips.append({"subject": str(subject), "clip": int(clip), **high})
+        clips.append({"subject": subject, "clip": clip, **high})
     if not clips:
         detail = "; ".join(f"{s} clip {c}: {why}" for s, c, why in left_out[:3]) or "the index names no clip"
         raise PhysiopipeError(
             f"{store.folder}: no clip has windows of EEG and ECG at {RATE_HZ} Hz that start together ({detail}). "
             "Prepare both modalities of the cohort with the same shard parameters."
         )
-    return ClipChoice(pd.DataFrame(clips), pd.concat(pairs, ignore_index=True), tuple(left_out), tuple(high_from))
+    columns = {name: np.concatenate(parts) for name, parts in zip(_Paired._fields, zip(*pairs, strict=True), strict=True)}
+    columns["clip_of"] = np.repeat(np.arange(len(pairs)), [len(paired.start_s) for paired in pairs])
+    return ClipChoice(pd.DataFrame(clips), pd.DataFrame(columns), tuple(left_out), tuple(high_from))
 
 
 def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
@@ -93,41 +95,62 @@ def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
     )
 
 
-def _windows_of(store: WindowStore, modality: str, last_s: float, tasks: Iterable[str]) -> pd.DataFrame:
-    """Index rows of a modality within the last seconds of their clip, with `window` naming the row of the index."""
-    columns = ["modality", "rate_hz", "subject", "clip", "start_s", *tasks]
-    index = store.index[columns].astype({"modality": str, "subject": str}).reset_index(drop=True)
-    rows = index[(index["modality"] == modality) & (index["rate_hz"] == RATE_HZ)]
-    if rows.empty:
-        found = sorted({f"{m} at {r} Hz" for m, r in zip(index["modality"], index["rate_hz"], strict=True)})
+class _ClipWindows(NamedTuple):
+    """Windows of one modality in the last seconds of a clip, and the values of the clip's tasks."""
+
+    start_s: F64
+    rows: npt.NDArray[np.int64]  # of the index
+    values: F64
+
+
+class _Paired(NamedTuple):
+    """Windows of a clip that start together, by time: when they start, and their rows of the index."""
+
+    start_s: F64
+    eeg: npt.NDArray[np.int64]
+    ecg: npt.NDArray[np.int64]
+
+
+def _windows_of(
+    store: WindowStore, modality: str, last_s: float, tasks: Iterable[str]
+) -> dict[tuple[str, int], _ClipWindows]:
+    """Windows of a modality within the last seconds of their clip, by subject and clip."""
+    of_modality, rates = (store.index[name].to_numpy() for name in ("modality", "rate_hz"))
+    rows = np.flatnonzero((of_modality == modality) & (rates == RATE_HZ))
+    if not len(rows):
+        found = sorted({f"{m} at {r} Hz" for m, r in zip(of_modality, rates, strict=True)})
         raise PhysiopipeError(
             f"{store.folder}: no {modality} windows at {RATE_HZ} Hz, found {', '.join(found) or 'nothing'}. "
             f"Put {RATE_HZ} into resample.{store.manifest['cohort']}.{modality}.rates_hz and prepare the cohort again."
         )
-    rows = rows.assign(window=rows.index)
-    ends = rows.groupby(["subject", "clip"])["start_s"].transform("max")
+    starts = store.index["start_s"].to_numpy(np.float64)
+    values = store.index[list(tasks)].to_numpy(np.float64)
     window_s = _patches(store, rows) * PATCH_SAMPLES / RATE_HZ
-    return rows[rows["start_s"] + START_TOLERANCE_S >= ends + window_s - last_s]
+    of_clip = store.index.iloc[rows].groupby(["subject", "clip"], observed=True).indices
+    clips = {}
+    for (subject, clip), places in of_clip.items():
+        mine = rows[places]
+        chosen = mine[starts[mine] + START_TOLERANCE_S >= starts[mine].max() + window_s - last_s]
+        if len(chosen):
+            clips[str(subject), int(clip)] = _ClipWindows(starts[chosen], chosen, values[chosen[0]])
+    return clips
 
 
-def _pair(
-    eeg: pd.DataFrame | None, ecg: pd.DataFrame | None, last_s: float, tasks: list[str]
-) -> tuple[pd.DataFrame, npt.NDArray[np.float64], str]:
-    """Windows of one clip that start together, its tasks' values, and why it cannot be used (empty where it can)."""
-    nothing, unknown = pd.DataFrame(), np.full(len(tasks), np.nan)
+def _pair(eeg: _ClipWindows | None, ecg: _ClipWindows | None, last_s: float) -> _Paired | str:
+    """Windows of one clip that start together, or why it cannot be used."""
     if eeg is None or ecg is None:
-        return nothing, unknown, f"no {'EEG' if eeg is None else 'ECG'} window in the last {last_s:g} s"
-    values = eeg[tasks].to_numpy(np.float64)[0]
-    if not np.isfinite(values).all():
-        return nothing, values, "a rating is missing"
-    if not np.array_equal(values, ecg[tasks].to_numpy(np.float64)[0]):
-        return nothing, values, "EEG and ECG carry different ratings"
-    apart_s = np.abs(np.subtract.outer(eeg["start_s"].to_numpy(np.float64), ecg["start_s"].to_numpy(np.float64)))
+        return f"no {'EEG' if eeg is None else 'ECG'} window in the last {last_s:g} s"
+    if not np.isfinite(eeg.values).all():
+        return "a rating is missing"
+    if not np.array_equal(eeg.values, ecg.values):
+        return "EEG and ECG carry different ratings"
+    apart_s = np.abs(np.subtract.outer(eeg.start_s, ecg.start_s))
     of_eeg, of_ecg = np.nonzero(apart_s <= START_TOLERANCE_S)
     if not len(of_eeg):
-        return nothing, values, "no EEG window starts together with an ECG window"
-    paired = eeg[["start_s", "window"]].rename(columns={"window": "eeg"}).iloc[of_eeg]
-    return paired.assign(ecg=ecg["window"].to_numpy()[of_ecg]).sort_values("start_s"), values, ""
+        return "no EEG window starts together with an ECG window"
+    order = np.argsort(eeg.start_s[of_eeg], kind="stable")
+    of_eeg, of_ecg = of_eeg[order], of_ecg[order]
+    return _Paired(eeg.start_s[of_eeg], eeg.rows[of_eeg], ecg.rows[of_ecg])
 
 
 def _dequantised(store: WindowStore, rows: npt.NDArray[np.int64]) -> tuple[F32, npt.NDArray[np.integer]]:
@@ -145,7 +168,7 @@ def _present(store: WindowStore, rows: npt.NDArray[np.int64], channels: int) -> 
     return present
 
 
-def _patches(store: WindowStore, rows: pd.DataFrame) -> int:
+def _patches(store: WindowStore, rows: npt.NDArray[np.int64]) -> int:
     """Patches of the stored windows of one modality and rate."""
-    counts, _, _ = store.gather(rows["window"].to_numpy(np.int64)[:1])
+    counts, _, _ = store.gather(rows[:1])
     return int(counts.shape[2])
