@@ -70,7 +70,7 @@ def choose_clips(store: WindowStore, last_s: float, high_from: Mapping[str, floa
             f"{store.folder}: no clip has windows of EEG and ECG at {RATE_HZ} Hz that start together ({detail}). "
             "Prepare both modalities of the cohort with the same shard parameters."
         )
-    columns = {name: np.concatenate(parts) for name, parts in zip(_Paired._fields, zip(*pairs, strict=True), strict=True)}
+    columns = {name: np.concatenate([getattr(paired, name) for paired in pairs]) for name in _Paired._fields}
     columns["clip_of"] = np.repeat(np.arange(len(pairs)), [len(paired.start_s) for paired in pairs])
     return ClipChoice(pd.DataFrame(clips), pd.DataFrame(columns), tuple(left_out), tuple(high_from))
 

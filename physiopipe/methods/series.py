@@ -55,6 +55,7 @@ class SeriesMethod(Method):
     licence = "BSD-3-Clause"
     libraries = ("numpy", "scipy", "torch")
     Settings: ClassVar[type[SeriesSettings]] = SeriesSettings
+    pretrain_cosine: ClassVar[bool] = False  # whether the rate without labels falls to 0
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -162,9 +163,22 @@ class SeriesMethod(Method):
     def _new_network(self, tasks: int) -> "TwoStageNetwork":
         """The network untrained, its weights drawn from torch's generator."""
 
-    @abstractmethod
+    @property
+    def _weight_decay(self) -> float:
+        """Of Adam, in both stages."""
+        return 0.0
+
     def _stages(self) -> "tuple[Stage, Stage]":
         """How it is trained without labels, and with them."""
+        from physiopipe.training.series import Stage
+
+        it = self.settings
+        without = (it.pretrain_epochs, it.pretrain_batch_size, it.pretrain_learning_rate)
+        with_labels = (it.finetune_epochs, it.finetune_batch_size, it.finetune_learning_rate)
+        return (
+            Stage(*without, self._weight_decay, it.pretrain_series, self.pretrain_cosine),
+            Stage(*with_labels, self._weight_decay, it.finetune_series),
+        )
 
     def _look_at(self, network: "TwoStageNetwork", values: "Tensor") -> None:
         """Learn what the stage without labels needs to know of all training series (n, T)."""
