@@ -1,3 +1,3 @@
 """physiopipe: from public ECG and EEG recordings to a results table that anyone can rerun."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

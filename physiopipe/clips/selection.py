@@ -76,9 +76,11 @@ def choose_clips(store: WindowStore, last_s: float, high_from: Mapping[str, floa
 
 
 def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
-    """Read the chosen windows: int16 times their scale, float32."""
+    """Read the chosen windows: int16 times their scale, float32. ECG that shows no heartbeat counts as absent."""
     eeg, eeg_valid = _dequantised(store, choice.pairs["eeg"].to_numpy())
     ecg, ecg_valid = _dequantised(store, choice.pairs["ecg"].to_numpy())
+    with_beats = ~without_beats(store, choice)
+    ecg[~with_beats] = 0  # as every absent channel is stored
     return ClipData(
         subjects=choice.clips["subject"].to_numpy().astype(np.str_),
         clips=choice.clips["clip"].to_numpy(np.int64),
@@ -86,13 +88,30 @@ def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
         eeg=eeg,
         ecg=ecg,
         eeg_present=_present(store, choice.pairs["eeg"].to_numpy(), eeg.shape[1]),
-        ecg_present=_present(store, choice.pairs["ecg"].to_numpy(), ecg.shape[1]),
+        ecg_present=_present(store, choice.pairs["ecg"].to_numpy(), ecg.shape[1]) & with_beats[:, None],
         valid_patches=np.minimum(eeg_valid, ecg_valid).astype(np.int64),
         clip_of=choice.pairs["clip_of"].to_numpy(np.int64),
         tasks=choice.tasks,
         eeg_channels=tuple(store.attributes("eeg", RATE_HZ)["channels"]),
         ecg_channels=tuple(store.attributes("ecg", RATE_HZ)["channels"]),
     )
+
+
+def without_beats(store: WindowStore, choice: ClipChoice) -> npt.NDArray[np.bool_]:
+    """The chosen windows whose ECG shows no heartbeat, (w,)."""
+    flagged: npt.NDArray[np.bool_] = store.index["no_beats"].to_numpy(np.bool_)[choice.pairs["ecg"].to_numpy()]
+    return flagged
+
+
+def clips_without_beats(store: WindowStore, choice: ClipChoice) -> list[tuple[str, int, int, int]]:
+    """Clips with windows whose ECG shows no heartbeat: subject, clip, how many windows, of how many."""
+    counts = (
+        choice.pairs.assign(flagged=without_beats(store, choice)).groupby("clip_of")["flagged"].agg(["sum", "size"])
+    )
+    return [
+        (str(choice.clips["subject"][clip]), int(choice.clips["clip"][clip]), int(flagged), int(windows))
+        for clip, flagged, windows in counts[counts["sum"] > 0].itertuples(name=None)
+    ]
 
 
 class _ClipWindows(NamedTuple):

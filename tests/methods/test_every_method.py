@@ -63,6 +63,7 @@ def test_it_is_fitted_kept_and_restored_on_any_channels_and_tasks_with_holes(
     again = restored(model, small_method(name, tmp_path))
     assert state_bytes(again) == state_bytes(model)
     assert again.trained_parameters == model.trained_parameters
+    assert bool(model.trained_parameters) == (name not in ("always_high", "nearest_neighbours"))
     assert all(np.isfinite(value).all() for value in model.state()[0].values() if value.dtype.kind == "f")
     for shown in (test, corrupted(test, Condition("lost_ecg"), 0), corrupted(test, Condition("noise_snr_db", 0.0), 0)):
         hidden = shown.without_labels()

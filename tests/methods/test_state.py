@@ -35,6 +35,7 @@ def test_encoders_that_were_trained_along_are_kept_too(tmp_path: Path, name: str
     assert of_encoders == {"ecg_only": {"ecg"}, "eeg_only": {"eeg"}, "transductive": set()}.get(name, both)
     again = restored(model, method_class(name)(setup(tmp_path, ecg, **options)))
     assert again.predict(test.without_labels()).tobytes() == model.predict(test.without_labels()).tobytes()
+    assert again.trained_parameters == model.trained_parameters
 
 
 def test_a_task_of_one_class_and_features_that_nobody_has_survive(tmp_path: Path) -> None:
