@@ -65,7 +65,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("channels", "tasks"), [((19, 1), ("arithmetic",)), ((3, 2), ("valence", "arousal", "dominance"))]
+    ("channels", "tasks"), [((4, 1), ("arithmetic",)), ((3, 2), ("valence", "arousal", "dominance"))]
 )
 def test_what_is_planted_is_learnt(
     name: str, channels: tuple[int, int], tasks: tuple[str, ...], tmp_path: Path

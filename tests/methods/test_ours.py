@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from made_cohort import store_cohort, study_of
-from sklearn.metrics import roc_auc_score
 from small_methods import parameters, setup, sides
 
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
@@ -28,18 +27,6 @@ def ecg_encoder(tmp_path: Path) -> Path:
     path = tmp_path / "ecg_encoder.safetensors"
     save_encoder(path, CrissCrossEncoder(parameters(tmp_path).pretrain.encoder), {"normalisation": "lead_zscore"})
     return path
-
-
-def test_planted_effects_are_learnt(make_clips, tmp_path: Path) -> None:
-    train, validation, test = sides(make_clips(subjects=15, clips=12, windows=2, effect=2.0))
-    model = Ours(setup(tmp_path)).fit(train, validation, 0)
-    held_out = make_clips(subjects=6, clips=12, windows=2, seed=5, effect=2.0)
-    found = model.predict(held_out.without_labels())
-    auc = [roc_auc_score(held_out.labels[:, label], found[:, label]) for label in range(3)]
-    assert auc[0] > 0.85  # planted in the EEG
-    assert auc[1] > 0.8  # planted in the ECG: lost if only one modality reached the heads
-    assert abs(auc[2] - 0.5) < 0.25
-    assert model.predict(test).shape == (len(test), 3)
 
 
 def test_clip_probability_is_the_mean_over_its_windows(make_clips, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a method has learnt is kept as arrays and comes back as it was; any number of channels and tasks will do."""
+"""What rows with encoders have learnt is kept as arrays and comes back as it was; other channels will do."""
 
 from pathlib import Path
 
@@ -14,11 +14,6 @@ from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 
 TRAINED = ("ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture")
-SHAPES = {  # channels of EEG and ECG, tasks
-    "14 + 2, three tasks": ((14, 2), ("valence", "arousal", "dominance")),
-    "19 + 1, one task": ((19, 1), ("asleep",)),
-    "5 + 1, two tasks": ((5, 1), ("stress", "load")),
-}
 
 
 @pytest.mark.parametrize("shared", [False, True])
