@@ -38,6 +38,7 @@ STALE = {  # by file that changes
     "methods/gpt2_source.py": ON_GPT2,
     "methods/one_fits_all.py": {"one_fits_all"},
     "methods/time_llm.py": {"time_llm"},
+    "methods/networks.py": ON_SERIES | EEG_NETWORKS,
     "methods/series.py": ON_SERIES,
     "methods/tfc.py": {"tfc"},
     "methods/simmtm.py": {"simmtm"},

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +147,8 @@ def _windows_of(
     window_s = _patches(store, rows) * PATCH_SAMPLES / RATE_HZ
     of_clip = store.index.iloc[rows].groupby(["subject", "clip"], observed=True).indices
     clips = {}
-    for (subject, clip), places in of_clip.items():
+    for key, places in of_clip.items():
+        subject, clip = cast("tuple[str, int]", key)
         mine = rows[places]
         chosen = mine[starts[mine] + START_TOLERANCE_S >= starts[mine].max() + window_s - last_s]
         if len(chosen):
