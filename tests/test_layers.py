@@ -19,7 +19,7 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("methods",),
     ("experiments",),
     ("results",),
-    ("report",),
+    ("report", "own_recordings"),
     ("plan", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
     ("cli",),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Verbs of a whole study: `new` begins one; `status`, `clean` and `describe` say how it stands, what it takes and holds."""
+"""Verbs of a whole study: `new` begins one; `status`, `clean` and `describe` say how it stands and what it holds."""
 
 from pathlib import Path
 from typing import Annotated

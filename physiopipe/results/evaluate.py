@@ -10,7 +10,7 @@ import pandas as pd
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import attainable_share
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
 from physiopipe.results.robustness_table import robustness_table
@@ -59,9 +59,10 @@ def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFra
     """Write metrics.json, comparisons.csv and table1.csv, .md and .tex of these rows; return the table."""
     test = read_test_set(folder / "predictions", study, names)
     settings, tasks, headline = study.settings, study.tasks, study.headline
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    weights = study.resamples(len(test.subjects))
     estimates = {
-        name: estimate(seeds, weights, settings.confidence, tasks, headline) for name, seeds in test.methods.items()
+        name: estimate(seeds, weights, settings.confidence, tasks, headline, study.metrics, study.interval)
+        for name, seeds in test.methods.items()
     }
     p_values = permutation_p_values(
         list(test.methods.values()), settings.permutations, settings.resampling_seed, tasks, headline
