@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from physiopipe.cohorts.reported import PRINTED_METRICS
+from physiopipe.results.costs import WALL_CLOCK, seconds_words
 from physiopipe.results.coverage import coverage_note
 from physiopipe.results.intervals import MEAN
 from physiopipe.results.metrics import HEADLINE_WORDS
@@ -22,6 +23,17 @@ HEADS = {
     "balanced_accuracy_tuned": "tuned",
     "macro_f1": "macro-F1",
 }
+COST_TITLE = "cost of a fold"
+_RANKS = (
+    "Rank: mean over people and tasks of the row's place among the measured rows, 1 the best, by what a person adds to "
+    "the AUC, seeds averaged."
+)
+_COSTS = (
+    "Cost: medians over seeds and folds. Training: seconds of a fit, stages without labels included; CPU time of all "
+    "threads, or on the wall where a GPU is named. Shared: what a fit stands on that is computed once, without labels, "
+    "for every fold (features, resampled windows, embeddings of frozen encoders); what comes before the study, such as "
+    "pretraining an encoder on other recordings, is not in it. Seconds differ from run to run."
+)
 _INTERVALS = "Intervals: bootstrap over subjects, seeds averaged inside each resample. They do not cover new clips."
 
 
@@ -51,24 +63,33 @@ class Block:
 
 @dataclass(frozen=True)
 class Typeset:
-    """The table: `reported` is the block of a paper's rows, if there is one; `caveats` stand beside every number."""
+    """The table: `reported` is the block of a paper's rows, if there is one; `cost` that of what rows cost, where it
+    was noted; `caveats` stand beside every number.
+    """
 
     caption: str
     caveats: tuple[str, ...]
     reported: Block | None
     measured: tuple[Block, ...]
     notes: tuple[str, ...]
+    cost: Block | None = None
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        return (*((self.reported,) if self.reported else ()), *self.measured)
+        return (*((self.reported,) if self.reported else ()), *self.measured, *((self.cost,) if self.cost else ()))
 
 
-def typeset(frame: pd.DataFrame, study: Study, without_meaning: Mapping[str, str] | None = None) -> Typeset:
+def typeset(
+    frame: pd.DataFrame,
+    study: Study,
+    without_meaning: Mapping[str, str] | None = None,
+    costs: pd.DataFrame | None = None,
+) -> Typeset:
     """Lay the tidy frame out as blocks of rows; notes are numbered in the order in which rows call them.
 
     Args:
         without_meaning: methods that say nothing on this cohort, by title, with the reason.
+        costs: of the measured rows, see `physiopipe.results.costs`.
     """
     notes: list[str] = []
     reported, measured = frame[frame["kind"] == "reported"], frame[frame["kind"] == "measured"]
@@ -93,7 +114,15 @@ def typeset(frame: pd.DataFrame, study: Study, without_meaning: Mapping[str, str
         first = measured.iloc[0]
         intervals.append(coverage_note(str(first["protocol"]), int(first["subjects"]), study.headline, study.tasks))
     intervals.append(_p_words(study))
-    return Typeset(_caption(measured, study), study.caveats, printed, tuple(blocks), (*notes, " ".join(intervals)))
+    if measured["mean_rank"].notna().any():
+        intervals.append(_RANKS)
+    cost = None
+    if costs is not None and len(costs):
+        cost = _cost_block(f"Measured, {study.measured}: {COST_TITLE}", measured, costs, notes)
+        intervals.append(_COSTS)
+    return Typeset(
+        _caption(measured, study), study.caveats, printed, tuple(blocks), (*notes, " ".join(intervals)), cost
+    )
 
 
 def _p_words(study: Study) -> str:
@@ -154,6 +183,7 @@ def _headline_block(title: str, rows: pd.DataFrame, study: Study, notes: list[st
     if study.headline != "subject_auc":
         columns.append(("Within subjects", "subject_auc", MEAN))
     found = rows.set_index(["title", "metric", "label"])
+    ranked = bool(rows["mean_rank"].notna().any())
     made = []
     for each in dict.fromkeys(rows["title"]):
         cells = []
@@ -163,9 +193,29 @@ def _headline_block(title: str, rows: pd.DataFrame, study: Study, notes: list[st
             )
             interval = f" [{low:.1f}, {high:.1f}]" if math.isfinite(low) else ""
             cells.append(TableCell(_number(value) + interval))
-        p_value = float(found.loc[(each, study.headline, MEAN), "p_value"])
-        made.append(Row(each, _marks(rows, each, notes), (*cells, TableCell(f"{p_value:.2g}"))))
-    return Block(title, tuple((head, ("",)) for head in (*(name for name, _, _ in columns), "p")), tuple(made))
+        p_value, rank = (float(found.loc[(each, study.headline, MEAN), name]) for name in ("p_value", "mean_rank"))
+        cells += [TableCell(f"{p_value:.2g}"), *([TableCell(_number(rank))] if ranked else [])]
+        made.append(Row(each, _marks(rows, each, notes), tuple(cells)))
+    heads = (*(name for name, _, _ in columns), "p", *(("Rank",) if ranked else ()))
+    return Block(title, tuple((head, ("",)) for head in heads), tuple(made))
+
+
+def _cost_block(title: str, rows: pd.DataFrame, costs: pd.DataFrame, notes: list[str]) -> Block:
+    """What each measured row cost; a dash where nothing was noted of it."""
+    of = costs.set_index("title")
+    made = []
+    for each in dict.fromkeys(rows["title"]):
+        cells = ["–"] * 4
+        if each in of.index:
+            one = of.loc[each]
+            trained = "–" if pd.isna(one["trained_parameters"]) else f"{int(one['trained_parameters']):,}"
+            on_wall = " (wall)" if one["clock"] == WALL_CLOCK else ""
+            fit, kept = (seconds_words(float(one[name])) for name in ("fit_s", "kept_s"))
+            shared = "none" if one["kept_s"] == 0 else f"{kept}{on_wall}"
+            cells = [trained, f"{fit}{on_wall}", shared, str(one["device"])]
+        made.append(Row(each, _marks(rows, each, notes), tuple(map(TableCell, cells))))
+    heads = ("Trained parameters", "Training, s", "Shared, s", "On")
+    return Block(title, tuple((head, ("",)) for head in heads), tuple(made))
 
 
 def _balanced_block(title: str, rows: pd.DataFrame, study: Study, notes: list[str]) -> Block:
