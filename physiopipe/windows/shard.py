@@ -43,7 +43,7 @@ def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[i
             if not rates:
                 continue
             if sum(len(cut.start) for cut in cuts):
-                writer.add(rates[0], _stored(rates, cuts, params, beats))
+                writer.add(rates[0], stored_windows(rates, cuts, params, beats))
             else:
                 reason = f"{rates[0].seconds:.1f} s long: at no rate does it fill {params.min_fill:.0%} of a window"
                 for record in rates[0].record:
@@ -66,7 +66,9 @@ def _cut(stack: RecordingBatch, params: Shard) -> Windows:
     )
 
 
-def _stored(rates: list[RecordingBatch], cuts: list[Windows], params: Shard, beats: Beats | None) -> StoredWindows:
+def stored_windows(
+    rates: list[RecordingBatch], cuts: list[Windows], params: Shard, beats: Beats | None
+) -> StoredWindows:
     """Flag and quantise the windows of a stack of recordings, at every rate."""
     stack = rates[0]
     assert stack.blocks is not None, "measured by filter_batch"
