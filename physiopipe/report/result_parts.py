@@ -12,10 +12,9 @@ from physiopipe.report.parts import Part, paragraph
 from physiopipe.results.contrasts_text import caption, notes_of, shown, with_interval
 from physiopipe.results.forms import as_html
 from physiopipe.results.intervals import MEAN
-from physiopipe.results.metrics import HEADLINE_WORDS
+from physiopipe.results.layout import Typeset
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import headline_rows, pretraining_gain
-from physiopipe.results.typeset import Typeset
 
 _SIGNIFICANT = 0.05
 
@@ -52,7 +51,7 @@ def what_is_counted(study: Study) -> str:
     levels = sorted(set(study.thresholds.values()))
     high = f" High is a value of {levels[0]:g} or more." if len(levels) == 1 else ""
     return (
-        f"{HEADLINE_WORDS[study.headline]}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
+        f"{study.headline_words}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
         f"subjects; 50 is chance.{high}"
     )
 
@@ -117,7 +116,7 @@ def comparisons(rows: pd.DataFrame, study: Study) -> str:
     )
     of = ", mean of the tasks" if len(study.tasks) > 1 else ""
     words = (
-        f"{HEADLINE_WORDS[study.headline]}{of}, percentage points. Paired over subjects: signs of the subjects' "
+        f"{study.headline_words}{of}, percentage points. Paired over subjects: signs of the subjects' "
         "differences flipped, two-sided; Holm's correction for the number of comparisons. With n subjects no p can be "
         "under 2 / 2<sup>n</sup>."
     )

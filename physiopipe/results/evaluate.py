@@ -11,7 +11,7 @@ from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
 from physiopipe.results.costs import costs_of
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import attainable_share
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
 from physiopipe.results.pairwise import FEWEST, pairwise_frame, ranks_frame
@@ -63,9 +63,10 @@ def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFra
     """
     test = read_test_set(folder / "predictions", study, names)
     settings, tasks, headline = study.settings, study.tasks, study.headline
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    weights = study.resamples(len(test.subjects))
     estimates = {
-        name: estimate(seeds, weights, settings.confidence, tasks, headline) for name, seeds in test.methods.items()
+        name: estimate(seeds, weights, settings.confidence, tasks, headline, study.metrics, study.interval)
+        for name, seeds in test.methods.items()
     }
     p_values = permutation_p_values(
         list(test.methods.values()), settings.permutations, settings.resampling_seed, tasks, headline

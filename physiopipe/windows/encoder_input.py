@@ -57,6 +57,8 @@ def preparation_text(band: Filter, shard: Shard) -> dict[str, str]:
 
 def filter_in_words(band: Filter) -> str:
     """A filter in one sentence."""
+    if band.corners_hz is None:
+        return "none"
     notches = ", ".join(f"{source} {hz:g} Hz" for source, hz in band.notch_hz.items())
     return (
         f"{band.highpass_hz:g}-{band.lowpass_hz:g} Hz, Butterworth of order {band.order}, zero phase; "
