@@ -12,9 +12,9 @@ from physiopipe.report.parts import Part, paragraph
 from physiopipe.results.contrasts_text import caption, notes_of, shown, with_interval
 from physiopipe.results.forms import as_html
 from physiopipe.results.intervals import MEAN
+from physiopipe.results.layout import Typeset
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import headline_rows, pretraining_gain
-from physiopipe.results.typeset import Typeset
 
 _SIGNIFICANT = 0.05
 
@@ -94,6 +94,8 @@ def table1_parts(table: Typeset) -> list[Part]:
         parts.append(Part("Table 1: accuracy, F1, pooled AUC, balanced accuracy", rest, folded=True))
     if table.reported is not None:
         parts.append(Part(f"Table 1: {table.reported.title}", as_html(table.reported), folded=True))
+    if table.cost is not None:
+        parts.insert(1, Part("Table 1: cost", as_html(table.cost)))
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     return [*parts, Part("Notes to Table 1", f"<ol>{notes}</ol>", folded=True)]
 
