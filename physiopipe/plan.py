@@ -158,8 +158,8 @@ def raw_folder(params: Params, name: str) -> Path:
     return DATA / "raw" / (f"{name}-{SIMULATED}" if params.simulated(name) else publication.folder)
 
 
-def cohort_of_tree(folder: str, params: Params) -> str:
-    """The cohort of the study whose published tree is kept in this folder of data/raw."""
+def cohort_of_tree(params: Params, folder: str) -> str:
+    """The study's cohort whose published tree is kept in this folder of data/raw: the first, where two share one."""
     for name in params.cohorts.in_use:
         publication = cohort(name).publication
         if isinstance(publication, PublishedTree) and folder in (publication.folder, f"{name}-{SIMULATED}"):

@@ -135,10 +135,12 @@ def _data_leftovers(params: Params, found: Leftovers) -> None:
         if (path := plan.DATA / "raw" / f"{name}-{plan.SIMULATED}").is_dir()
         and not (name in in_use and params.simulated(name))
     ])  # fmt: skip
+    published = [cohort(name).publication for name in in_use]
+    folders = {each.folder for each in published if isinstance(each, PublishedTree)}
     for name in sorted(set(cohort_places()) - in_use):
         publication = cohort(name).publication
         places = [plan.DATA / "windows" / name]
-        if isinstance(publication, PublishedTree):
+        if isinstance(publication, PublishedTree) and publication.folder not in folders:
             places.append(plan.DATA / "raw" / publication.folder)
         found.left.extend(
             f"{path}: the study does not use {name}; delete it by hand if no other needs it"

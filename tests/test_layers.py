@@ -8,7 +8,7 @@ from physiopipe.code_digest import Package
 LAYERS = (  # from the lowest; a module belongs to the longest name that it starts with, and may import its own layer
     ("errors", "patches"),
     ("files", "memory", "errors_noted", "study_files"),
-    ("checksums", "code_digest", "plugins"),
+    ("checksums", "code_digest", "cpu_time", "plugins"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
     ("params.section", "params.preparation", "params.pretraining", "params.encoders", "params.run", "params.study",
      "params.own_cohorts", "methods.registry", "cohorts.sources", "cohorts.defaults"),
@@ -19,7 +19,7 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("methods",),
     ("experiments",),
     ("results",),
-    ("report",),
+    ("report", "own_recordings"),
     ("plan", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
     ("cli",),
 )  # fmt: skip

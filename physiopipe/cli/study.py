@@ -1,11 +1,11 @@
-"""Verbs of a whole study: `new` begins one, `status` and `clean` say how it stands and what it takes."""
+"""Verbs of a whole study: `new` begins one; `status`, `clean` and `describe` say how it stands and what it holds."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from physiopipe.cli.options import DEFAULT, FOR_YOU, ParamsFile, load
+from physiopipe.cli.options import DEFAULT, FOR_YOU, CohortName, ParamsFile, chosen_cohort, load
 
 verbs = typer.Typer()
 
@@ -48,3 +48,14 @@ def clean(
 
     for line in clean_lines(load(params, with_methods=True), ENCODER, remove):
         print(line)
+
+
+@verbs.command(rich_help_panel=FOR_YOU)
+def describe(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
+    """Write Croissant metadata of a cohort's windows, for catalogues of datasets."""
+    from physiopipe import plan
+    from physiopipe.windows.croissant import write_croissant
+
+    chosen_cohort(cohort, load(params))
+    path = write_croissant(plan.DATA / "windows" / cohort)
+    print(f"{path}: Croissant 1.0; it names {cohort}/index.parquet and its Zarr stores beside it")

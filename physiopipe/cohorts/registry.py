@@ -20,6 +20,7 @@ COHORTS: dict[str, str] = {  # of this package
     "challenge": "physiopipe.cohorts.challenge:COHORT",
     "dreamer": "physiopipe.cohorts.dreamer:COHORT",
     "eegmat": "physiopipe.cohorts.eegmat:COHORT",
+    "eegmat_published": "physiopipe.cohorts.eegmat_published:COHORT",
 }
 
 
