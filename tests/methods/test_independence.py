@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from made_cohort import store_cohort, study_of
 from pydantic import BaseModel
-from test_ours import parameters
+from small_methods import parameters
 
 from physiopipe.clips.selection import ClipChoice, choose_clips
 from physiopipe.errors import PhysiopipeError
