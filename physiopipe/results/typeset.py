@@ -30,6 +30,10 @@ _INTERVALS = {
     "estimate, seeds averaged, ± Student's t times the jackknife's standard error. They cover neither other training "
     "subjects nor another split.",
 }
+_AREA = (
+    "AUC-PR: trapezoidal rule; by chance about the share of high windows, and for one and the same score everywhere "
+    "half of that share and 1."
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ def typeset(frame: pd.DataFrame, study: Study, without_meaning: Mapping[str, str
         else:
             intervals.append(coverage_note(str(first["protocol"]), subjects, study.headline, study.tasks))
     intervals.append(_p_words(study))
+    if study.scored_by == "window":
+        intervals.append(_AREA)
     return Typeset(_caption(measured, study), study.caveats, printed, tuple(blocks), (*notes, " ".join(intervals)))
 
 
