@@ -91,8 +91,12 @@ def choose_clips(
 
 
 def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
-    """Read the chosen windows: int16 times their scale, float32."""
+    """Read the chosen windows: int16 times their scale, float32. ECG that shows no heartbeat counts as absent."""
     read = {each: _read(store, choice, each) for each in MODALITIES if each in choice.pairs}
+    if "ecg" in read:
+        no_beats = without_beats(store, choice)
+        read["ecg"].windows[no_beats] = 0  # as every absent channel is stored
+        read["ecg"].present[no_beats] = False
     some = next(iter(read.values()))
     windows, _, patches, samples = some.windows.shape
     nothing = _Read(
@@ -113,6 +117,25 @@ def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
         eeg_channels=eeg.channels,
         ecg_channels=ecg.channels,
     )
+
+
+def without_beats(store: WindowStore, choice: ClipChoice) -> npt.NDArray[np.bool_]:
+    """The chosen windows whose ECG shows no heartbeat, (w,); none where the cohort has no ECG."""
+    if "ecg" not in choice.pairs:
+        return np.zeros(len(choice.pairs), np.bool_)
+    flagged: npt.NDArray[np.bool_] = store.index["no_beats"].to_numpy(np.bool_)[choice.pairs["ecg"].to_numpy()]
+    return flagged
+
+
+def clips_without_beats(store: WindowStore, choice: ClipChoice) -> list[tuple[str, int, int, int]]:
+    """Clips with windows whose ECG shows no heartbeat: subject, clip, how many windows, of how many."""
+    counts = (
+        choice.pairs.assign(flagged=without_beats(store, choice)).groupby("clip_of")["flagged"].agg(["sum", "size"])
+    )
+    return [
+        (str(choice.clips["subject"][clip]), int(choice.clips["clip"][clip]), int(flagged), int(windows))
+        for clip, flagged, windows in counts[counts["sum"] > 0].itertuples(name=None)
+    ]
 
 
 class _Read(NamedTuple):

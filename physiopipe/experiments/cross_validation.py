@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import pandas as pd
 from tqdm import tqdm
 
+from physiopipe import cpu_time
 from physiopipe.clips.clip_data import MODALITIES, ClipData
-from physiopipe.clips.selection import ClipChoice, choose_clips, gather_clips
+from physiopipe.clips.selection import ClipChoice, choose_clips, clips_without_beats, gather_clips
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.fit_cost import fit_cost, write_costs
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS, KeptFolds, write_curve
 from physiopipe.experiments.predictions import COLUMNS, write_predictions
@@ -115,6 +117,7 @@ class CrossValidation:
         self.choice = study.choose(self.store)
         setup = Setup(self.params, study.encoder_path, study.state_folder, tuple(cohort(study.cohort).modalities))
         self.method = method_class(study.method)(setup)
+        self._before = cpu_time.Account()  # what was spent on all clips, for every fold
 
     @cached_property
     def clips(self) -> ClipData:
@@ -122,7 +125,8 @@ class CrossValidation:
         clips = gather_clips(self.store, self.choice)
         for modality in MODALITIES:
             clips.digests(modality)  # hashed once: the sides of every fold compare them
-        self.method.precompute(clips.without_labels())
+        with cpu_time.accounted() as self._before:
+            self.method.precompute(clips.without_labels())
         return clips
 
     def runs(self, extra: dict[str, Any] | None = None, device: str | None = None) -> list[FoldRun]:
@@ -170,7 +174,9 @@ class CrossValidation:
             known = self.kept.fitted(run.fitted)
             if known is not None:
                 return method.restore(*known)
-        method.fit(train, validation, run.seed)
+        with cpu_time.accounted() as spent:
+            method.fit(train, validation, run.seed)
+        self.kept.save_cost(run.fitted, fit_cost(method, spent, self._before))
         self.kept.save_curve(run.fitted, method.curve(), self._about_run(run))
         self.kept.save_fitted(run.fitted, method)
         return method
@@ -231,6 +237,10 @@ class CrossValidation:
         empty = pd.DataFrame(columns=list(CURVE_COLUMNS))
         return pd.concat([self._there(self.kept.curve(run.fitted)) for run in runs]) if runs else empty
 
+    def costs(self, runs: Sequence[FoldRun]) -> list[dict[str, Any]]:
+        """What fitting these runs cost, COST_COLUMNS; only whose it was where that is not known."""
+        return [self._about_run(run) | (self.kept.cost(run.fitted) or {}) for run in runs]
+
     def _there(self, frame: pd.DataFrame | None) -> pd.DataFrame:
         if frame is None:
             raise PhysiopipeError(f"{self.kept.folder}: a fold that was made is there no more. Run again.")
@@ -254,6 +264,7 @@ class CrossValidation:
             "licence": method.licence,
             "inputs": [each for each in method.inputs if each in cohort(self.study.cohort).modalities],
             "left_out": [list(row) for row in self.choice.left_out],
+            "without_beats": [list(row) for row in clips_without_beats(self.store, self.choice)],
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
@@ -281,12 +292,13 @@ def _begin(study: Study, tester: Tester, grouped: bool) -> Callable[[Sequence[Fo
     return CrossValidation(study, tester, grouped).make
 
 
-def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) -> None:
+def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None, costs_csv: Path | None = None) -> None:
     """Fit and predict every seed and fold that is not there yet; write all predictions and training curves.
 
     Args:
         out_parquet: written last, see `physiopipe.experiments.predictions`.
         curves_csv: CURVE_COLUMNS, one row an epoch and split; only a header where nothing is trained in epochs.
+        costs_csv: COST_COLUMNS, one row a seed and fold; its seconds are never the same twice.
 
     Raises:
         PhysiopipeError: a subject on two sides of a split, no usable clip, or what the method itself refuses.
@@ -297,4 +309,6 @@ def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) 
     if curves_csv is not None:
         with atomic_file(curves_csv) as temporary:
             write_curve(temporary, validation.curves(runs))
+    if costs_csv is not None:
+        write_costs(costs_csv, validation.costs(runs))
     write_predictions(out_parquet, validation.predictions(runs), validation.about())

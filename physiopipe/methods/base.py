@@ -92,9 +92,11 @@ class Method(ABC):
         return {}
 
     @property
-    def trained_parameters(self) -> int:
-        """Numbers that the latest `fit` has learnt by gradients; 0 where there are none."""
-        return 0
+    def trained_parameters(self) -> int | None:
+        """Numbers that the latest `fit` has fitted to labels, or to windows without them: weights, coefficients, means
+        of labels. Scales, thresholds and windows that are only remembered do not count. None: the method does not tell.
+        """
+        return None
 
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""

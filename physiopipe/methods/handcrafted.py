@@ -58,6 +58,12 @@ class Handcrafted(WindowFeatures):
     note = "Logistic regression on EEG band power, heart rate and ECG wave amplitudes."
     Settings: ClassVar[type[HandcraftedSettings]] = HandcraftedSettings
 
+    @property
+    def trained_parameters(self) -> int:
+        """Coefficients and intercepts of the regressions."""
+        regressions = [model.steps[-1][1] for model in self._models if model is not None]
+        return sum(each.coef_.size + each.intercept_.size for each in regressions)
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from physiopipe import cpu_time
 from physiopipe.checksums import read_kept, seal
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.code_digest import code_digest, library_versions
@@ -62,6 +63,12 @@ class InDomain(Ours):
         epochs = self._own.pretrain_epochs
         words = f"pretrained without labels on the EEG of each fold's training subjects, {epochs} epochs"
         return super().encoders | {"eeg": words}
+
+    @property
+    def trained_parameters(self) -> int:
+        """Those of the heads, and of the EEG encoder, which each fold trains."""
+        own = self._encoders.encoder("eeg").parameters() if self.settings.frozen else ()
+        return super().trained_parameters + sum(weight.numel() for weight in own)
 
     def fingerprint(self) -> dict[str, Any]:
         return super().fingerprint() | {"pretrain": self._recipe()}
@@ -121,8 +128,10 @@ class InDomain(Ours):
         }
         path = self._folder / f"{sha256_json(content)}.safetensors"
         with hold_lock(path.with_suffix(".lock")):
-            if read_kept(path) is None:
-                with one_thread():  # the same bytes in any process
+            if read_kept(path) is not None:
+                cpu_time.found_stage(path)
+            else:
+                with cpu_time.computing_stage(path), one_thread():  # the same bytes in any process
                     encoder = pretrain_in_memory(
                         *eeg_input(train, scale_uv), self._settings_of_pretraining, self._device
                     )

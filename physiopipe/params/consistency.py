@@ -8,8 +8,8 @@ import yaml
 
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params.section import PATCH_SAMPLES
 from physiopipe.params.whole import Params
+from physiopipe.patches import PATCH_SAMPLES
 
 METHODS_RATE_HZ = 200  # at this rate a patch lasts one second, as in CBraMod's training
 

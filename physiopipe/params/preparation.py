@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from physiopipe.params.section import PATCH_SAMPLES, Count, Positive, Section, Share
+from physiopipe.params.section import Count, Positive, Section, Share
+from physiopipe.patches import PATCH_SAMPLES
 
 
 class Filter(Section):

@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -120,6 +120,29 @@ def comparisons(rows: pd.DataFrame, study: Study) -> str:
         "under 2 / 2<sup>n</sup>."
     )
     return f"<p>{words}</p>{as_table(content)}"
+
+
+def without_beats(rows: pd.DataFrame, clips: Sequence[tuple[str, int, int, int]]) -> str:
+    """The headline of all people beside that without those of whom a clip's ECG shows no heartbeat."""
+    named = ", ".join(f"{subject} clip {clip} ({flagged} of {of} windows)" for subject, clip, flagged, of in clips)
+    words = paragraph(
+        f"ECG without a heartbeat counts as absent: {named or 'no clip has any'}."
+        + (" Where such clips are of one class, the absence itself tells the label." if clips else "")
+    )
+    if rows.empty:
+        return words
+    people = rows.iloc[0]
+    columns = {
+        "Method": rows["title"],
+        f"All {people['subjects']} people": _intervals(rows, "{}_percent"),
+        f"Without these: {people['subjects_without']}": _intervals(rows, "{}_without_percent"),
+    }
+    return words + as_table(pd.DataFrame(columns))
+
+
+def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
+    ends = (rows[name.format(end)] for end in ("value", "low", "high"))
+    return [with_interval(*row) for row in zip(*ends, strict=True)]
 
 
 def contrasts(frame: pd.DataFrame, what: str, study: Study, *, explained: bool = True) -> str:

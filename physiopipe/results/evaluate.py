@@ -19,6 +19,7 @@ from physiopipe.results.summary import UNTRAINED, summary
 from physiopipe.results.table1 import Measured, assemble, expected_best
 from physiopipe.results.test_set import TestSet, read_test_set
 from physiopipe.results.typeset import typeset
+from physiopipe.results.without_beats import without_beats_table
 
 FUSION = "fusion"  # the family of rows that have a table of their own
 _DECIMALS = 6  # sums of another BLAS differ further down
@@ -38,6 +39,8 @@ def evaluate(folder: Path, study: Study) -> list[str]:
     rows, fusion_names = families(folder / "predictions", study)
     table = write_table1(folder, study, rows)
     changed = write_side_tables(folder, study, fusion_names)
+    beats = without_beats_table(folder / "predictions", study, rows)
+    write_text(folder / "without_beats.csv", beats.to_csv(index=False))
     write_json(folder / "summary.json", summary(table, changed, study))
     return contrasts_text.share_of_the_expected(changed, REFERENCE, UNTRAINED)
 

@@ -1,6 +1,6 @@
 """Predictions read back from their files and held to each other: one cohort, protocol, seeds, clips and truth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -49,13 +49,16 @@ def title_of(name: str, about: Mapping[str, Any]) -> str:
     return str(about.get("title") or name.replace("_", " ").capitalize())
 
 
-def read_test_set(folder: Path, study: Study, names: Iterable[str]) -> TestSet:
-    """Read `folder`/<name>.parquet of these names."""
-    return read_predictions_of({name: folder / f"{name}.parquet" for name in names}, study)
+def read_test_set(folder: Path, study: Study, names: Iterable[str], without: Collection[str] = ()) -> TestSet:
+    """Read `folder`/<name>.parquet of these names, but for the subjects `without`."""
+    return read_predictions_of({name: folder / f"{name}.parquet" for name in names}, study, without)
 
 
-def read_predictions_of(files: Mapping[str, Path], study: Study) -> TestSet:
+def read_predictions_of(files: Mapping[str, Path], study: Study, without: Collection[str] = ()) -> TestSet:
     """Read these files, by name, and hold them to one cohort, protocol, seeds, clips and truth.
+
+    Args:
+        without: subjects whose predictions are left out.
 
     Raises:
         PhysiopipeError: a file is missing, of another cohort, protocol, seeds or tasks, or tested on other clips.
@@ -70,7 +73,7 @@ def read_predictions_of(files: Mapping[str, Path], study: Study) -> TestSet:
             without_meaning[name] = str(about[name]["without_meaning"])
             continue
         check_predictions(path, frame, study)
-        frames[name] = frame
+        frames[name] = frame[~frame["subject"].isin(list(without))]
     if not frames:
         return TestSet(study.tasks, (), 0, {}, about, without_meaning)
     first = next(iter(frames))

@@ -116,12 +116,13 @@ def filter_batch(recordings: Iterable[RecordingBatch | LongRecording | Rejected]
     """
     with BatchWriter(output) as writer, tqdm(desc="filter", unit="", disable=None) as progress:
         for item in recordings:
-            for done in _filtered(item, params):
+            for done in filter_one(item, params):
                 writer.add(done)
             progress.update(_count(item))
 
 
-def _filtered(item: RecordingBatch | LongRecording | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
+def filter_one(item: RecordingBatch | LongRecording | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
+    """One stack of recordings, filtered and measured, as `filter_batch` writes it: whole, or in pieces."""
     if isinstance(item, Rejected):
         yield item
         return
@@ -142,7 +143,7 @@ def _filtered(item: RecordingBatch | LongRecording | Rejected, params: Filter) -
             yield Rejected(item.record[0], str(error))
         else:  # which one it is, and the others
             for number in range(len(item)):
-                yield from _filtered(_one_of(item, number), params)
+                yield from filter_one(_one_of(item, number), params)
         return
     blocks, block_s = measure_blocks(item.signal, item.rate_hz, mains_hz)
     yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
@@ -227,7 +228,7 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
             for rate, signal in resample_to_rates(item.signal, item.rate_hz, params.rates_hz).items():
                 resampled = replace(item, signal=signal, rate_hz=rate)
                 if item.whole:
-                    resampled = _own_samples(item, resampled)
+                    resampled = own_samples(item, resampled)
                 if item.unit == "mV":
                     counts, _, saturated = quantise(resampled.signal, MILLIVOLT_STEP)
                     if not saturated.any():
@@ -236,7 +237,7 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
             progress.update(len(item))
 
 
-def _own_samples(piece: RecordingBatch, resampled: RecordingBatch) -> RecordingBatch:
+def own_samples(piece: RecordingBatch, resampled: RecordingBatch) -> RecordingBatch:
     """A resampled piece of a long recording without what came with it of its neighbours."""
     own = piece.signal.shape[2] - piece.before - piece.after
     first, begin, whole, end = (
