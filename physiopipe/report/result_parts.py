@@ -87,8 +87,9 @@ def summary_table(table1: pd.DataFrame, metrics: Mapping[str, Any], study: Study
 def table1_parts(table: Typeset) -> list[Part]:
     """Table 1: measured rows open, the paper's rows and the notes folded."""
     headline_first = sorted(table.measured, key=lambda block: "interval]" not in block.title)
-    measured = paragraph(table.caption) + "".join(as_html(block) for block in headline_first[:1])
-    rest = "".join(as_html(block) for block in headline_first[1:])
+    shown = max(1, sum("interval]" in block.title for block in headline_first))
+    measured = paragraph(table.caption) + "".join(as_html(block) for block in headline_first[:shown])
+    rest = "".join(as_html(block) for block in headline_first[shown:])
     parts = [Part("Table 1", measured)]
     if rest:
         parts.append(Part("Table 1: accuracy, F1, pooled AUC, balanced accuracy", rest, folded=True))

@@ -34,6 +34,10 @@ _INTERVALS = {
     "estimate, seeds averaged, ± Student's t times the jackknife's standard error. They cover neither other training "
     "subjects nor another split.",
 }
+_AREA = (
+    "AUC-PR: trapezoidal rule; by chance about the share of high windows, and for one and the same score everywhere "
+    "half of that share and 1."
+)
 
 
 def typeset(
@@ -76,6 +80,8 @@ def typeset(
         else:
             intervals.append(coverage_note(str(first["protocol"]), subjects, study.headline, study.tasks))
     intervals.append(_p_words(study))
+    if study.scored_by == "window":
+        intervals.append(_AREA)
     if measured["mean_rank"].notna().any():
         intervals.append(_RANKS)
     cost = None
