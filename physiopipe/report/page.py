@@ -100,7 +100,7 @@ def write_report(
 
 def _picture_words(study: Study) -> str:
     dots = "Dots: subjects, seeds averaged. " if study.headline == "subject_auc" else ""
-    planted = " Dotted: expected of the planted effects' best classifier." if study.expected_best else ""
+    planted = " Dotted: the oracle, from the clips' true levels." if study.latents is not None else ""
     return f"{dots}Diamond and bar: the row's AUC and its interval. Grey line: chance.{planted} Bold: Ours, best row."
 
 
