@@ -187,4 +187,9 @@ def code_digest(*modules: str) -> str:
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
     """Installed versions of the distributions that a method computes with."""
-    return {name: version(name) for name in names}
+    return {name: _version(name) for name in names}
+
+
+@cache
+def _version(name: str) -> str:
+    return version(name)  # reads and parses the distribution's whole description

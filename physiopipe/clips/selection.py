@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from physiopipe.clips.clip_data import F32, MODALITIES, NUMBERS_OF_RECORDING, ClipData, Modality
+from physiopipe.clips.clip_data import F32, F64, MODALITIES, NUMBERS_OF_RECORDING, ClipData, Modality
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.windows.store import WindowStore
@@ -60,26 +60,23 @@ def choose_clips(
     Raises:
         PhysiopipeError: no clip has a window in both modalities.
     """
-    rows = {each: _windows_of(store, each, last_s, high_from) for each in modalities}
+    by_clip = {each: _windows_of(store, each, last_s, high_from) for each in modalities}
     clips: list[dict[str, str | int]] = []
-    pairs: list[pd.DataFrame] = []
+    pairs: list[_Pairs] = []
+    clip_of: list[npt.NDArray[np.int64]] = []
     left_out: list[tuple[str, int, str]] = []
-    names = pd.concat(list(rows.values()))[["subject", "clip"]].drop_duplicates().sort_values(["subject", "clip"])
-    by_clip = {each: dict(list(found.groupby(["subject", "clip"]))) for each, found in rows.items()}
-    for subject, clip in names.itertuples(index=False):
+    for subject, clip in sorted(set[tuple[str, int]]().union(*by_clip.values())):
         mine = {each: found.get((subject, clip)) for each, found in by_clip.items()}
-        paired, values, reason = _paired(mine, "it" if last_s is None else f"the last {last_s:g} s", [*high_from])
-        if reason:
-            left_out.append((str(subject), int(clip), reason))
+        paired = _paired(mine, "it" if last_s is None else f"the last {last_s:g} s")
+        if isinstance(paired, str):
+            left_out.append((subject, clip, paired))
             continue
+        values, count = by_clip[modalities[0]][subject, clip].values, len(paired["start_s"])
         high = {task: int(value >= limit) for (task, limit), value in zip(high_from.items(), values, strict=True)}
-        if each_window:
-            pairs.append(paired.assign(clip_of=len(clips) + np.arange(len(paired))))
-            numbers = _numbers_of_windows(store, int(clip), len(paired))
-        else:
-            pairs.append(paired.assign(clip_of=len(clips)))
-            numbers = [int(clip)]
-        clips += [{"subject": str(subject), "clip": number, **high} for number in numbers]
+        pairs.append(paired)
+        clip_of.append(len(clips) + (np.arange(count) if each_window else np.zeros(count, np.int64)))
+        numbers = _numbers_of_windows(store, clip, count) if each_window else [clip]
+        clips += [{"subject": subject, "clip": number, **high} for number in numbers]
     if not clips:
         detail = "; ".join(f"{s} clip {c}: {why}" for s, c, why in left_out[:3]) or "the index names no clip"
         raise PhysiopipeError(
@@ -87,7 +84,9 @@ def choose_clips(
             f"Hz that start together ({detail}). "
             "Prepare both modalities of the cohort with the same shard parameters."
         )
-    return ClipChoice(pd.DataFrame(clips), pd.concat(pairs, ignore_index=True), tuple(left_out), tuple(high_from))
+    columns = {name: np.concatenate([paired[name] for paired in pairs]) for name in pairs[0]}
+    columns["clip_of"] = np.concatenate(clip_of)
+    return ClipChoice(pd.DataFrame(clips), pd.DataFrame(columns), tuple(left_out), tuple(high_from))
 
 
 def gather_clips(store: WindowStore, choice: ClipChoice) -> ClipData:
@@ -164,57 +163,67 @@ def _numbers_of_windows(store: WindowStore, recording: int, count: int) -> list[
     return [NUMBERS_OF_RECORDING * recording + number for number in range(1, count + 1)]
 
 
-def _windows_of(store: WindowStore, modality: str, last_s: float | None, tasks: Iterable[str]) -> pd.DataFrame:
-    """Index rows of a modality within the last seconds of their clip, with `window` naming the row of the index."""
-    columns = ["modality", "rate_hz", "subject", "clip", "start_s", *tasks]
-    index = store.index[columns].astype({"modality": str, "subject": str}).reset_index(drop=True)
-    rows = index[(index["modality"] == modality) & (index["rate_hz"] == RATE_HZ)]
-    if rows.empty:
-        found = sorted({f"{m} at {r} Hz" for m, r in zip(index["modality"], index["rate_hz"], strict=True)})
+class _ClipWindows(NamedTuple):
+    """Windows of one modality in the last seconds of a clip, and the values of the clip's tasks."""
+
+    start_s: F64
+    rows: npt.NDArray[np.int64]  # of the index
+    values: F64
+
+
+# Windows of a clip that start together, by time: `start_s`, and their rows of the index by modality
+_Pairs = dict[str, npt.NDArray[np.float64] | npt.NDArray[np.int64]]
+
+
+def _windows_of(
+    store: WindowStore, modality: str, last_s: float | None, tasks: Iterable[str]
+) -> dict[tuple[str, int], _ClipWindows]:
+    """Windows of a modality within the last seconds of their clip, by subject and clip."""
+    of_modality, rates = (store.index[name].to_numpy() for name in ("modality", "rate_hz"))
+    rows = np.flatnonzero((of_modality == modality) & (rates == RATE_HZ))
+    if not len(rows):
+        found = sorted({f"{m} at {r} Hz" for m, r in zip(of_modality, rates, strict=True)})
         raise PhysiopipeError(
             f"{store.folder}: no {modality} windows at {RATE_HZ} Hz, found {', '.join(found) or 'nothing'}. "
             f"Put {RATE_HZ} into resample.{store.manifest['cohort']}.{modality}.rates_hz and prepare the cohort again."
         )
-    rows = rows.assign(window=rows.index)
-    if last_s is None:
-        return rows
-    ends = rows.groupby(["subject", "clip"])["start_s"].transform("max")
+    starts = store.index["start_s"].to_numpy(np.float64)
+    values = store.index[list(tasks)].to_numpy(np.float64)
     window_s = _patches(store, rows) * PATCH_SAMPLES / RATE_HZ
-    return rows[rows["start_s"] + START_TOLERANCE_S >= ends + window_s - last_s]
+    of_clip = store.index.iloc[rows].groupby(["subject", "clip"], observed=True).indices
+    clips = {}
+    for key, places in of_clip.items():
+        subject, clip = cast("tuple[str, int]", key)
+        mine = rows[places]
+        if last_s is not None:
+            mine = mine[starts[mine] + START_TOLERANCE_S >= starts[mine].max() + window_s - last_s]
+        if len(mine):
+            clips[str(subject), int(clip)] = _ClipWindows(starts[mine], mine, values[mine[0]])
+    return clips
 
 
-def _paired(
-    mine: Mapping[Modality, pd.DataFrame | None], used: str, tasks: list[str]
-) -> tuple[pd.DataFrame, npt.NDArray[np.float64], str]:
-    """Windows of one clip that start together, its tasks' values, and why it cannot be used (empty where it can)."""
-    nothing, unknown = pd.DataFrame(), np.full(len(tasks), np.nan)
-    for modality, rows in mine.items():
-        if rows is None:
-            return nothing, unknown, f"no {modality.upper()} window in {used}"
-    there = {modality: rows for modality, rows in mine.items() if rows is not None}
-    if len(there) == 2:
-        return _pair(there["eeg"], there["ecg"], tasks)
-    [(modality, rows)] = there.items()
-    values = rows[tasks].to_numpy(np.float64)[0]
-    if not np.isfinite(values).all():
-        return nothing, values, "a rating is missing"
-    return rows[["start_s", "window"]].rename(columns={"window": modality}).sort_values("start_s"), values, ""
-
-
-def _pair(eeg: pd.DataFrame, ecg: pd.DataFrame, tasks: list[str]) -> tuple[pd.DataFrame, npt.NDArray[np.float64], str]:
-    """As `_paired`, of both modalities."""
-    nothing = pd.DataFrame()
-    values = eeg[tasks].to_numpy(np.float64)[0]
-    if not np.isfinite(values).all():
-        return nothing, values, "a rating is missing"
-    if not np.array_equal(values, ecg[tasks].to_numpy(np.float64)[0]):
-        return nothing, values, "EEG and ECG carry different ratings"
-    apart_s = np.abs(np.subtract.outer(eeg["start_s"].to_numpy(np.float64), ecg["start_s"].to_numpy(np.float64)))
-    of_eeg, of_ecg = np.nonzero(apart_s <= START_TOLERANCE_S)
-    if not len(of_eeg):
-        return nothing, values, "no EEG window starts together with an ECG window"
-    paired = eeg[["start_s", "window"]].rename(columns={"window": "eeg"}).iloc[of_eeg]
-    return paired.assign(ecg=ecg["window"].to_numpy()[of_ecg]).sort_values("start_s"), values, ""
+def _paired(mine: Mapping[Modality, _ClipWindows | None], used: str) -> _Pairs | str:
+    """Windows of one clip that start together, or why it cannot be used."""
+    there: dict[Modality, _ClipWindows] = {}
+    for modality, windows in mine.items():
+        if windows is None:
+            return f"no {modality.upper()} window in {used}"
+        there[modality] = windows
+    first, *others = there.values()
+    if not np.isfinite(first.values).all():
+        return "a rating is missing"
+    places = [np.arange(len(first.rows))]
+    for other in others:
+        if not np.array_equal(first.values, other.values):
+            return "EEG and ECG carry different ratings"
+        apart_s = np.abs(np.subtract.outer(first.start_s, other.start_s))
+        places = [*np.nonzero(apart_s <= START_TOLERANCE_S)]
+    order = np.argsort(first.start_s[places[0]], kind="stable")
+    if not len(order):
+        return "no EEG window starts together with an ECG window"
+    paired: _Pairs = {"start_s": first.start_s[places[0]][order]}
+    rows = {each: found.rows[place[order]] for (each, found), place in zip(there.items(), places, strict=True)}
+    return paired | rows
 
 
 def _dequantised(store: WindowStore, rows: npt.NDArray[np.int64]) -> tuple[F32, npt.NDArray[np.integer]]:
@@ -232,7 +241,7 @@ def _present(store: WindowStore, rows: npt.NDArray[np.int64], channels: int) -> 
     return present
 
 
-def _patches(store: WindowStore, rows: pd.DataFrame) -> int:
+def _patches(store: WindowStore, rows: npt.NDArray[np.int64]) -> int:
     """Patches of the stored windows of one modality and rate."""
-    counts, _, _ = store.gather(rows["window"].to_numpy(np.int64)[:1])
+    counts, _, _ = store.gather(rows[:1])
     return int(counts.shape[2])

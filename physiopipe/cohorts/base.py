@@ -106,6 +106,17 @@ class PublishedList(PublishedTree):
         return Path(__file__).with_name(self.files)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnFolder(PublishedTree):
+    """Not published: a folder on this machine, without lists, that a study declares as its own.
+
+    Attributes:
+        listing: `(folder, data section) → paths below it` of all that is read; they make up the state of the source.
+    """
+
+    listing: str
+
+
 @dataclass(frozen=True)
 class OneFile:
     """Published as one file, which is unpacked once, into one file of recordings a modality.

@@ -5,7 +5,7 @@ checked with each method's `Settings`, so files of methods import torch and scik
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -54,7 +54,9 @@ class Method(ABC):
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
     modalities it reads; `can_do_without`, those among them that a cohort may lack as a whole; `licence` of the code
     behind it; `libraries`, distributions whose other versions make earlier results stale; `extras`, those among them
-    that are not installed with the package itself.
+    that are not installed with the package itself; `exempt`, what tests hold every row to and this one does not
+    promise, each with the reason: `alone`, that a clip's prediction does not depend on the clips predicted with it;
+    `chance`, that it is at one half where signals say nothing.
     """
 
     name: ClassVar[str]
@@ -67,6 +69,7 @@ class Method(ABC):
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
     extras: ClassVar[tuple[str, ...]] = ()
+    exempt: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

@@ -20,18 +20,24 @@ from physiopipe.results.test_set import TestSet, title_of
 COLUMNS = (
     "kind", "cohort", "simulated", "method", "title", "reference", "inputs", "provenance", "licence", "protocol",
     "seeds", "subjects", "clips", "label", "metric", "value_percent", "low_percent", "high_percent", "p_value",
-    "notes",
+    "mean_rank", "trained_parameters", "notes",
 )  # fmt: skip
 NOTE_SEPARATOR = " | "
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of a method that was run. `p_value` is that of the headline metric, by task."""
+    """What was found of a method that was run.
+
+    `p_value` is that of the headline metric, by task; `mean_rank` that over people and tasks, 1 the best (NaN where
+    there are too few rows); `trained_parameters` the median over folds, None where it is not known.
+    """
 
     method: str
     estimates: Estimates
     p_value: Mapping[str, float]
+    mean_rank: float = math.nan
+    trained_parameters: int | None = None
 
 
 def assemble(
@@ -46,7 +52,8 @@ def assemble(
         no_p = dict.fromkeys((*study.tasks, MEAN), math.nan)
         rows += _estimated_rows("oracle", Measured(ORACLE, oracle, no_p), about, note(study.latents), test, study)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(("seeds", "subjects", "clips"), "Int64"))  # empty for reported rows, yet whole
+    whole = ("seeds", "subjects", "clips", "trained_parameters")
+    return frame.astype(dict.fromkeys(whole, "Int64"))  # empty for reported rows
 
 
 def note_of(about: Mapping[str, Any]) -> str:
@@ -115,7 +122,8 @@ def _estimated_rows(
             "low_percent": _percent(one.estimates.low[task][metric]),
             "high_percent": _percent(one.estimates.high[task][metric]),
             "p_value": round(one.p_value[task], 6) if metric == study.headline else math.nan,
-            "notes": notes,
+            "mean_rank": round(one.mean_rank, 4) if (task, metric) == (MEAN, study.headline) else math.nan,
+            "trained_parameters": one.trained_parameters, "notes": notes,
         }
         for task in (*study.tasks, MEAN)
         for metric in study.metrics
