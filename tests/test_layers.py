@@ -10,8 +10,8 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("files", "memory", "errors_noted"),
     ("checksums", "code_digest"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
-    ("params.section", "params.preparation", "params.pretraining", "params.encoders", "params.run", "params.study",
-     "methods.registry", "cohorts.sources", "cohorts.defaults"),
+    ("params.section", "params.clips", "params.preparation", "params.pretraining", "params.encoders", "params.run",
+     "params.study", "methods.registry", "cohorts.sources", "cohorts.defaults"),
     ("cohorts.base", "cohorts.registry"),
     ("params",),
     ("signals", "recordings", "models"),

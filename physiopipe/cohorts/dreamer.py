@@ -32,6 +32,9 @@ class DreamerData(Recordings):
     eeg_unit_uv: Positive = Field(
         1.0, description="microvolts of one unit of the file's EEG (not documented by its authors: an assumption)"
     )
+    read_baseline: bool = Field(
+        False, description="read the neutral film before each clip too (real: 61 s), for clips.dreamer.baseline"
+    )
 
 
 class SimulateDreamer(Section):
@@ -115,7 +118,8 @@ COHORT = Cohort(
     access="on request",
     citation="Katsigiannis & Ramzan, IEEE J. Biomed. Health Inform. 22:98, 2018, doi:10.1109/JBHI.2017.2688239",
     longest_clip=_longest_clip_s,
-    reading=("eeg_unit_uv",),
+    baseline=lambda data: data.read_baseline,
+    reading=("eeg_unit_uv", "read_baseline"),
     data_notes=_notes,
     reported="physiopipe.cohorts.dreamer_reported:REPORTED",
 )

@@ -13,9 +13,11 @@ from typing import Any, Protocol
 import pandas as pd
 from tqdm import tqdm
 
+from physiopipe.clips.baseline import BASELINE_WORDS
 from physiopipe.clips.clip_data import MODALITIES, ClipData
 from physiopipe.clips.selection import choose_clips, gather_clips
 from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.cohorts.base import ClipRule
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
@@ -27,6 +29,7 @@ from physiopipe.files import atomic_file, sha256_file, sha256_json
 from physiopipe.methods.base import Method, Setup
 from physiopipe.methods.registry import method_class
 from physiopipe.params import Params
+from physiopipe.params.clips import BaselineUse
 from physiopipe.windows.store import WindowStore
 
 
@@ -73,9 +76,11 @@ class Study:
         return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
 
     @property
-    def last_s(self) -> float:
-        """The part of a clip that is used: its last seconds."""
-        return float(self.params.clips[self.cohort].last_s)
+    def rule(self) -> ClipRule:
+        """Which part of a clip is used, and what is done to it."""
+        rule = self.params.clips[self.cohort]
+        assert isinstance(rule, ClipRule)
+        return rule
 
 
 class CrossValidation:
@@ -93,13 +98,14 @@ class CrossValidation:
         self._tester, self._grouped = tester, group_by_test_subjects
         self.kept = KeptFolds(study.state_folder / "finetune")
         self.store = WindowStore(study.windows_root / study.cohort)
-        self.choice = choose_clips(self.store, study.last_s, study.high_from)
+        baseline = study.rule.baseline != "none"
+        self.choice = choose_clips(self.store, study.rule.last_s, study.high_from, with_baseline=baseline)
         self.method = method_class(study.method)(Setup(self.params, study.encoder_path, study.state_folder))
 
     @cached_property
     def clips(self) -> ClipData:
         """All clips; what the method computes of windows without their labels is computed, or read, with them."""
-        clips = gather_clips(self.store, self.choice)
+        clips = gather_clips(self.store, self.choice, self.study.rule)
         for modality in MODALITIES:
             clips.digests(modality)  # hashed once: the sides of every fold compare them
         self.method.precompute(clips.without_labels())
@@ -226,7 +232,7 @@ class CrossValidation:
             "tasks": list(self.choice.tasks),
             "title": method.title,
             "note": method.note,
-            "details": method.details,
+            "details": " ".join(each for each in (method.details, self._baseline_words) if each),
             "reads": method.reads,
             "encoders": method.encoders,
             "family": method.family,
@@ -236,6 +242,18 @@ class CrossValidation:
             "left_out": [list(row) for row in self.choice.left_out],
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
+
+    @property
+    def _baseline(self) -> BaselineUse:
+        """What the method makes of baselines; where it reads none, they make no other fit of it."""
+        return self.study.rule.baseline if self.method.uses_baseline else "none"
+
+    @property
+    def _baseline_words(self) -> str:
+        """A sentence on baselines for tables; empty where the study uses none."""
+        if self.study.rule.baseline == "none" or not self.method.inputs:
+            return ""
+        return BASELINE_WORDS[self._baseline]
 
     def _about_run(self, run: FoldRun) -> dict[str, Any]:
         """Whose fold it is: the first columns of a curve."""
@@ -250,7 +268,8 @@ class CrossValidation:
             "code": code_digest(type(self.method).__module__, __name__),
             "libraries": library_versions(self.method.libraries),
             "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
-            "last_s": self.study.last_s,
+            "last_s": self.study.rule.last_s,
+            "baseline": self._baseline,
             "high_from": self.study.high_from,
         }
 

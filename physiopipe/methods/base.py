@@ -49,7 +49,8 @@ class Method(ABC):
 
     Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
-    modalities it reads; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
+    modalities it reads; `uses_baseline`, whether it works on features or embeddings that can be set against those of a
+    baseline; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
     results stale; `extras`, those among them that are not installed with the package itself.
     """
 
@@ -59,6 +60,7 @@ class Method(ABC):
     Settings: ClassVar[type[Section]] = NoSettings
     family: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
+    uses_baseline: ClassVar[bool] = False
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
     extras: ClassVar[tuple[str, ...]] = ()

@@ -37,6 +37,7 @@ class Ours(Method):
     note = "The paper's method: two encoders, embeddings averaged and concatenated, a head a label."
     Settings: ClassVar[type[FusionSettings]] = FusionSettings
     inputs: ClassVar[tuple[str, ...]] = ("eeg", "ecg")
+    uses_baseline = True
     modalities: ClassVar[tuple[Modality, ...]] = ("eeg", "ecg")
     libraries = ("numpy", "torch")
     any_read_out: ClassVar[bool] = True  # whether pooling, layer and head may be any: not where the heads are its own
@@ -253,6 +254,11 @@ class Ours(Method):
 
         if self.settings.frozen:
             return (torch.from_numpy(self._embeddings(clips)),)
+        if clips.baseline is not None:
+            raise PhysiopipeError(
+                f"method.{self.name}.frozen is false, and the cohort's clips.*.baseline is {clips.baseline.use}, which "
+                "works on embeddings computed once: expected frozen: true, or baseline: none."
+            )
         return encoder_inputs(clips, self._encoders.choice.eeg_scale_uv)
 
     def _embeddings(self, clips: ClipData) -> F32:

@@ -91,10 +91,26 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         longest_s = known.longest_clip_s(params.data[name], params.simulate[name])
         if rule.last_s > longest_s:
             yield f"clips.{name}.last_s is {rule.last_s:g} s, and no clip is longer than {longest_s:g} s"
+        if rule.baseline != "none":
+            yield from _of_baseline(params, name)
         if "eeg" in known.modalities:
             channels = len(known.modalities["eeg"].channels)
             if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
                 yield f"robustness.dropped_eeg_channels has {_listed(most)}, and {name} has {channels} EEG channels"
+
+
+def _of_baseline(params: Params, name: str) -> Iterator[str]:
+    known, key = cohort(name), f"clips.{name}.baseline is {params.clips[name].baseline}"
+    if known.baseline is None:
+        yield f"{key}, and {name} has no recordings of a baseline: expected none"
+    elif not known.baseline(params.data[name]):
+        yield f"{key}, and the baselines are not read: set data.{name}.read_baseline to true, or this one to none"
+    for method in params.methods:
+        if method in params.method and not getattr(params.method[method], "frozen", True):
+            yield (
+                f"{key}, which works on embeddings computed once: expected method.{method}.frozen: true, or no "
+                f"{method} among the methods"
+            )
 
 
 def _listed(values: Iterable[Any]) -> str:
