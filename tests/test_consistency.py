@@ -41,6 +41,7 @@ def test_presets_contradict_nothing(tmp_path: Path, name: str) -> None:
         ("demo", "evaluate.seeds=[1, 1]", "evaluate.seeds names 1 twice"),
         ("demo", "clips.dreamer.baseline=zscore_by_person", "set data.dreamer.read_baseline to true"),
         ("open", "clips.eegmat.baseline=subtract_features", "eegmat has no recordings of a baseline: expected none"),
+        ("open", "clips.eegmat.ecg_leads=limb", "clips.eegmat.ecg_leads is limb, which needs two of I, II and III"),
         ("demo", "clips.dreamer.last_s=90", "no clip is longer than 80 s"),
         ("demo", "clips.dreamer.last_s=5", "shorter than one window of 10 s"),
         ("demo", "robustness.dropped_eeg_channels=[14]", "dreamer has 14 EEG channels"),

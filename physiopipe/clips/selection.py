@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from physiopipe.clips.artefacts import artefact_words, without_artefacts
 from physiopipe.clips.clip_data import F32, HIDDEN_LABEL, Baseline, ClipData
-from physiopipe.cohorts.base import ClipRule
+from physiopipe.clips.limb_leads import with_limb_leads
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.windows.store import WindowStore
+
+if TYPE_CHECKING:
+    from physiopipe.cohorts.base import ClipRule
 
 RATE_HZ = 200  # at this rate a patch lasts one second, as in CBraMod's training
 START_TOLERANCE_S = 0.02  # EEG and ECG of a clip are cut at their own rates: starts differ by less than a sample or two
@@ -88,15 +93,31 @@ def choose_clips(
     return ClipChoice(pd.DataFrame(clips), whole, tuple(left_out), tuple(high_from), before)
 
 
-def gather_clips(store: WindowStore, choice: ClipChoice, rule: ClipRule | None = None) -> ClipData:
+def gather_clips(store: WindowStore, choice: ClipChoice, rule: "ClipRule | None" = None) -> ClipData:
     """Read the chosen windows, int16 times their scale, float32, and do to them what the rule says; None: nothing."""
-    rule = rule or ClipRule()
-    clips = _gathered(store, choice, choice.pairs)
+    if rule is None:
+        return _gathered(store, choice, choice.pairs)
+    clips = _by_rule(_gathered(store, choice, choice.pairs), rule)
     if choice.baseline is None or rule.baseline == "none":
         return clips
-    windows = _gathered(store, choice, choice.baseline)
+    windows = _by_rule(_gathered(store, choice, choice.baseline), rule)
     windows = replace(windows, labels=np.full_like(windows.labels, HIDDEN_LABEL))
     return replace(clips, baseline=Baseline(windows, rule.baseline))
+
+
+def _by_rule(clips: ClipData, rule: "ClipRule") -> ClipData:
+    clips, _ = without_artefacts(clips, rule.artefacts)
+    return with_limb_leads(clips) if rule.ecg_leads == "limb" else clips
+
+
+def artefacts_of(store: WindowStore, choice: ClipChoice, rule: "ClipRule") -> tuple[str, ...]:
+    """How much of the chosen windows the rule's limits touch, baselines apart, in sentences; nothing where it has no
+    limit.
+    """
+    if rule.artefacts.action == "none":
+        return ()
+    _, touched = without_artefacts(_gathered(store, choice, choice.pairs), rule.artefacts)
+    return artefact_words(rule.artefacts, touched, str(store.attributes("ecg", RATE_HZ)["unit"]))
 
 
 def _gathered(store: WindowStore, choice: ClipChoice, pairs: pd.DataFrame) -> ClipData:

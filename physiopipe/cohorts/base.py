@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from physiopipe.params.clips import BaselineUse
+from physiopipe.params.clips import Artefacts, BaselineUse, EcgLeads
 from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
@@ -66,6 +66,12 @@ class ClipRule(Section):
         "none",
         description="subtract_features: features and embeddings less their mean at rest before the clip; "
         "zscore_by_person: on the scale (mean, SD) of all of the person's recordings of rest",
+    )
+    artefacts: Artefacts = Artefacts()
+    ecg_leads: EcgLeads = Field(
+        "recorded",
+        description="limb: I, II, III, aVR, aVL and aVF from two of I, II and III, in the rows that pretraining has "
+        "them in; recorded: the leads as they are",
     )
 
     def threshold(self, task: Task) -> float:

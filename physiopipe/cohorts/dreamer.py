@@ -11,7 +11,7 @@ from physiopipe.params.preparation import Filter, Quality, Recordings, Resample,
 from physiopipe.params.section import Positive, Section
 
 EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
-ECG_CHANNELS = ("II", "III")  # right arm → left leg and left arm → left leg
+ECG_CHANNELS = ("II", "III")  # by geometry (inferred): right arm → left leg and left arm → left leg
 EEG_RATE_HZ = 128
 ECG_RATE_HZ = 256
 RATINGS = ("valence", "arousal", "dominance")
@@ -66,7 +66,8 @@ def _notes(data: DreamerData) -> tuple[str, ...]:
     origin = "simulated" if data.origin == "simulated" else "the file from its authors"
     return (
         f"Origin: {origin}. The file documents no units: one unit of its EEG is taken as {data.eeg_unit_uv:g} µV; the "
-        "unit of its ECG is not known.",
+        "unit of its ECG is not known. Its two ECG leads have no names in the file; II and III are by geometry "
+        "(inferred: right arm to left leg, left arm to left leg).",
     )
 
 

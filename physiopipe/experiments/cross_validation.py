@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 from tqdm import tqdm
 
 from physiopipe.clips.baseline import BASELINE_WORDS
 from physiopipe.clips.clip_data import MODALITIES, ClipData
-from physiopipe.clips.selection import choose_clips, gather_clips
+from physiopipe.clips.selection import artefacts_of, choose_clips, gather_clips
 from physiopipe.code_digest import code_digest, library_versions
-from physiopipe.cohorts.base import ClipRule
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
@@ -31,6 +30,9 @@ from physiopipe.methods.registry import method_class
 from physiopipe.params import Params
 from physiopipe.params.clips import BaselineUse
 from physiopipe.windows.store import WindowStore
+
+if TYPE_CHECKING:
+    from physiopipe.cohorts.base import ClipRule
 
 
 class Tester(Protocol):
@@ -76,10 +78,9 @@ class Study:
         return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
 
     @property
-    def rule(self) -> ClipRule:
+    def rule(self) -> "ClipRule":
         """Which part of a clip is used, and what is done to it."""
-        rule = self.params.clips[self.cohort]
-        assert isinstance(rule, ClipRule)
+        rule: ClipRule = self.params.clips[self.cohort]
         return rule
 
 
@@ -232,7 +233,7 @@ class CrossValidation:
             "tasks": list(self.choice.tasks),
             "title": method.title,
             "note": method.note,
-            "details": " ".join(each for each in (method.details, self._baseline_words) if each),
+            "details": " ".join(each for each in (method.details, *self._rule_words()) if each),
             "reads": method.reads,
             "encoders": method.encoders,
             "family": method.family,
@@ -240,6 +241,7 @@ class CrossValidation:
             "licence": method.licence,
             "inputs": list(method.inputs),
             "left_out": [list(row) for row in self.choice.left_out],
+            "artefacts": list(artefacts_of(self.store, self.choice, self.study.rule)),
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
@@ -248,12 +250,13 @@ class CrossValidation:
         """What the method makes of baselines; where it reads none, they make no other fit of it."""
         return self.study.rule.baseline if self.method.uses_baseline else "none"
 
-    @property
-    def _baseline_words(self) -> str:
-        """A sentence on baselines for tables; empty where the study uses none."""
-        if self.study.rule.baseline == "none" or not self.method.inputs:
-            return ""
-        return BASELINE_WORDS[self._baseline]
+    def _rule_words(self) -> Iterator[str]:
+        """Sentences for tables on what was done to the clips."""
+        rule, inputs = self.study.rule, self.method.inputs
+        if rule.ecg_leads == "limb" and "ecg" in inputs:
+            yield "The ECG is the six limb leads, derived from the recorded ones."
+        if rule.baseline != "none" and inputs:
+            yield BASELINE_WORDS[self._baseline]
 
     def _about_run(self, run: FoldRun) -> dict[str, Any]:
         """Whose fold it is: the first columns of a curve."""
@@ -270,6 +273,7 @@ class CrossValidation:
             "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
             "last_s": self.study.rule.last_s,
             "baseline": self._baseline,
+            "signals": self.study.rule.model_dump(mode="json", include={"artefacts", "ecg_leads"}),
             "high_from": self.study.high_from,
         }
 

@@ -91,6 +91,10 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         longest_s = known.longest_clip_s(params.data[name], params.simulate[name])
         if rule.last_s > longest_s:
             yield f"clips.{name}.last_s is {rule.last_s:g} s, and no clip is longer than {longest_s:g} s"
+        if rule.ecg_leads == "limb":
+            ecg = known.modalities["ecg"].channels if "ecg" in known.modalities else ()
+            if len({"I", "II", "III"} & set(ecg)) < 2:
+                yield f"clips.{name}.ecg_leads is limb, which needs two of I, II and III: {name} has {_listed(ecg)}"
         if rule.baseline != "none":
             yield from _of_baseline(params, name)
         if "eeg" in known.modalities:
