@@ -42,6 +42,7 @@ def test_presets_contradict_nothing(tmp_path: Path, name: str) -> None:
         ("demo", "clips.dreamer.baseline=zscore_by_person", "set data.dreamer.read_baseline to true"),
         ("open", "clips.eegmat.baseline=subtract_features", "eegmat has no recordings of a baseline: expected none"),
         ("open", "clips.eegmat.ecg_leads=limb", "clips.eegmat.ecg_leads is limb, which needs two of I, II and III"),
+        ("demo", "pretrain.normalisation=millivolt", "the unit of dreamer's ECG is not known: z-score it"),
         ("demo", "clips.dreamer.last_s=90", "no clip is longer than 80 s"),
         ("demo", "clips.dreamer.last_s=5", "shorter than one window of 10 s"),
         ("demo", "robustness.dropped_eeg_channels=[14]", "dreamer has 14 EEG channels"),

@@ -45,6 +45,7 @@ class ClipData:
         clip_of: int64 (w,), the clip (row of `subjects`) of each window; ascending, in order of time inside a clip.
         tasks: names of the columns of `labels`.
         eeg_channels, ecg_channels: names of the channels, in order.
+        ecg_unit: the ECG's stored unit: mV, or unspecified.
         baseline: the rest before each clip; None where methods are not to be given it.
     """
 
@@ -60,6 +61,7 @@ class ClipData:
     tasks: tuple[str, ...]
     eeg_channels: tuple[str, ...]
     ecg_channels: tuple[str, ...]
+    ecg_unit: str = "unspecified"
     baseline: Baseline | None = None
     _digests: dict[Modality, npt.NDArray[np.bytes_]] = field(
         default_factory=dict, init=False, repr=False, compare=False

@@ -136,6 +136,7 @@ def _gathered(store: WindowStore, choice: ClipChoice, pairs: pd.DataFrame) -> Cl
         tasks=choice.tasks,
         eeg_channels=tuple(store.attributes("eeg", RATE_HZ)["channels"]),
         ecg_channels=tuple(store.attributes("ecg", RATE_HZ)["channels"]),
+        ecg_unit=str(store.attributes("ecg", RATE_HZ)["unit"]),
     )
 
 

@@ -171,6 +171,8 @@ class CrossValidation:
             print(f"{name}: {subject} clip {clip} is left out: {reason}")
         if not missing:
             return
+        for line in self.method.remarks(self.clips):
+            print(f"{name}: {line}", flush=True)
         done = 0
         with tqdm(total=len(missing), desc=name, unit="fold", disable=None) as bar:
             for made in self._made(self._shares(missing)):

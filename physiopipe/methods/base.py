@@ -119,6 +119,10 @@ class Method(ABC):
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:
         """Be as after the `fit` that these arrays and values are the `state` of; `curve` is not restored."""
 
+    def remarks(self, clips: ClipData) -> Sequence[str]:  # noqa: ARG002
+        """Lines for who starts the fits, on what is odd or worth knowing of these clips' signals."""
+        return ()
+
     def precompute(self, clips: ClipData) -> None:  # noqa: B027
         """Make what is computed of windows without their labels ready for any choice among these windows."""
 

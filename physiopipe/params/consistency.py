@@ -97,6 +97,8 @@ def _of_evaluation(params: Params) -> Iterator[str]:
                 yield f"clips.{name}.ecg_leads is limb, which needs two of I, II and III: {name} has {_listed(ecg)}"
         if rule.baseline != "none":
             yield from _of_baseline(params, name)
+        if params.pretrain.normalisation == "millivolt" and known.modalities["ecg"].unit != "mV":
+            yield f"pretrain.normalisation is millivolt, and the unit of {name}'s ECG is not known: z-score it"
         if "eeg" in known.modalities:
             channels = len(known.modalities["eeg"].channels)
             if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
