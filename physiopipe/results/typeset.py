@@ -113,6 +113,11 @@ def _caption(measured: pd.DataFrame, study: Study) -> str:
         f" Measured rows: {study.where}, protocol {one['protocol']}, {_of(one['seeds'], 'seed')}, "
         f"{_of(one['clips'], 'test clip')} of {_of(one['subjects'], 'test subject')}."
     )
+    if one["protocol"] == "paper" and int(one["seeds"]) == 1:
+        text += (
+            " The single split of the subjects, 60 / 20 / 20 percent (the paper's: 13 / 4 / 6 of 23): which subjects "
+            "are tested is a matter of luck that no interval here covers."
+        )
     best = measured[measured["expected_best_percent"].notna()].drop_duplicates(["label", "metric"])
     if len(best):
         value = best.set_index(["metric", "label"])["expected_best_percent"]
