@@ -48,7 +48,7 @@ def test_schema_file_is_the_models() -> None:
 
 
 def test_the_presets_are_there() -> None:
-    assert preset_names(PRESETS) == ["demo", "eleven", "open", "paper", "sample", "study", "tiny"]
+    assert preset_names(PRESETS) == ["demo", "dreamer", "eleven", "open", "paper", "sample", "study", "tiny"]
 
 
 @pytest.mark.parametrize("name", preset_names(PRESETS))

@@ -18,8 +18,8 @@ _NOTES = {
 
 ELSEWHERE = (
     "Elsewhere on DREAMER: EEGain (Li et al. 2025, arXiv:2505.18175) leaves one subject out and reads the EEG alone; "
-    "its networks reach an arousal accuracy of .46 to .48 where always saying the more frequent class gives .52. Another "
-    "protocol than any row here: cited, not compared."
+    "its networks reach an arousal accuracy of .46 to .48 where always saying the more frequent class gives .52. "
+    "Another protocol than any row here: cited, not compared."
 )
 
 

@@ -57,6 +57,7 @@ class Study:
         encoder_path: the pretrained ECG encoder; methods without one ignore it.
         state_folder: what later runs reuse: embeddings and features by content, and what is kept of each seed and fold
             (`finetune/`, see `KeptFolds`): what one study has fitted another does not fit again.
+        no_row: why this variant of a method says nothing on this cohort; empty where it does.
     """
 
     method: str
@@ -65,11 +66,12 @@ class Study:
     windows_root: Path
     encoder_path: Path | None
     state_folder: Path
+    no_row: str = ""
 
     @property
     def without_meaning(self) -> str:
         """Why the method says nothing on this cohort; empty where it does."""
-        return cohort(self.cohort).without_meaning.get(self.method, "")
+        return self.no_row or cohort(self.cohort).without_meaning.get(self.method, "")
 
     @property
     def high_from(self) -> dict[str, float]:
