@@ -7,14 +7,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Training and evaluation choose their own threads; many small numpy jobs side by side should not
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow test-all lint install clean
+.PHONY: demo test test-slow test-all lint docs install clean
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "physiopipe needs Python 3.11 or newer; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev,methods]'
+	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev,docs]'
 	touch $@
 
 demo: install
@@ -39,5 +39,8 @@ lint: install
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
+docs: install
+	sphinx-build --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+
 clean:
-	rm -rf data models logs state .snakemake results
+	rm -rf data models logs state .snakemake results docs/_build

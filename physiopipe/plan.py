@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from physiopipe.cohorts.base import Cohort, OneFile, PublishedList, PublishedTree, imported
-from physiopipe.cohorts.registry import COHORTS, cohort
+from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, sha256_json, write_json
 from physiopipe.params import Params
@@ -133,13 +133,13 @@ def raw_folder(params: Params, name: str) -> Path:
     return DATA / "raw" / (f"{name}-{SIMULATED}" if params.simulated(name) else publication.folder)
 
 
-def cohort_of_tree(folder: str) -> str:
-    """The cohort whose published tree is kept in this folder of data/raw."""
-    for name in COHORTS:
+def cohort_of_tree(params: Params, folder: str) -> str:
+    """The study's cohort whose published tree is kept in this folder of data/raw: the first, where two share one."""
+    for name in params.cohorts.in_use:
         publication = cohort(name).publication
         if isinstance(publication, PublishedTree) and folder in (publication.folder, f"{name}-{SIMULATED}"):
             return name
-    raise PhysiopipeError(f"data/raw/{folder} is the folder of no cohort's published tree.")
+    raise PhysiopipeError(f"data/raw/{folder} is the folder of no published tree of the study's cohorts.")
 
 
 def inputs_digest(batch: Batch) -> str:

@@ -18,8 +18,8 @@ import yaml
 from physiopipe.files import read_json
 
 TABLES = (
-    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "comparisons.csv", "robustness.csv",
-    "metrics.json", "summary.json",
+    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "without_beats.csv", "comparisons.csv",
+    "robustness.csv", "metrics.json", "summary.json",
 )  # fmt: skip
 FIGURES = ("headline.png", "auc_by_task.png")
 

@@ -12,10 +12,10 @@ from physiopipe.methods.registry import METHODS
 from physiopipe.params import Params
 from physiopipe.report.figures import make_figures
 from physiopipe.report.page import Origin, write_report
+from physiopipe.windows.part import QUALITY_FLAGS as FLAGS
 from physiopipe.windows.part import index_schema, write_index
 from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
-FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
 LABELS = ("valence", "arousal", "dominance")
 RATES = (100, 200, 500, 1000)
 MOST_WINDOWS = 6  # of a record and rate, so that a study of whole windows is written in no time

@@ -61,7 +61,7 @@ class Task:
 class ClipRule(Section):
     """Which part of a recording makes a clip, and from which value on it is high."""
 
-    last_s: Positive = Field(60.0, description="part of a clip that is used: its last seconds")
+    last_s: Positive | None = Field(60.0, description="part of a clip that is used: its last seconds; null: all of it")
     baseline: BaselineUse = Field(
         "none",
         description="subtract_features: features and embeddings less their mean at rest before the clip; "
@@ -149,6 +149,10 @@ class Cohort:
             effects' best classifier; an import string, or empty.
         without_meaning: baselines that say nothing on this cohort, with the reason.
         headline: the metric that its tables lead with.
+        scored_by: what is labelled, predicted and counted: a clip, with all of its windows, or each window by itself;
+            windows of a recording are alike, so statistics go by recording and person there too.
+        published_split: people that train, validate and test by the protocol `published`, in the order of their files;
+            None where nobody published a split.
         subjects, licence, access, citation: of the data; `subjects` None where they are not published.
         caveats: sentences that stand beside every number of this cohort.
         source_rates_hz: `(data section) → {source: Hz}` where sources differ in rate.
@@ -175,6 +179,8 @@ class Cohort:
     attainable: str = ""
     without_meaning: Mapping[str, str] = field(default_factory=dict)
     headline: Literal["subject_auc", "auc"] = "subject_auc"
+    scored_by: Literal["clip", "window"] = "clip"
+    published_split: tuple[int, int, int] | None = None
     subjects: int | None = None
     caveats: tuple[str, ...] = ()
     source_rates_hz: Callable[[Any], Mapping[str, float]] | None = None
@@ -183,6 +189,10 @@ class Cohort:
     reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""
+
+    def __post_init__(self) -> None:
+        if self.scored_by == "window" and self.headline != "auc":
+            raise ValueError(f"cohort {self.name}: windows are scored by the AUC of all of them, `auc`")
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def changed_params(spec: Ablation, params: Params, name: str = "") -> Params:
     content = params.model_dump(mode="json")
     changes = spec.changes | {f"clips.{name}.{key}": value for key, value in spec.clips.items() if name}
     if spec.ecg_encoder == "own":
-        changes["pretrain.epochs"] = params.ablations.pretrain_epochs or params.pretrain.epochs
+        changes.setdefault("pretrain.epochs", params.ablations.pretrain_epochs or params.pretrain.epochs)
     for key, value in changes.items():
         *path, last = key.split(".")
         place = content

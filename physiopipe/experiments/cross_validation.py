@@ -4,35 +4,36 @@ import copy
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 from tqdm import tqdm
 
+from physiopipe import cpu_time
 from physiopipe.clips.baseline import BASELINE_WORDS
 from physiopipe.clips.clip_data import MODALITIES, ClipData
-from physiopipe.clips.selection import artefacts_of, choose_clips, gather_clips
+from physiopipe.clips.gathering import artefacts_of, gather_clips
+from physiopipe.clips.selection import clips_without_beats
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.fit_cost import fit_cost, write_costs
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS, KeptFolds, write_curve
 from physiopipe.experiments.predictions import COLUMNS, write_predictions
 from physiopipe.experiments.processes import run_in_processes
-from physiopipe.experiments.subject_splits import fewer_training_subjects, subject_split
+from physiopipe.experiments.study import Study as Study
+from physiopipe.experiments.subject_splits import fewer_training_subjects
 from physiopipe.files import atomic_file, sha256_file, sha256_json
 from physiopipe.methods.base import Method, Setup
 from physiopipe.methods.registry import method_class
 from physiopipe.params import Params
 from physiopipe.params.clips import BaselineUse
 from physiopipe.windows.store import WindowStore
-
-if TYPE_CHECKING:
-    from physiopipe.cohorts.base import ClipRule
 
 
 class Tester(Protocol):
@@ -44,46 +45,6 @@ class Tester(Protocol):
 def predict_once(params: Params, fitted: Sequence[Fitted], test: ClipData) -> list[pd.DataFrame]:
     """Predictions of the clips as they are, with thresholds from the validation clips."""
     return [predicted(each, params.evaluate.protocol, test) for each in fitted]
-
-
-@dataclass(frozen=True)
-class Study:
-    """What is cross-validated, on what, and where it is kept.
-
-    Attributes:
-        method: its name in `physiopipe.methods.registry`.
-        cohort: its name in `physiopipe.cohorts.registry`.
-        windows_root: holds the cohort's windows, `<root>/<cohort>`.
-        encoder_path: the pretrained ECG encoder; methods without one ignore it.
-        state_folder: what later runs reuse: embeddings and features by content, and what is kept of each seed and fold
-            (`finetune/`, see `KeptFolds`): what one study has fitted another does not fit again.
-        no_row: why this variant of a method says nothing on this cohort; empty where it does.
-    """
-
-    method: str
-    params: Params
-    cohort: str
-    windows_root: Path
-    encoder_path: Path | None
-    state_folder: Path
-    no_row: str = ""
-
-    @property
-    def without_meaning(self) -> str:
-        """Why the method says nothing on this cohort; empty where it does."""
-        return self.no_row or cohort(self.cohort).without_meaning.get(self.method, "")
-
-    @property
-    def high_from(self) -> dict[str, float]:
-        """Tasks of the cohort in order, and the least value of each that is high."""
-        rule = self.params.clips[self.cohort]
-        return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
-
-    @property
-    def rule(self) -> "ClipRule":
-        """Which part of a clip is used, and what is done to it."""
-        rule: ClipRule = self.params.clips[self.cohort]
-        return rule
 
 
 class CrossValidation:
@@ -101,9 +62,10 @@ class CrossValidation:
         self._tester, self._grouped = tester, group_by_test_subjects
         self.kept = KeptFolds(study.state_folder / "finetune")
         self.store = WindowStore(study.windows_root / study.cohort)
-        baseline = study.rule.baseline != "none"
-        self.choice = choose_clips(self.store, study.rule.last_s, study.high_from, with_baseline=baseline)
-        self.method = method_class(study.method)(Setup(self.params, study.encoder_path, study.state_folder))
+        self.choice = study.choose(self.store)
+        setup = Setup(self.params, study.encoder_path, study.state_folder, tuple(cohort(study.cohort).modalities))
+        self.method = method_class(study.method)(setup)
+        self._before = cpu_time.Account()  # what was spent on all clips, for every fold
 
     @cached_property
     def clips(self) -> ClipData:
@@ -111,7 +73,8 @@ class CrossValidation:
         clips = gather_clips(self.store, self.choice, self.study.rule)
         for modality in MODALITIES:
             clips.digests(modality)  # hashed once: the sides of every fold compare them
-        self.method.precompute(clips.without_labels())
+        with cpu_time.accounted() as self._before:
+            self.method.precompute(clips.without_labels())
         return clips
 
     def runs(self, extra: dict[str, Any] | None = None, device: str | None = None) -> list[FoldRun]:
@@ -127,7 +90,7 @@ class CrossValidation:
         subjects = sorted(self.choice.clips["subject"].unique())
         runs = []
         for seed in self.params.evaluate.seeds:
-            for number, whole in enumerate(subject_split(subjects, protocol, seed)):
+            for number, whole in enumerate(self.study.split(subjects, seed)):
                 fold = fewer_training_subjects(whole, self.params.evaluate.train_share, seed)
                 sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
                 fitted = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
@@ -159,7 +122,9 @@ class CrossValidation:
             known = self.kept.fitted(run.fitted)
             if known is not None:
                 return method.restore(*known)
-        method.fit(train, validation, run.seed)
+        with cpu_time.accounted() as spent:
+            method.fit(train, validation, run.seed)
+        self.kept.save_cost(run.fitted, fit_cost(method, spent, self._before))
         self.kept.save_curve(run.fitted, method.curve(), self._about_run(run))
         self.kept.save_fitted(run.fitted, method)
         return method
@@ -222,6 +187,10 @@ class CrossValidation:
         empty = pd.DataFrame(columns=list(CURVE_COLUMNS))
         return pd.concat([self._there(self.kept.curve(run.fitted)) for run in runs]) if runs else empty
 
+    def costs(self, runs: Sequence[FoldRun]) -> list[dict[str, Any]]:
+        """What fitting these runs cost, COST_COLUMNS; only whose it was where that is not known."""
+        return [self._about_run(run) | (self.kept.cost(run.fitted) or {}) for run in runs]
+
     def _there(self, frame: pd.DataFrame | None) -> pd.DataFrame:
         if frame is None:
             raise PhysiopipeError(f"{self.kept.folder}: a fold that was made is there no more. Run again.")
@@ -243,9 +212,10 @@ class CrossValidation:
             "family": method.family,
             "provenance": method.provenance,
             "licence": method.licence,
-            "inputs": list(method.inputs),
+            "inputs": [each for each in method.inputs if each in cohort(self.study.cohort).modalities],
             "left_out": [list(row) for row in self.choice.left_out],
             "artefacts": list(artefacts_of(self.store, self.choice, self.study.rule)),
+            "without_beats": [list(row) for row in clips_without_beats(self.store, self.choice)],
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
@@ -279,6 +249,7 @@ class CrossValidation:
             "baseline": self._baseline,
             "signals": self.study.rule.model_dump(mode="json", include={"artefacts", "ecg_leads"}),
             "high_from": self.study.high_from,
+            **({"scored_by": "window"} if cohort(self.study.cohort).scored_by == "window" else {}),
         }
 
 
@@ -287,12 +258,13 @@ def _begin(study: Study, tester: Tester, grouped: bool) -> Callable[[Sequence[Fo
     return CrossValidation(study, tester, grouped).make
 
 
-def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) -> None:
+def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None, costs_csv: Path | None = None) -> None:
     """Fit and predict every seed and fold that is not there yet; write all predictions and training curves.
 
     Args:
         out_parquet: written last, see `physiopipe.experiments.predictions`.
         curves_csv: CURVE_COLUMNS, one row an epoch and split; only a header where nothing is trained in epochs.
+        costs_csv: COST_COLUMNS, one row a seed and fold; its seconds are never the same twice.
 
     Raises:
         PhysiopipeError: a subject on two sides of a split, no usable clip, or what the method itself refuses.
@@ -303,4 +275,6 @@ def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) 
     if curves_csv is not None:
         with atomic_file(curves_csv) as temporary:
             write_curve(temporary, validation.curves(runs))
+    if costs_csv is not None:
+        write_costs(costs_csv, validation.costs(runs))
     write_predictions(out_parquet, validation.predictions(runs), validation.about())

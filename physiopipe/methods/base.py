@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from physiopipe.clips.clip_data import F64, ClipData
+from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params.section import Section
 from physiopipe.training.curve import CurvePoint
@@ -27,11 +27,14 @@ S = TypeVar("S", bound=Section)
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method may need besides clips: parameters, the pretrained ECG encoder, a folder for reusable state."""
+    """What a method may need besides clips: parameters, the pretrained ECG encoder, a folder for reusable state, the
+    modalities of the cohort.
+    """
 
     params: "Params"
     ecg_encoder: Path | None
     state_folder: Path
+    modalities: tuple[str, ...] = MODALITIES
 
     def section(self, name: str, kind: type[S]) -> S:
         """The section of the parameters that is the method's own; the defaults, where the study does not list it."""
@@ -49,9 +52,10 @@ class Method(ABC):
 
     Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
-    modalities it reads; `uses_baseline`, whether it works on features or embeddings that can be set against those of a
-    baseline; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
-    results stale; `extras`, those among them that are not installed with the package itself.
+    modalities it reads; `can_do_without`, those among them that a cohort may lack as a whole; `uses_baseline`, whether
+    it works on features or embeddings that can be set against those of a baseline; `licence` of the code behind it;
+    `libraries`, distributions whose other versions make earlier results stale; `extras`, those among them that are not
+    installed with the package itself.
     """
 
     name: ClassVar[str]
@@ -61,6 +65,7 @@ class Method(ABC):
     family: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     uses_baseline: ClassVar[bool] = False
+    can_do_without: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
     extras: ClassVar[tuple[str, ...]] = ()
@@ -89,9 +94,11 @@ class Method(ABC):
         return {}
 
     @property
-    def trained_parameters(self) -> int:
-        """Numbers that the latest `fit` has learnt by gradients; 0 where there are none."""
-        return 0
+    def trained_parameters(self) -> int | None:
+        """Numbers that the latest `fit` has fitted to labels, or to windows without them: weights, coefficients, means
+        of labels. Scales, thresholds and windows that are only remembered do not count. None: the method does not tell.
+        """
+        return None
 
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""

@@ -15,6 +15,11 @@ class ClipPrior(Method):
     title = "Clip prior"
     note = "Mean label of the same film clip among the training subjects: knows nothing of physiology."
 
+    @property
+    def trained_parameters(self) -> int:
+        """A mean label a clip and task."""
+        return sum(each.size for each in self._means.values())
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         self._prevalence = prevalence(train)
         self._means = {int(clip): train.labels[train.clips == clip].mean(axis=0) for clip in np.unique(train.clips)}

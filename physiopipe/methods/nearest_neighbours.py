@@ -33,6 +33,11 @@ class NearestNeighbours(WindowFeatures):
     note = "5 nearest windows by the handcrafted features: a canary for leaks."
     Settings: ClassVar[type[NearestNeighboursSettings]] = NearestNeighboursSettings
 
+    @property
+    def trained_parameters(self) -> int:
+        """None of them: windows are remembered as they are."""
+        return 0
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         features = self._window_features(train).astype(np.float64)
         with np.errstate(invalid="ignore"):

@@ -63,21 +63,23 @@ def check_params(content: Any, where: str, with_methods: bool = True) -> Params:
 
 def _model_of(content: dict[str, Any], chosen: StudyCohorts, where: str, with_methods: bool) -> type[Params]:
     """The model for the cohorts and methods that the content names."""
-    from physiopipe.cohorts.registry import COHORTS
+    from physiopipe.cohorts.registry import COHORTS, cohort_places
 
     for key, names in (("pretraining", (chosen.pretraining,)), ("downstream", chosen.downstream)):
         for name in names:
-            if name not in COHORTS:
-                raise PhysiopipeError(f"{where}: cohorts.{key}: {unknown('cohort', name, COHORTS)}")
+            if name not in COHORTS and name not in cohort_places():
+                raise PhysiopipeError(f"{where}: cohorts.{key}: {unknown('cohort', name, cohort_places())}")
     if not with_methods:
         return params_class(chosen.in_use, chosen.downstream, None)
-    from physiopipe.methods.registry import METHODS
+    from physiopipe.methods.registry import method_places
 
+    cohort_places()  # refuses what clashes; data jobs, which check no methods, go without this look at all packages
+    known = method_places()
     wanted: dict[str, None] = {}
     for key, names in _method_names(content):
         for name in names:
-            if name not in METHODS:
-                raise PhysiopipeError(f"{where}: {key}: {unknown('method', str(name), METHODS)}")
+            if name not in known:
+                raise PhysiopipeError(f"{where}: {key}: {unknown('method', str(name), known)}")
             wanted[name] = None
     return params_class(chosen.in_use, chosen.downstream, wanted)
 

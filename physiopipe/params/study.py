@@ -61,8 +61,10 @@ class Robustness(Section):
 class Evaluate(Section):
     """Protocol, seeds and statistics."""
 
-    protocol: Literal["paper", "crossval"] = Field(
-        "paper", description="paper: one 60/20/20 split of subjects; crossval: five groups of subjects, drawn by seed"
+    protocol: Literal["paper", "crossval", "published"] = Field(
+        "paper",
+        description="paper: one 60/20/20 split of subjects; crossval: five groups of subjects, drawn by seed; "
+        "published: the split that others published of the cohort, whatever the seed",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         tuple(range(20)), min_length=1, description="seeds of split and training; one split alone is a matter of luck"

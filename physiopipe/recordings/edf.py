@@ -110,7 +110,7 @@ def read_edf_header(path: Path) -> EdfHeader:
         RejectedRecord: missing, no EDF, with gaps (EDF+D), or of another size than its header tells.
         PhysiopipeError: the file is there but the system would not let it be read.
     """
-    return _open(path)[0]
+    return _header(path.name, *_read(path, whole=False))
 
 
 def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
@@ -120,7 +120,8 @@ def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
         RejectedRecord: as `read_edf_header`; a label that is not there or there twice, channels of different rates.
         PhysiopipeError: the file is there but the system would not let it be read.
     """
-    header, content = _open(path)
+    content, size = _read(path, whole=True)
+    header = _header(path.name, content, size)
     stored = [signal.label for signal in header.signals]
     if missing := [label for label in labels if label not in header.labels]:
         raise RejectedRecord(
@@ -177,22 +178,28 @@ def read_edf(path: Path, channels: tuple[str, ...], modality: Literal["eeg", "ec
     return Recording(signal, samples.rate_hz, channels, _UNIT_OF[modality], "edf", f"{subject}_{modality}", subject)
 
 
-def _open(path: Path) -> tuple[EdfHeader, bytes]:
-    """The header, and the whole file's bytes."""
+def _read(path: Path, whole: bool) -> tuple[bytes, int]:
+    """The bytes of a file, or of its header alone, and the size of all."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
             raise RejectedRecord(f"{path.name} is not a file")
-        content = path.read_bytes()
+        with path.open("rb") as handle:
+            head = handle.read(HEAD_BYTES)
+            count = head[-4:].strip()
+            signals = min(int(count), _MAX_SIGNALS) if count.isdigit() else 0
+            content = head + handle.read(-1 if whole else HEAD_BYTES * signals)
+            return content, len(content) if whole else about.st_size
     except (FileNotFoundError, NotADirectoryError):
         raise RejectedRecord(f"{path.name} is missing") from None
     except OSError as error:
         raise PhysiopipeError(
             f"{path} cannot be read ({error.strerror}): the disk or its permissions need a look, then run again."
         ) from None
-    return _header(path.name, content), content
 
 
-def _header(name: str, content: bytes) -> EdfHeader:
+def _header(name: str, content: bytes, size: int) -> EdfHeader:
+    """What the bytes at a file's beginning say of it; `size` is that of the file."""
     if len(content) < HEAD_BYTES or content[:8].strip(b" ") != b"0":
         raise RejectedRecord(f"{name} is no EDF file: expected it to begin with `0` and blanks, found {content[:8]!r}")
     text = content[:HEAD_BYTES].decode("latin-1")  # one character a byte
@@ -209,8 +216,8 @@ def _header(name: str, content: bytes) -> EdfHeader:
         raise RejectedRecord(f"{name}: data records last {record_s:g} s; expected more than 0")
     signals = _signals(name, content[HEAD_BYTES:start], count)
     expected = start + 2 * records * sum(signal.samples for signal in signals)
-    if len(content) != expected:
-        raise RejectedRecord(f"{name} holds {len(content)} bytes, its header tells of {expected}")
+    if size != expected:
+        raise RejectedRecord(f"{name} holds {size} bytes, its header tells of {expected}")
     fastest = max(signal.samples for signal in signals) / record_s
     if fastest > MAX_RATE_HZ:
         raise RejectedRecord(f"{name}: a signal of {fastest:g} Hz; expected at most {MAX_RATE_HZ:g} Hz")

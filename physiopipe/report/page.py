@@ -20,6 +20,7 @@ from physiopipe.results.evaluate import families, without_meaning
 from physiopipe.results.study import Study, study_of
 from physiopipe.results.test_set import read_test_set
 from physiopipe.results.typeset import typeset
+from physiopipe.results.without_beats import clips_of
 from physiopipe.windows.store import WindowStore
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -108,6 +109,8 @@ def _result(folder: Path, study: Study) -> Section:
     figures, several = folder / "figures", len(study.tasks) > 1
     parts = result_parts.table1_parts(table)
     parts.append(Part("Comparisons", result_parts.comparisons(read_table(folder / "comparisons.csv"), study)))
+    beats = read_table(folder / "without_beats.csv")
+    parts.append(Part("ECG without heartbeats", result_parts.without_beats(beats, clips_of(test)), folded=True))
     changed, fused = (read_table(folder / f"{name}.csv") for name in ("ablations", "fusions"))
     parts.append(Part("Ablations", result_parts.contrasts(changed, ABLATIONS_ARE, study)))
     parts.append(Part("Fusions", result_parts.contrasts(fused, FUSIONS_ARE, study, explained=changed.empty)))

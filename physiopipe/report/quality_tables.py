@@ -57,6 +57,9 @@ def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
         largest = f"a sample past ±{LARGEST_INT16 * MILLIVOLT_STEP:g} mV, the range of int16 in steps of 1 µV"
     else:
         largest = "cannot occur: every window is stored on its own scale"
+    no_beats = "no lead shows heartbeats (steepest moments against the calmest quarter of 10 s or more)"
+    if modality != "ecg":
+        no_beats = "cannot occur: no ECG"
     share = "of a lead's raw power about its median"
     rows = {
         "missing": ("a lead was not recorded and does not follow from others", "raw", "–"),
@@ -77,6 +80,7 @@ def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
             f"more than {100 * limits.mains_share:g}% {share} is within 1 Hz of the mains "
             f"({', '.join(mains)})", "raw", f"mains_share; filter.{facts.cohort}.{modality}.notch_hz",
         ),
+        "no_beats": (no_beats, "stored", "–"),
         "saturated": (largest, "stored", "–"),
     }  # fmt: skip
     columns = ["Flag", "Raised when", "Judged on the signal", "Parameter"]

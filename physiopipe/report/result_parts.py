@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,6 @@ from physiopipe.report.parts import Part, paragraph
 from physiopipe.results.contrasts_text import caption, notes_of, shown, with_interval
 from physiopipe.results.forms import as_html
 from physiopipe.results.intervals import MEAN
-from physiopipe.results.metrics import HEADLINE_WORDS
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import headline_rows, pretraining_gain
 from physiopipe.results.typeset import Typeset
@@ -52,7 +51,7 @@ def what_is_counted(study: Study) -> str:
     levels = sorted(set(study.thresholds.values()))
     high = f" High is a value of {levels[0]:g} or more." if len(levels) == 1 else ""
     return (
-        f"{HEADLINE_WORDS[study.headline]}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
+        f"{study.headline_words}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
         f"subjects; 50 is chance.{high}"
     )
 
@@ -115,11 +114,34 @@ def comparisons(rows: pd.DataFrame, study: Study) -> str:
     )
     of = ", mean of the tasks" if len(study.tasks) > 1 else ""
     words = (
-        f"{HEADLINE_WORDS[study.headline]}{of}, percentage points. Paired over subjects: signs of the subjects' "
+        f"{study.headline_words}{of}, percentage points. Paired over subjects: signs of the subjects' "
         "differences flipped, two-sided; Holm's correction for the number of comparisons. With n subjects no p can be "
         "under 2 / 2<sup>n</sup>."
     )
     return f"<p>{words}</p>{as_table(content)}"
+
+
+def without_beats(rows: pd.DataFrame, clips: Sequence[tuple[str, int, int, int]]) -> str:
+    """The headline of all people beside that without those of whom a clip's ECG shows no heartbeat."""
+    named = ", ".join(f"{subject} clip {clip} ({flagged} of {of} windows)" for subject, clip, flagged, of in clips)
+    words = paragraph(
+        f"ECG without a heartbeat counts as absent: {named or 'no clip has any'}."
+        + (" Where such clips are of one class, the absence itself tells the label." if clips else "")
+    )
+    if rows.empty:
+        return words
+    people = rows.iloc[0]
+    columns = {
+        "Method": rows["title"],
+        f"All {people['subjects']} people": _intervals(rows, "{}_percent"),
+        f"Without these: {people['subjects_without']}": _intervals(rows, "{}_without_percent"),
+    }
+    return words + as_table(pd.DataFrame(columns))
+
+
+def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
+    ends = (rows[name.format(end)] for end in ("value", "low", "high"))
+    return [with_interval(*row) for row in zip(*ends, strict=True)]
 
 
 def contrasts(frame: pd.DataFrame, what: str, study: Study, *, explained: bool = True) -> str:

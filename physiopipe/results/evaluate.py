@@ -10,7 +10,7 @@ import pandas as pd
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import attainable_share
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
 from physiopipe.results.robustness_table import robustness_table
@@ -19,6 +19,7 @@ from physiopipe.results.summary import UNTRAINED, summary
 from physiopipe.results.table1 import Measured, assemble, expected_best
 from physiopipe.results.test_set import TestSet, read_test_set
 from physiopipe.results.typeset import typeset
+from physiopipe.results.without_beats import without_beats_table
 
 FUSION = "fusion"  # the family of rows that have a table of their own
 _DECIMALS = 6  # sums of another BLAS differ further down
@@ -38,6 +39,8 @@ def evaluate(folder: Path, study: Study) -> list[str]:
     rows, fusion_names = families(folder / "predictions", study)
     table = write_table1(folder, study, rows)
     changed = write_side_tables(folder, study, fusion_names)
+    beats = without_beats_table(folder / "predictions", study, rows)
+    write_text(folder / "without_beats.csv", beats.to_csv(index=False))
     write_json(folder / "summary.json", summary(table, changed, study))
     return contrasts_text.share_of_the_expected(changed, REFERENCE, UNTRAINED)
 
@@ -56,9 +59,10 @@ def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFra
     """Write metrics.json, comparisons.csv and table1.csv, .md and .tex of these rows; return the table."""
     test = read_test_set(folder / "predictions", study, names)
     settings, tasks, headline = study.settings, study.tasks, study.headline
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    weights = study.resamples(len(test.subjects))
     estimates = {
-        name: estimate(seeds, weights, settings.confidence, tasks, headline) for name, seeds in test.methods.items()
+        name: estimate(seeds, weights, settings.confidence, tasks, headline, study.metrics, study.interval)
+        for name, seeds in test.methods.items()
     }
     p_values = permutation_p_values(
         list(test.methods.values()), settings.permutations, settings.resampling_seed, tasks, headline

@@ -13,7 +13,6 @@ import pandas as pd
 
 from physiopipe.cohorts.reported import PRINTED_METRICS
 from physiopipe.results.intervals import MEAN, Estimates
-from physiopipe.results.metrics import METRICS
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import TestSet, title_of
 
@@ -106,7 +105,7 @@ def _measured_rows(one: Measured, test: TestSet, study: Study) -> list[dict[str,
             "expected_best_percent": _percent(expected_best(study, task, metric)), "notes": note_of(about),
         }
         for task in (*study.tasks, MEAN)
-        for metric in METRICS
+        for metric in study.metrics
     ]  # fmt: skip
 
 

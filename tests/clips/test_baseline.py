@@ -150,7 +150,7 @@ def test_a_clip_without_rest_is_left_out_and_a_store_without_any_refused(world: 
     store = WindowStore(world / "windows" / "dreamer")
     store.index.loc[store.index["record"] == "s02_c03_baseline_ecg", "clip"] = -99
     choice = choose_clips(store, 20.0, {"valence": 3.0}, with_baseline=True)
-    assert choice.left_out == (("s02", 3, "no window of EEG and ECG of its baseline"),)
+    assert choice.left_out == (("s02", 3, "no window of its baseline"),)
     assert len(choice.clips) == 23
     store.index.drop(store.index.index[store.index["clip"] < 0], inplace=True)
     assert len(choose_clips(store, 20.0, {"valence": 3.0}).clips) == 24

@@ -9,11 +9,10 @@ from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
 
 from physiopipe.clips.limb_leads import limb_lead_weights, with_limb_leads
-from physiopipe.cohorts.challenge_tree import CLINICAL_LEADS
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.cross_validation import CrossValidation
 from physiopipe.params import check_params
-from physiopipe.signals.leads import to_clinical_order
+from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_every_method_is_fitted_kept_and_restored_on_any_channels_and_tasks(
     assert found.shape == (len(test), len(tasks))
     assert ((found >= 0) & (found <= 1)).all()
     again = restored(model, method_class(name)(setup(tmp_path, **options)))
+    assert again.trained_parameters == model.trained_parameters
+    assert bool(model.trained_parameters) == (name not in ("always_high", "nearest_neighbours"))
     for shown in (test, corrupted(test, Condition("lost_ecg"), 0), corrupted(test, Condition("noise_snr_db", 0.0), 0)):
         hidden = shown.without_labels()
         assert again.predict(hidden).tobytes() == model.predict(hidden).tobytes()
@@ -66,6 +68,7 @@ def test_encoders_that_were_trained_along_are_kept_too(tmp_path: Path, name: str
     assert of_encoders == {"ecg_only": {"ecg"}, "eeg_only": {"eeg"}, "transductive": set()}.get(name, both)
     again = restored(model, method_class(name)(setup(tmp_path, ecg, **options)))
     assert again.predict(test.without_labels()).tobytes() == model.predict(test.without_labels()).tobytes()
+    assert again.trained_parameters == model.trained_parameters
 
 
 def test_a_task_of_one_class_and_features_that_nobody_has_survive(tmp_path: Path) -> None:
