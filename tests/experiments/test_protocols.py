@@ -12,7 +12,7 @@ from small_methods import parameters
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments import cross_validation
+from physiopipe.experiments import study as experiment_study
 from physiopipe.experiments.corruptions import Condition, conditions, corrupted
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import check_disjoint
@@ -36,7 +36,7 @@ def test_a_subject_on_two_sides_fails_the_run(make_clips, tmp_path: Path, monkey
     for side in ("train", "validation", "test"):
         object.__setattr__(spoilt, side, getattr(fold, side))
     object.__setattr__(spoilt, "train", (*fold.train, fold.test[0]))
-    monkeypatch.setattr(cross_validation, "subject_split", lambda *_: [spoilt])
+    monkeypatch.setattr(experiment_study, "subject_split", lambda *_: [spoilt])
     out = tmp_path / "out.parquet"
     with pytest.raises(PhysiopipeError, match=f"subject {fold.test[0]} has clips on two sides"):
         run_method(study_of("clip_prior", parameters(tmp_path), cohort), out)
