@@ -51,5 +51,5 @@ def _of_cohorts(params: Params) -> list[str]:
     named = []
     for name in params.cohorts.in_use:
         known = cohort(name)
-        named += [cohort_places().get(name, OWN), *filter(None, (known.attainable, known.reported))]
+        named += [cohort_places().get(name, OWN), *filter(None, (known.latents, known.reported))]
     return list(dict.fromkeys(each.partition(":")[0] for each in named))
