@@ -87,7 +87,7 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         known, rule = cohort(name), params.clips[name]
         if params.evaluate.protocol == "published" and known.published_split is None:
             yield f"evaluate.protocol is published, and nobody published a split of {name}: expected paper or crossval"
-        if "eeg" in known.modalities:
+        if "eeg" in known.modalities and params.robustness.methods:
             channels = len(known.modalities["eeg"].channels)
             if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
                 yield f"robustness.dropped_eeg_channels has {_listed(most)}, and {name} has {channels} EEG channels"
