@@ -81,7 +81,7 @@ def test_it_is_fitted_kept_and_restored_on_any_channels_and_tasks_with_holes(
 def test_a_seed_gives_its_bytes_whatever_was_prepared_and_each_clip_is_predicted_by_itself(
     tmp_path: Path, name: str
 ) -> None:
-    clips = planted_clips(subjects=7, clips=4, windows=2, patches=4)
+    clips = planted_clips(subjects=7, clips=4, windows=2, patches=4, channels=(5, 2))
     train, validation, test = sides(clips)
     model = small_method(name, tmp_path / "a").fit(train, validation, 3)
     prepared = small_method(name, tmp_path / "b")
@@ -98,7 +98,7 @@ def test_a_seed_gives_its_bytes_whatever_was_prepared_and_each_clip_is_predicted
 
 @pytest.mark.parametrize("name", every_method())
 def test_only_the_modalities_that_it_names_are_read(tmp_path: Path, name: str) -> None:
-    train, validation, test = sides(planted_clips(subjects=8, clips=4, windows=1, patches=4))
+    train, validation, test = sides(planted_clips(subjects=8, clips=4, windows=1, patches=4, channels=(5, 2)))
     model = small_method(name, tmp_path).fit(train, validation, 0)
     found = model.predict(test)
     for modality in ("eeg", "ecg"):

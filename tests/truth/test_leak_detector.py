@@ -107,6 +107,7 @@ def test_a_row_that_has_seen_the_test_subjects_is_found_out(tmp_path: Path, name
     assert found > 4 * error, (found, error)
 
 
+@pytest.mark.slow  # the canary of test_protocols.py sings of the same
 def test_a_row_that_has_seen_windows_of_test_clips_is_found_out(tmp_path: Path) -> None:
     clips = exchanged(5, 10)
     found, error = excess(aucs_within_subjects("nearest_neighbours", tmp_path, clips, with_shuffled_windows(clips)))
