@@ -37,6 +37,7 @@ lint: install
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile workflow
+	hadolint Dockerfile
 	snakemake --lint
 
 docs: install

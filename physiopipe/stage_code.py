@@ -7,7 +7,7 @@ rerun every stage, and a study without the package's source would have nothing t
 from pathlib import Path
 
 from physiopipe.code_digest import code_digest
-from physiopipe.cohorts.registry import cohort, cohort_places
+from physiopipe.cohorts.registry import OWN, cohort, cohort_places
 from physiopipe.files import sha256_file, sha256_json
 from physiopipe.methods.registry import method_module
 from physiopipe.params import Params
@@ -51,5 +51,5 @@ def _of_cohorts(params: Params) -> list[str]:
     named = []
     for name in params.cohorts.in_use:
         known = cohort(name)
-        named += [cohort_places()[name], *filter(None, (known.attainable, known.reported))]
+        named += [cohort_places().get(name, OWN), *filter(None, (known.latents, known.reported))]
     return list(dict.fromkeys(each.partition(":")[0] for each in named))

@@ -11,7 +11,7 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("checksums", "code_digest", "cpu_time", "plugins"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
     ("params.section", "params.preparation", "params.pretraining", "params.encoders", "params.run", "params.study",
-     "methods.registry", "cohorts.sources", "cohorts.defaults"),
+     "params.own_cohorts", "methods.registry", "cohorts.sources", "cohorts.defaults"),
     ("cohorts.base", "cohorts.registry"),
     ("params",),
     ("signals", "recordings", "models"),

@@ -221,8 +221,9 @@ def _paired(mine: Mapping[Modality, _ClipWindows | None], used: str) -> _Pairs |
     order = np.argsort(first.start_s[places[0]], kind="stable")
     if not len(order):
         return "no EEG window starts together with an ECG window"
+    paired: _Pairs = {"start_s": first.start_s[places[0]][order]}
     rows = {each: found.rows[place[order]] for (each, found), place in zip(there.items(), places, strict=True)}
-    return {"start_s": first.start_s[places[0]][order], **rows}
+    return paired | rows
 
 
 def _dequantised(store: WindowStore, rows: npt.NDArray[np.int64]) -> tuple[F32, npt.NDArray[np.integer]]:

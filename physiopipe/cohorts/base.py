@@ -17,6 +17,7 @@ from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
 if TYPE_CHECKING:
+    from physiopipe.cohorts.planted_levels import Latents
     from physiopipe.cohorts.reported import Reported
     from physiopipe.recordings.recording import Recording, Rejected, Unit
 
@@ -105,6 +106,17 @@ class PublishedList(PublishedTree):
         return Path(__file__).with_name(self.files)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnFolder(PublishedTree):
+    """Not published: a folder on this machine, without lists, that a study declares as its own.
+
+    Attributes:
+        listing: `(folder, data section) → paths below it` of all that is read; they make up the state of the source.
+    """
+
+    listing: str
+
+
 @dataclass(frozen=True)
 class OneFile:
     """Published as one file, which is unpacked once, into one file of recordings a modality.
@@ -133,8 +145,8 @@ class Cohort:
         publication: how it is published.
         data, simulate, clips: the classes of its sections of params.yaml.
         simulator: `(last file, section) → None`, an import string.
-        attainable: `(simulate section, clip rule) → {task: (pooled, within subjects)}`, the expected AUC of the planted
-            effects' best classifier; an import string, or empty.
+        latents: `(simulate section) → planted_levels.Latents`, what the simulation draws of each clip before any
+            signal, kept apart from the recordings: what an oracle knows. An import string; empty: nothing is planted.
         without_meaning: baselines that say nothing on this cohort, with the reason.
         headline: the metric that its tables lead with.
         scored_by: what is labelled, predicted and counted: a clip, with all of its windows, or each window by itself;
@@ -162,7 +174,7 @@ class Cohort:
     citation: str
     tasks: tuple[Task, ...] = ()
     clips: type[ClipRule] = ClipRule
-    attainable: str = ""
+    latents: str = ""
     without_meaning: Mapping[str, str] = field(default_factory=dict)
     headline: Literal["subject_auc", "auc"] = "subject_auc"
     scored_by: Literal["clip", "window"] = "clip"
@@ -201,8 +213,18 @@ class Cohort:
         return how.last_file if isinstance(how, PublishedTree) else how.file_name
 
     def simulate_to(self, last: Path, section: Section) -> None:
-        """Write the simulated cohort; `last` is its file that appears last."""
+        """Write the simulated cohort; `last` is its file that appears last.
+
+        What was drawn of each clip lies beside its folder (`latents_file`), where no reader of recordings looks.
+        """
+        if found := self.latents_of(section):
+            found.write(latents_file(last))
         imported(self.simulator)(last, section)
+
+    def latents_of(self, section: Section) -> "Latents | None":
+        """What the simulation of this section draws of each clip; None where nothing is planted."""
+        found: Latents | None = imported(self.latents)(section) if self.latents else None
+        return found
 
     def printed_rows(self) -> "Reported | None":
         """Rows that a paper printed on this cohort."""
@@ -217,6 +239,11 @@ class Cohort:
         assert isinstance(self.publication, OneFile)
         found: Iterator[Recording | Rejected] = imported(self.publication.read)(path, data, simulated)
         return found
+
+
+def latents_file(last: Path) -> Path:
+    """Where the levels that a simulated cohort was made from are kept; `last` is its file that appears last."""
+    return last.parent.with_name(f"{last.parent.name}.latents.csv")
 
 
 def imported(name: str) -> Callable[..., Any]:

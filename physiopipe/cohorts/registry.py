@@ -13,6 +13,7 @@ from physiopipe.plugins import Plugin, plugins
 
 if TYPE_CHECKING:
     from physiopipe.cohorts.base import Cohort
+    from physiopipe.params.own_cohorts import OwnCohort
 
 COHORTS: dict[str, str] = {  # of this package
     "bcmi": "physiopipe.cohorts.bcmi:COHORT",
@@ -21,6 +22,24 @@ COHORTS: dict[str, str] = {  # of this package
     "eegmat": "physiopipe.cohorts.eegmat:COHORT",
     "eegmat_published": "physiopipe.cohorts.eegmat_published:COHORT",
 }
+
+
+OWN = "physiopipe.cohorts.own:cohort_of"  # what makes a cohort of a declaration
+_declared: dict[str, "OwnCohort"] = {}
+
+
+def declare(own: Mapping[str, "OwnCohort"]) -> None:
+    """Let these names be cohorts of the study whose parameters were read last.
+
+    Raises:
+        PhysiopipeError: a name is that of another cohort.
+    """
+    for name, declaration in own.items():
+        if name in COHORTS or name in _of_others():
+            raise PhysiopipeError(f"cohorts.own.{name}: there is a cohort of that name already: choose another name.")
+        if _declared.get(name) != declaration:
+            _declared[name] = declaration
+            cohort.cache_clear()
 
 
 def cohort_places() -> Mapping[str, str]:
@@ -49,6 +68,10 @@ def cohort(name: str) -> "Cohort":
         found: object = imported(COHORTS[name])
         assert isinstance(found, Cohort)
         return found
+    if name in _declared:
+        made = imported(OWN)(name, _declared[name])
+        assert isinstance(made, Cohort)
+        return made
     plugin = _of_others().get(name)
     if plugin is None:
         raise PhysiopipeError(unknown("cohort", name, cohort_places()))

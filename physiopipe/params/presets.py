@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from physiopipe.errors import PhysiopipeError, unknown
 from physiopipe.params.reading import check_params
+from physiopipe.params.study import StudyCohorts
 from physiopipe.params.whole import Params
 
 Folders = Path | Sequence[Path]  # where presets lie; of two files of one name the first one counts
@@ -39,7 +41,11 @@ def preset_with(folders: Folders, name: str, assignments: list[str]) -> Params:
         raise PhysiopipeError(f"{path} cannot be read as a preset: {error}") from None
     if not isinstance(content, dict):
         raise PhysiopipeError(f"{path}: expected a mapping of sections, found {type(content).__name__}.")
-    for assignment in assignments:
+    before = _cohorts_of(content)
+    for assignment in sorted(assignments, key=lambda text: not text.startswith("cohorts.")):
+        if not assignment.startswith("cohorts."):
+            _leave_out(content, before - _cohorts_of(content))
+            before = set()
         key, separator, text = assignment.partition("=")
         if not separator or not key:
             raise PhysiopipeError(f"--set {assignment!r}: expected key.path=value, as in pretrain.epochs=2.")
@@ -48,7 +54,24 @@ def preset_with(folders: Folders, name: str, assignments: list[str]) -> Params:
         except yaml.YAMLError as error:
             raise PhysiopipeError(f"--set {assignment!r}: the value is not YAML: {error}") from None
         set_value(content, key, value, f"--set {assignment!r}")
+    _leave_out(content, before - _cohorts_of(content))
     return check_params(content, f"preset {name}")
+
+
+def _cohorts_of(content: dict[str, Any]) -> set[str]:
+    """Cohorts that a preset uses; empty where it says that wrongly, which is found later."""
+    chosen = content.get("cohorts") or {}
+    try:
+        return set(StudyCohorts.model_validate(chosen).in_use)
+    except ValidationError:
+        return set()
+
+
+def _leave_out(content: dict[str, Any], names: set[str]) -> None:
+    """Take out what a preset says of cohorts that an assignment has replaced by others."""
+    for section in ("data", "simulate", "filter", "resample", "shard", "clips"):
+        if isinstance(content.get(section), dict):
+            content[section] = {key: value for key, value in content[section].items() if key not in names}
 
 
 def edited_by_hand(path: Path, folders: Folders) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from physiopipe.cohorts.defaults import DOWNSTREAM, PRETRAINING
+from physiopipe.params.own_cohorts import CohortName, OwnCohort
 from physiopipe.params.section import Count, Section
 
 
@@ -15,6 +16,7 @@ class StudyCohorts(Section):
     downstream: tuple[str, ...] = Field(
         DOWNSTREAM, min_length=1, description="EEG and ECG with labels; each gets its own tables"
     )
+    own: dict[CohortName, OwnCohort] = Field({}, description="cohorts of your own: EDF files and a table of labels")
 
     @property
     def in_use(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from physiopipe.params import Run
 
 HEADER, SAMPLES = ".hea", ".mat"
+_TABLES = (".csv", ".tsv")
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(\S.*)")
 _BIDS_NAME = re.compile(r"(sub-[0-9A-Za-z]+(?:_[a-z]+-[0-9A-Za-z]+)*)_[a-z]+")  # entities, then the suffix
 _PLAN_COLUMNS = ("batch", "source", "records", "files", "bytes")
@@ -51,10 +52,14 @@ class Batch:
 
     @property
     def first_files(self) -> dict[str, str]:
-        """The path of each record's first file below the tree's root, by the record's name, in published order."""
+        """The path of each record's first file below the tree's root, by the record's name, in published order.
+
+        A table (.csv, .tsv) is no record.
+        """
         found: dict[str, str] = {}
         for path, _ in self.files:
-            found.setdefault(record_of(path), path)
+            if not path.endswith(_TABLES):
+                found.setdefault(record_of(path), path)
         return found
 
     @property

@@ -1,5 +1,7 @@
 """What others do: install the wheel into an empty environment, begin a study, run it; no checkout is in reach."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from installed import ROOT, Installed, install_wheel
@@ -17,15 +19,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return install_wheel(tmp_path_factory.mktemp("installed"))
 
 
-def test_a_study_is_begun_and_run_from_the_wheel_alone(installed: Installed) -> None:
+@pytest.fixture(scope="module")
+def study(installed: Installed) -> Path:
+    """A study that was begun and run to its report; tests go on in it."""
+    chosen = [word for text in FEWER for word in ("--set", text)]
+    assert "next: cd study && dvc repro" in installed.run("physiopipe", "new", "study", "--preset", "tiny", *chosen)
+    installed.run("dvc", "repro", within=installed.home / "study")
+    return installed.home / "study"
+
+
+def test_a_study_is_begun_and_run_from_the_wheel_alone(installed: Installed, study: Path) -> None:
     where = installed.run("python", "-c", "import physiopipe; print(physiopipe.__file__)")
     assert where.startswith(str(installed.folder))
     assert installed.run("physiopipe", "--version") == f"physiopipe {physiopipe.__version__}\n"
-    chosen = [word for text in FEWER for word in ("--set", text)]
-    assert "next: cd study && dvc repro" in installed.run("physiopipe", "new", "study", "--preset", "tiny", *chosen)
-    study = installed.home / "study"
     assert not (study / "physiopipe").exists()
-    installed.run("dvc", "repro", within=study)
     page = (study / "results/dreamer/report.html").read_text()
     assert "SIMULATED cohort" in page
     assert "| Ours" in (study / "results/dreamer/table1.md").read_text()
@@ -45,7 +52,7 @@ def test_presets_come_with_the_wheel_and_a_study_may_have_its_own(installed: Ins
     assert "bootstrap: 321" in (study / "params.yaml").read_text()
 
 
-def test_packages_of_others_get_their_row_their_stage_and_their_line(installed: Installed) -> None:
+def test_packages_of_others_get_their_row_their_stage_and_their_line(installed: Installed, study: Path) -> None:
     examples = [str(ROOT / "examples" / name) for name in ("physiopipe-example-method", "physiopipe-example-cohort")]
     installed.install("--no-deps", *examples)
     assert "line_length: Line length. Nearest class mean" in installed.run("physiopipe", "methods")
@@ -55,12 +62,10 @@ def test_packages_of_others_get_their_row_their_stage_and_their_line(installed: 
     chosen = (
         "cohorts.downstream=[eyes_closed]", "data.eyes_closed.origin=simulated", "simulate.eyes_closed.clip_s=25",
         "clips.eyes_closed.last_s=20", "methods=[always_high, line_length]", "ablations.variants=[]",
-        "robustness.methods=[]", "evaluate.protocol=crossval", "run.threads=1",
+        "robustness.methods=[]", "robustness.dropped_eeg_channels=[1]", "evaluate.protocol=crossval", "run.threads=1",
     )  # fmt: skip
-    installed.run(
-        "physiopipe", "new", "plugged", "--preset", "tiny", *(word for text in chosen for word in ("--set", text))
-    )
-    study = installed.home / "plugged"
+    changes = [word for text in chosen for word in ("--set", text)]
+    installed.run("physiopipe", "preset", "tiny", "--force", *changes, within=study)
     wrong = installed.run(
         "physiopipe", "preset", "tiny", "--set", "method.line_length.shrinkag=2", within=study, expect=2
     )
