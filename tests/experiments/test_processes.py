@@ -120,7 +120,7 @@ def _start(cohort: Path, folder: Path, *arguments: object) -> "subprocess.Popen[
         f"    test_processes._run(Path({str(cohort)!r}), Path({str(folder)!r}), *{arguments!r})\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # on busy cores
     while len(list((folder / "state" / "finetune").glob("*.parquet"))) < 2:
         assert process.poll() is None
         assert time.monotonic() < deadline
