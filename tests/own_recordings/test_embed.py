@@ -225,8 +225,12 @@ def test_a_killed_run_leaves_nothing_under_a_final_name(tmp_path: Path, encoder_
         write_wfdb(folder, f"r{number:02d}", beats(60, 500), 500)
     command = [PHYSIOPIPE, "embed", str(folder), "--encoder", str(encoder_file), "--out", "o.parquet"]
     for number in (signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        while not list(tmp_path.glob(".o.parquet.*.partial")):
+        left = set(tmp_path.glob(".o.parquet.*.partial"))
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )  # fmt: skip
+        while not set(tmp_path.glob(".o.parquet.*.partial")) - left:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(number)
@@ -234,6 +238,9 @@ def test_a_killed_run_leaves_nothing_under_a_final_name(tmp_path: Path, encoder_
         assert process.returncode != 0
         assert not list(tmp_path.glob("o.*"))
         assert "Traceback" not in said
+        if number == signal.SIGINT:
+            assert process.returncode == 130
+            assert "interrupted: nothing was written to o.parquet" in said
     code, output = run(tmp_path, *command[1:])
     assert code == 0, output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
