@@ -22,7 +22,7 @@ from physiopipe.windows.encoder_input import preparation_text
 
 SIZES = Encoder(layers=1, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
 LAST_S = 20.0
-METHODS = ("handcrafted", "eeg_only", "ours")
+OTHERS = ("eeg_only", "ours", "minirocket")
 
 
 def write_encoder(path: Path, **changes: str) -> Path:
@@ -75,7 +75,7 @@ def samples_root() -> Path:
     return Path(name)
 
 
-def make_small_study(root: Path, methods: tuple[str, ...] = METHODS) -> SmallStudy:
+def make_small_study(root: Path, methods: tuple[str, ...] = ("handcrafted",)) -> SmallStudy:
     """Simulate, prepare, cross-validate and evaluate below `root`."""
     tree = root / "tree"
     few = {"ours": {"epochs": 2}, "eeg_only": {"epochs": 2}, "minirocket": {"features": 84}}

@@ -51,7 +51,7 @@ def refused(out: Path) -> dict[str, str]:
         return {row["record"]: row["reason"] for row in csv.DictReader(handle)}
 
 
-@pytest.mark.parametrize("rate_hz", [200, 500])
+@pytest.mark.parametrize("rate_hz", [200, pytest.param(500, marks=pytest.mark.slow)])
 def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: Path, rate_hz: int) -> None:
     """The oracle: simulated training records through the pipeline, its stored windows through the encoder."""
     tree = tmp_path / "tree"
@@ -81,6 +81,7 @@ def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: 
         assert [flag in raised.split() for raised in found["flags"]] == index[flag].tolist()
 
 
+@pytest.mark.slow
 def test_formats_agree_and_the_mean_of_a_record_is_of_its_windows(tmp_path: Path, encoder_file: Path) -> None:
     """One ECG in WFDB 16 and 212, EDF and BrainVision, in mV and µV, at 250 Hz."""
     folder, ecg = tmp_path / "all", beats(30, 250)
