@@ -33,7 +33,7 @@ RecordingsPlace = Annotated[
 ]
 MainsHz = Annotated[
     float | None,
-    typer.Option("--mains-hz", min=1.0, help="Mains frequency to remove, 50 or 60. Default: as in training."),
+    typer.Option("--mains-hz", min=45, max=65, help="Mains frequency to remove, 50 or 60. Default: as in training."),
 ]
 Named = Annotated[
     list[str] | None,

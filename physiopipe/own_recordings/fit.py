@@ -19,7 +19,7 @@ from physiopipe.experiments.cross_validation import CrossValidation, Study
 from physiopipe.experiments.fold_run import best_threshold, check_disjoint
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.subject_splits import subject_split
-from physiopipe.files import atomic_folder, read_json, sha256_file
+from physiopipe.files import atomic_folder, read_json, sha256_file, sha256_json
 from physiopipe.methods.base import Method
 from physiopipe.models.weights import fetch_weights, read_metadata, read_tensors, save_tensors
 from physiopipe.own_recordings.card import model_card
@@ -64,7 +64,7 @@ def fit_model(study: Study, results: Path, out: Path, seed: int) -> dict[str, An
     for task in clips.tasks:
         of_task = inner[inner["label"] == task]
         thresholds[task] = best_threshold(of_task["truth"].to_numpy(np.int8), of_task["probability"].to_numpy())
-    members = _members(method, clips, seed)
+    members = _members(validation, clips, seed)
     about = _about(study, validation, clips, seed) | {"thresholds": thresholds, "cross_validated": numbers}
     about["probe"] = mean_prediction(members, probe_clips(about))[0].tolist()
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(out) as temporary:
@@ -119,15 +119,26 @@ def _cross_validated(results: Path, study: Study, validation: CrossValidation) -
     }
 
 
-def _members(method: Method, clips: ClipData, seed: int) -> list[Method]:
+def _members(validation: CrossValidation, clips: ClipData, seed: int) -> list[Method]:
+    """The five fits; each is kept, so that an interrupted run goes on."""
+    method, kept = validation.method, validation.kept
     names = sorted(set(clips.subjects.tolist()))
+    told = validation.about()
     members = []
     folds = subject_split(names, "crossval", seed)
     for fold in tqdm(folds, desc=f"fit {method.name}", unit="fit", disable=None):
         validating = clips.of_subjects(fold.test)
         train = clips.of_subjects(name for name in names if name not in fold.test)
         check_disjoint(train, validating, clips.of_subjects(()))
-        members.append(copy.copy(method).fit(train, validating, seed))
+        inputs = {key: told[key] for key in ("method", *_MUST_AGREE)}
+        digest = sha256_json({"all_people": inputs, "seed": seed, "validating": list(fold.test)})
+        member, known = copy.copy(method), kept.fitted(digest)
+        if known is None:
+            member.fit(train, validating, seed)
+            kept.save_fitted(digest, member)
+        else:
+            member.restore(*known)
+        members.append(member)
     return members
 
 

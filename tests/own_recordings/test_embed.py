@@ -14,7 +14,7 @@ import pytest
 import torch
 from own_study import SIZES, samples_root, write_encoder
 from prepared import store_tree
-from recordings_made import beats, write_brainvision, write_edf, write_wfdb
+from recordings_made import beats, write_brainvision, write_edf, write_eeglab, write_wfdb
 from typer.testing import CliRunner
 
 from physiopipe import load_encoder, read_recording, windows_of
@@ -83,16 +83,22 @@ def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: 
 
 @pytest.mark.slow
 def test_formats_agree_and_the_mean_of_a_record_is_of_its_windows(tmp_path: Path, encoder_file: Path) -> None:
-    """One ECG in WFDB 16 and 212, EDF and BrainVision, in mV and µV, at 250 Hz."""
+    """One ECG in WFDB 16 and 212, EDF, BrainVision and EEGLAB, in mV and µV, at 250 Hz."""
     folder, ecg = tmp_path / "all", beats(30, 250)
     write_wfdb(folder, "plain", ecg, 250)
     write_wfdb(folder, "packed", ecg, 250, form="212")
     write_edf(folder / "edf.edf", 1000 * ecg, 250, tuple(f"ECG {lead}" for lead in CLINICAL_LEADS), "uV")
     write_brainvision(folder / "brain.vhdr", 1000 * ecg, 250, CLINICAL_LEADS)
+    write_eeglab(folder / "lab.set", 1000 * ecg, 250, CLINICAL_LEADS)
     found = embedded(folder, encoder_file)
-    assert found.groupby("record").size().to_dict() == {"brain": 3, "edf": 3, "packed": 3, "plain": 3}
+    assert found.groupby("record").size().to_dict() == {"brain": 3, "edf": 3, "lab": 3, "packed": 3, "plain": 3}
     plain = found[found["record"] == "plain"]
-    for name, allowed in (("edf", 0.02), ("brain", 0.02), ("packed", 0.2)):  # 212 has 5 µV a unit, and 12 bits
+    for name, allowed in (
+        ("edf", 0.02),
+        ("brain", 0.02),
+        ("lab", 0.02),
+        ("packed", 0.2),
+    ):  # 212 has 5 µV a unit, and 12 bits
         other = found[found["record"] == name]
         assert np.abs(other[FEATURES].to_numpy() - plain[FEATURES].to_numpy()).max() < allowed, name
     assert set(found["leads"]) == {" ".join(CLINICAL_LEADS)}
