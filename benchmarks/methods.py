@@ -190,8 +190,7 @@ def measured(name: str, params: Params, clips: ClipData, encoder: Path | None) -
 
 def measured_alone(name: str) -> dict[str, Any]:
     """As `measured`, in a process of its own, started with this one's arguments."""
-    # -P: `coverage.py` beside this file is not the distribution of that name, which numba would take it for
-    command = [sys.executable, "-P", __file__, *sys.argv[1:], "--one", name]
+    command = [sys.executable, __file__, *sys.argv[1:], "--one", name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise PhysiopipeError(f"{name} could not be measured; its process ended with:\n{done.stderr[-2000:]}")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from physiopipe.own_recordings.encoder import load_encoder, windows_of
     from physiopipe.own_recordings.reading import read_recording
 
+__version__ = "0.2.0"
 __all__ = ["load_encoder", "read_recording", "windows_of"]
 _PLACES = {
     "load_encoder": "physiopipe.own_recordings.encoder",

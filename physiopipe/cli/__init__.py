@@ -14,7 +14,7 @@ from physiopipe.errors_noted import note_error
 from physiopipe.files import full_disk
 
 app = typer.Typer(
-    help=f"{__doc__} A new study: `physiopipe preset demo`, then `dvc repro`.",
+    help=f"{__doc__} A new study: `physiopipe new study`, then in its folder `dvc repro`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -60,7 +60,7 @@ class Task:
 class ClipRule(Section):
     """Which part of a recording makes a clip, and from which value on it is high."""
 
-    last_s: Positive = Field(60.0, description="part of a clip that is used: its last seconds")
+    last_s: Positive | None = Field(60.0, description="part of a clip that is used: its last seconds; null: all of it")
 
     def threshold(self, task: Task) -> float:
         """The least value of a task that is high."""
@@ -105,6 +105,17 @@ class PublishedList(PublishedTree):
         return Path(__file__).with_name(self.files)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnFolder(PublishedTree):
+    """Not published: a folder on this machine, without lists, that a study declares as its own.
+
+    Attributes:
+        listing: `(folder, data section) → paths below it` of all that is read; they make up the state of the source.
+    """
+
+    listing: str
+
+
 @dataclass(frozen=True)
 class OneFile:
     """Published as one file, which is unpacked once, into one file of recordings a modality.
@@ -137,6 +148,10 @@ class Cohort:
             effects' best classifier; an import string, or empty.
         without_meaning: baselines that say nothing on this cohort, with the reason.
         headline: the metric that its tables lead with.
+        scored_by: what is labelled, predicted and counted: a clip, with all of its windows, or each window by itself;
+            windows of a recording are alike, so statistics go by recording and person there too.
+        published_split: people that train, validate and test by the protocol `published`, in the order of their files;
+            None where nobody published a split.
         subjects, licence, access, citation: of the data; `subjects` None where they are not published.
         caveats: sentences that stand beside every number of this cohort.
         source_rates_hz: `(data section) → {source: Hz}` where sources differ in rate.
@@ -161,6 +176,8 @@ class Cohort:
     attainable: str = ""
     without_meaning: Mapping[str, str] = field(default_factory=dict)
     headline: Literal["subject_auc", "auc"] = "subject_auc"
+    scored_by: Literal["clip", "window"] = "clip"
+    published_split: tuple[int, int, int] | None = None
     subjects: int | None = None
     caveats: tuple[str, ...] = ()
     source_rates_hz: Callable[[Any], Mapping[str, float]] | None = None
@@ -168,6 +185,10 @@ class Cohort:
     reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""
+
+    def __post_init__(self) -> None:
+        if self.scored_by == "window" and self.headline != "auc":
+            raise ValueError(f"cohort {self.name}: windows are scored by the AUC of all of them, `auc`")
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ class ClipPrior(Method):
     name = "clip_prior"
     title = "Clip prior"
     note = "Mean label of the same film clip among the training subjects: knows nothing of physiology."
+    exempt = {"chance": "People agree on a film clip whatever their signals say."}  # noqa: RUF012
 
     @property
     def trained_parameters(self) -> int:

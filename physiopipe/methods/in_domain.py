@@ -1,5 +1,6 @@
 """Ours with an EEG encoder that each fold pretrains, without labels, on its training subjects' own EEG."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -48,7 +49,7 @@ class InDomain(Ours):
         given = setup.params.encoders
         untrained = given.eeg_weights.model_copy(update={"origin": "none"})  # weights that are given are not used
         encoders = given.model_copy(update={"eeg_weights": untrained})
-        super().__init__(Setup(setup.params.with_section(encoders=encoders), setup.ecg_encoder, setup.state_folder))
+        super().__init__(replace(setup, params=setup.params.with_section(encoders=encoders)))
         if self.settings.shared_encoder:
             raise PhysiopipeError(f"method.{self.name}: the EEG has an encoder of its own: expected no shared_encoder.")
         self._path: Path | None = None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from physiopipe.clips.clip_data import F64, ClipData
-from physiopipe.methods.base import Arrays
+from physiopipe.methods.base import Arrays, prevalence
 from physiopipe.methods.handcrafted import WindowFeatures
 from physiopipe.params.section import Count, Section
 
@@ -39,6 +39,7 @@ class NearestNeighbours(WindowFeatures):
         return 0
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
+        prevalence(train)  # refuses a split without training clips
         features = self._window_features(train).astype(np.float64)
         with np.errstate(invalid="ignore"):
             known = np.isfinite(features).any(axis=0)

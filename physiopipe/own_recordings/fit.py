@@ -144,9 +144,10 @@ def _members(validation: CrossValidation, clips: ClipData, seed: int) -> list[Me
 
 def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int) -> dict[str, Any]:
     known, params = cohort(study.cohort), study.params
-    units: dict[Modality, str] = {each: str(validation.store.attributes(each, RATE_HZ)["unit"]) for each in MODALITIES}
+    has = [each for each in MODALITIES if each in known.modalities]
+    units: dict[Modality, str] = {each: str(validation.store.attributes(each, RATE_HZ)["unit"]) for each in has}
     rates: dict[Modality, list[float]] = {
-        each: list(known.rates_hz(each, params.data[study.cohort]).values()) for each in MODALITIES
+        each: list(known.rates_hz(each, params.data[study.cohort]).values()) for each in has
     }
     told = validation.about()
     return {
@@ -159,6 +160,7 @@ def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int
         "clips": len(clips),
         "seed": seed,
         "training": likeness(clips, rates, units),
+        "scored_by": known.scored_by,
         "caveats": list(known.caveats),
         "tasks_are": {task.name: task.what for task in known.tasks},
     }
@@ -171,9 +173,10 @@ def _kept_params(params: Params, study: Study) -> dict[str, Any]:
     encoders = params.encoders.model_dump(mode="json")
     if encoders["eeg_weights"]["origin"] != "none":
         encoders["eeg_weights"] = {"origin": "none"}  # a reader finds the file in the folder
+    own_cohorts = {each: of.model_dump(mode="json") for each, of in params.cohorts.own.items() if each == name}
     own = params.method[study.method].model_dump(mode="json") if study.method in params.method else None
     return {
-        "cohorts": {"pretraining": params.cohorts.pretraining, "downstream": [name]},
+        "cohorts": {"pretraining": params.cohorts.pretraining, "downstream": [name], "own": own_cohorts},
         **{step: {name: getattr(params, step)[name].model_dump(mode="json")} for step in steps},
         "pretrain": {"encoder": params.pretrain.encoder.model_dump(mode="json")},
         "encoders": encoders,

@@ -12,13 +12,13 @@ import math
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.recording import Recording, RejectedRecord, Unit
+from physiopipe.recordings.recording import RejectedRecord, Unit
 
 F32 = npt.NDArray[np.float32]
 
@@ -41,7 +41,6 @@ SIGNAL_FIELDS = (
 _MAX_SIGNALS = 4096
 _LARGEST = 1e30  # of any number in a header: what is larger would overflow float32
 _VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}  # both of Unicode's mu
-_UNIT_OF: dict[str, Unit] = {"eeg": "uV", "ecg": "mV"}
 
 
 @dataclass(frozen=True)
@@ -160,22 +159,6 @@ def in_unit(samples: EdfSamples, unit: Unit) -> F32:
     if (scale == 1).all():
         return samples.signal
     return np.asarray(samples.signal * scale[:, None], dtype=np.float32)
-
-
-def read_edf(path: Path, channels: tuple[str, ...], modality: Literal["eeg", "ecg"], subject: str) -> Recording:
-    """Read channels of one modality and one rate: float32 (channel, time), EEG in µV, ECG in mV.
-
-    Raises:
-        PhysiopipeError: no readable EDF file, a channel that it does not have, or one that is not a voltage.
-    """
-    if not path.is_file():
-        raise PhysiopipeError(f"{path} is missing: expected a recording in EDF there.")
-    try:
-        samples = read_edf_samples(path, channels)
-        signal = in_unit(samples, _UNIT_OF[modality])
-    except RejectedRecord as error:
-        raise PhysiopipeError(f"{path}: {error.reason}. Choose other channels, or another file.") from None
-    return Recording(signal, samples.rate_hz, channels, _UNIT_OF[modality], "edf", f"{subject}_{modality}", subject)
 
 
 def _read(path: Path, whole: bool) -> tuple[bytes, int]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from physiopipe.report.style import COLOURS, DASHES
 from physiopipe.results.intervals import MEAN, SeedPredictions, counts_of, mean_of_defined, resample_subjects
-from physiopipe.results.metrics import F64, HEADLINE_WORDS, subject_aucs
+from physiopipe.results.metrics import F64, subject_aucs
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.table1 import expected_best
 from physiopipe.results.test_set import TestSet
@@ -54,7 +54,7 @@ def _aucs(
                 axes.plot(found[headline], i, "D", color="#000000", markersize=5)
         shown = f"mean of {len(study.tasks)} tasks" if task == MEAN and len(study.tasks) > 1 else task
         axes.set(title=(study.tasks[0] if task == MEAN and len(study.tasks) == 1 else shown).capitalize(),
-                 xlabel=HEADLINE_WORDS[headline], xlim=(0, 1.02))  # fmt: skip
+                 xlabel=study.headline_words, xlim=(0, 1.02))  # fmt: skip
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])  # neighbours' do not touch
         axes.set_yticks(range(len(names)), [test.title(name) for name in names])
     for label, name in zip(panels[0].get_yticklabels(), names, strict=True):

@@ -12,10 +12,9 @@ from physiopipe.report.parts import Part, paragraph
 from physiopipe.results.contrasts_text import caption, notes_of, shown, with_interval
 from physiopipe.results.forms import as_html
 from physiopipe.results.intervals import MEAN
-from physiopipe.results.metrics import HEADLINE_WORDS
+from physiopipe.results.layout import Typeset
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import headline_rows, pretraining_gain
-from physiopipe.results.typeset import Typeset
 
 _SIGNIFICANT = 0.05
 
@@ -52,7 +51,7 @@ def what_is_counted(study: Study) -> str:
     levels = sorted(set(study.thresholds.values()))
     high = f" High is a value of {levels[0]:g} or more." if len(levels) == 1 else ""
     return (
-        f"{HEADLINE_WORDS[study.headline]}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
+        f"{study.headline_words}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
         f"subjects; 50 is chance.{high}"
     )
 
@@ -88,13 +87,16 @@ def summary_table(table1: pd.DataFrame, metrics: Mapping[str, Any], study: Study
 def table1_parts(table: Typeset) -> list[Part]:
     """Table 1: measured rows open, the paper's rows and the notes folded."""
     headline_first = sorted(table.measured, key=lambda block: "interval]" not in block.title)
-    measured = paragraph(table.caption) + "".join(as_html(block) for block in headline_first[:1])
-    rest = "".join(as_html(block) for block in headline_first[1:])
+    shown = max(1, sum("interval]" in block.title for block in headline_first))
+    measured = paragraph(table.caption) + "".join(as_html(block) for block in headline_first[:shown])
+    rest = "".join(as_html(block) for block in headline_first[shown:])
     parts = [Part("Table 1", measured)]
     if rest:
         parts.append(Part("Table 1: accuracy, F1, pooled AUC, balanced accuracy", rest, folded=True))
     if table.reported is not None:
         parts.append(Part(f"Table 1: {table.reported.title}", as_html(table.reported), folded=True))
+    if table.cost is not None:
+        parts.insert(1, Part("Table 1: cost", as_html(table.cost)))
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     return [*parts, Part("Notes to Table 1", f"<ol>{notes}</ol>", folded=True)]
 
@@ -115,7 +117,7 @@ def comparisons(rows: pd.DataFrame, study: Study) -> str:
     )
     of = ", mean of the tasks" if len(study.tasks) > 1 else ""
     words = (
-        f"{HEADLINE_WORDS[study.headline]}{of}, percentage points. Paired over subjects: signs of the subjects' "
+        f"{study.headline_words}{of}, percentage points. Paired over subjects: signs of the subjects' "
         "differences flipped, two-sided; Holm's correction for the number of comparisons. With n subjects no p can be "
         "under 2 / 2<sup>n</sup>."
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import attainable_share
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
 from physiopipe.results.study import REFERENCE, Study
@@ -87,9 +87,9 @@ def contrasts_of(test: TestSet, about: Mapping[str, Mapping[str, Any]], study: S
     settings, headline = study.settings, study.headline
     if not test.methods:
         return contrast_frame([], [], study)
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    weights = study.resamples(len(test.subjects))
     estimates = {
-        name: estimate(seeds, weights, settings.confidence, study.tasks, headline)
+        name: estimate(seeds, weights, settings.confidence, study.tasks, headline, interval=study.interval)
         for name, seeds in test.methods.items()
     }
     p_values = permutation_p_values(

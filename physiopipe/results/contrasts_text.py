@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from physiopipe.results.metrics import HEADLINE_WORDS
 from physiopipe.results.study import Study
 
 FUSIONS_ARE = (
@@ -51,7 +50,7 @@ def caption(frame: pd.DataFrame, what: str, study: Study) -> str:
     if frame.empty:
         return f"{what} None was run."
     several = len(study.tasks) > 1
-    words = f"{what} On {study.where}, protocol {study.settings.protocol}. {HEADLINE_WORDS[study.headline]} in percent"
+    words = f"{what} On {study.where}, protocol {study.settings.protocol}. {study.headline_words} in percent"
     words += ": each task, and the mean of the tasks" if several else ""
     words += f" with its {study.settings.confidence:.0%} interval (bootstrap over subjects) and p (labels permuted "
     words += "within subject, one-sided). "

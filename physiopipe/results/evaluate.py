@@ -10,9 +10,11 @@ import pandas as pd
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.costs import costs_of
+from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import attainable_share
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
+from physiopipe.results.pairwise import FEWEST, pairwise_frame, ranks_frame
 from physiopipe.results.robustness_table import robustness_table
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import UNTRAINED, summary
@@ -56,22 +58,30 @@ def families(predictions: Path, study: Study) -> tuple[list[str], list[str]]:
 
 
 def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """Write metrics.json, comparisons.csv and table1.csv, .md and .tex of these rows; return the table."""
+    """Write metrics.json, comparisons.csv, pairwise.csv, ranks.csv, costs.csv and table1.csv, .md and .tex of these
+    rows; return the table. Seconds are in costs.csv and the last block of table1.md and .tex alone.
+    """
     test = read_test_set(folder / "predictions", study, names)
     settings, tasks, headline = study.settings, study.tasks, study.headline
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    weights = study.resamples(len(test.subjects))
     estimates = {
-        name: estimate(seeds, weights, settings.confidence, tasks, headline) for name, seeds in test.methods.items()
+        name: estimate(seeds, weights, settings.confidence, tasks, headline, study.metrics, study.interval)
+        for name, seeds in test.methods.items()
     }
     p_values = permutation_p_values(
         list(test.methods.values()), settings.permutations, settings.resampling_seed, tasks, headline
     )
     p_by_method = dict(zip(test.methods, p_values, strict=True))
     comparisons = compare(_pairs(test), estimates, settings.confidence, settings.permutations, settings.resampling_seed)
-    frame = assemble([Measured(name, estimates[name], p_by_method[name]) for name in test.methods], test, study)
-    table = typeset(frame, study, without_meaning(test))
+    ranks = ranks_frame(estimates, test, study)
+    costs = costs_of(folder / "costs", [(name, test.title(name)) for name in test.methods])
+    frame = assemble(_measured(estimates, p_by_method, ranks, costs), test, study)
+    table = typeset(frame, study, without_meaning(test), costs)
     write_json(folder / "metrics.json", _metrics(estimates, p_by_method, study))
     write_text(folder / "comparisons.csv", _comparison_frame(comparisons, test, study).to_csv(index=False))
+    write_text(folder / "pairwise.csv", pairwise_frame(estimates, test, study).to_csv(index=False))
+    write_text(folder / "ranks.csv", ranks.to_csv(index=False))
+    write_text(folder / "costs.csv", costs.to_csv(index=False))
     write_text(folder / "table1.csv", frame.to_csv(index=False))
     write_text(folder / "table1.md", forms.as_markdown(table))
     write_text(folder / "table1.tex", forms.as_latex(table, study.cohort))
@@ -102,6 +112,19 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _measured(
+    estimates: Mapping[str, Estimates], p_values: Mapping[str, Mapping[str, float]], ranks: pd.DataFrame,
+    costs: pd.DataFrame,
+) -> list[Measured]:  # fmt: skip
+    rank = dict(zip(ranks["method"], ranks["mean_rank"], strict=True)) if len(ranks) >= FEWEST else {}
+    told = costs[costs["trained_parameters"].notna()]
+    trained = {str(row["method"]): int(row["trained_parameters"]) for row in told.to_dict("records")}
+    return [
+        Measured(name, one, p_values[name], float(rank.get(name, math.nan)), trained.get(name))
+        for name, one in estimates.items()
+    ]
 
 
 def _pairs(test: TestSet) -> list[tuple[str, str]]:

@@ -13,25 +13,30 @@ import pandas as pd
 
 from physiopipe.cohorts.reported import PRINTED_METRICS
 from physiopipe.results.intervals import MEAN, Estimates
-from physiopipe.results.metrics import METRICS
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import TestSet, title_of
 
 COLUMNS = (
     "kind", "cohort", "simulated", "method", "title", "reference", "inputs", "provenance", "licence", "protocol",
     "seeds", "subjects", "clips", "label", "metric", "value_percent", "low_percent", "high_percent", "p_value",
-    "expected_best_percent", "notes",
+    "expected_best_percent", "mean_rank", "trained_parameters", "notes",
 )  # fmt: skip
 NOTE_SEPARATOR = " | "
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of a method that was run. `p_value` is that of the headline metric, by task."""
+    """What was found of a method that was run.
+
+    `p_value` is that of the headline metric, by task; `mean_rank` that over people and tasks, 1 the best (NaN where
+    there are too few rows); `trained_parameters` the median over folds, None where it is not known.
+    """
 
     method: str
     estimates: Estimates
     p_value: Mapping[str, float]
+    mean_rank: float = math.nan
+    trained_parameters: int | None = None
 
 
 def assemble(measured: Sequence[Measured], test: TestSet, study: Study) -> pd.DataFrame:
@@ -40,7 +45,8 @@ def assemble(measured: Sequence[Measured], test: TestSet, study: Study) -> pd.Da
     for one in measured:
         rows += _measured_rows(one, test, study)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(("seeds", "subjects", "clips"), "Int64"))  # empty for reported rows, yet whole
+    whole = ("seeds", "subjects", "clips", "trained_parameters")
+    return frame.astype(dict.fromkeys(whole, "Int64"))  # empty for reported rows
 
 
 def note_of(about: Mapping[str, Any]) -> str:
@@ -103,10 +109,12 @@ def _measured_rows(one: Measured, test: TestSet, study: Study) -> list[dict[str,
             "low_percent": _percent(one.estimates.low[task][metric]),
             "high_percent": _percent(one.estimates.high[task][metric]),
             "p_value": round(one.p_value[task], 6) if metric == study.headline else math.nan,
-            "expected_best_percent": _percent(expected_best(study, task, metric)), "notes": note_of(about),
+            "expected_best_percent": _percent(expected_best(study, task, metric)),
+            "mean_rank": round(one.mean_rank, 4) if (task, metric) == (MEAN, study.headline) else math.nan,
+            "trained_parameters": one.trained_parameters, "notes": note_of(about),
         }
         for task in (*study.tasks, MEAN)
-        for metric in METRICS
+        for metric in study.metrics
     ]  # fmt: skip
 
 

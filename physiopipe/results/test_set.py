@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from physiopipe.clips.clip_data import NUMBERS_OF_RECORDING
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.results.intervals import SeedPredictions
@@ -89,7 +90,9 @@ def read_predictions_of(files: Mapping[str, Path], study: Study, without: Collec
     clips = whole[["subject", "clip"]].drop_duplicates().sort_values(["subject", "clip"], ignore_index=True)
     rows = {key: row for row, key in enumerate(clips.itertuples(index=False, name=None))}
     methods = {
-        name: [one_seed(part, subjects, rows, study.tasks) for _, part in frame.groupby("seed", sort=True)]
+        name: [
+            one_seed(part, subjects, rows, study.tasks, study.scored_by) for _, part in frame.groupby("seed", sort=True)
+        ]
         for name, frame in frames.items()
     }
     return TestSet(study.tasks, subjects, len(clips), methods, about, without_meaning)
@@ -132,7 +135,11 @@ def _truth(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_seed(
-    frame: pd.DataFrame, subjects: tuple[str, ...], rows: Mapping[Any, int], tasks: tuple[str, ...]
+    frame: pd.DataFrame,
+    subjects: tuple[str, ...],
+    rows: Mapping[Any, int],
+    tasks: tuple[str, ...],
+    scored_by: Literal["clip", "window"] = "clip",
 ) -> SeedPredictions:
     """Predictions of one seed as the statistics take them; `rows` numbers the clips (subject, clip)."""
     wide = frame.pivot(index=["subject", "clip"], columns="label", values=["truth", "probability", "threshold"])
@@ -141,12 +148,14 @@ def one_seed(
         subject, clip = wide.index[int(gaps[0])]
         raise PhysiopipeError(f"Predictions of {frame['method'].iloc[0]} lack a task of {subject}, clip {clip}.")
     order = list(tasks)
+    numbers = np.array([clip for _, clip in wide.index], dtype=np.int64)
     return SeedPredictions(
         subject=np.array([subjects.index(subject) for subject, _ in wide.index], dtype=np.int64),
         row=np.array([rows[key] for key in wide.index], dtype=np.int64),
         truth=wide["truth"][order].to_numpy() == 1,
         probability=wide["probability"][order].to_numpy(dtype=np.float64),
         threshold=wide["threshold"][order].to_numpy(dtype=np.float64),
+        recording=numbers // NUMBERS_OF_RECORDING if scored_by == "window" else None,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
+from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import TestSet, read_test_set
 
@@ -48,6 +48,7 @@ def without_beats_table(predictions: Path, study: Study, names: Sequence[str]) -
 
 
 def _estimate(test: TestSet, name: str, study: Study) -> Estimates:
-    settings = study.settings
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
-    return estimate(test.methods[name], weights, settings.confidence, study.tasks, study.headline)
+    weights = study.resamples(len(test.subjects))
+    return estimate(
+        test.methods[name], weights, study.settings.confidence, study.tasks, study.headline, interval=study.interval
+    )

@@ -114,7 +114,7 @@ def test_signals_have_the_size_and_shape_of_real_ones(tree: Path) -> None:
         assert near > far + 0.2
         spans = np.ptp(ecg[0, : 33 * 500 // 1000 * 1000].reshape(-1, 1000), axis=1)
         assert 0.38 < np.median(spans) < 3
-        assert not Beats(ecg, 500.0).absent(np.arange(0.0, 30.0, 10.0), 10.0).any()
+        assert not Beats(500.0).add(ecg).absent(np.arange(0.0, 30.0, 10.0), 10.0).any()
 
 
 def test_signals_follow_their_levels(tree: Path) -> None:

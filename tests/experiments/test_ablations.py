@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_cohort import store_challenge, store_cohort, study_of
 from planted_clips import planted_clips
-from test_ours import SIZES
+from small_methods import SIZES
 
 from physiopipe.experiments.ablations import ABLATION_OF, changed_params, pretrained, run_ablation
 from physiopipe.experiments.cross_validation import run_method

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_cohort import store_challenge, store_cohort, study_of
 from planted_clips import planted_clips
-from test_ours import parameters
+from small_methods import parameters
 
 from physiopipe.checksums import checksum_of, kept_file, read_kept
 from physiopipe.experiments.ablations import run_ablation

@@ -26,6 +26,7 @@ from physiopipe.models.fusion import embed
 from physiopipe.models.normalisation import normalised, valid_patch_mask
 from physiopipe.own_recordings.embed import embed_recordings
 from physiopipe.params import check_params
+from physiopipe.plan import simulated_file
 from physiopipe.recordings.recording import HeldSignal, LongRecording, Recording, RejectedRecord
 from physiopipe.signals import pieces
 from physiopipe.signals.leads import CLINICAL_LEADS
@@ -52,17 +53,20 @@ def refused(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("rate_hz", [200, pytest.param(500, marks=pytest.mark.slow)])
-def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: Path, rate_hz: int) -> None:
+def test_features_are_those_of_the_stored_windows(
+    tmp_path: Path, encoder_file: Path, rate_hz: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The oracle: simulated training records through the pipeline, its stored windows through the encoder."""
-    tree = tmp_path / "tree"
     content = {
-        "data": {"challenge": {"origin": "simulated", "base_url": str(tree), "sources": ["ptb"]}},
+        "data": {"challenge": {"origin": "simulated", "sources": ["ptb"]}},
         "simulate": {"challenge": {"records_per_source": 4, "max_length_s": 40.0}},
         "resample": {"challenge": {"ecg": {"rates_hz": [rate_hz]}}},
         "shard": {"challenge": {"ecg": {"max_windows_per_record": None}}},
     }
     params = check_params(content, "oracle", with_methods=False)
-    imported(cohort("challenge").simulator)(tree / "SHA256SUMS.txt", params.simulate["challenge"])
+    monkeypatch.chdir(tmp_path)
+    last = simulated_file(params, "challenge")
+    imported(cohort("challenge").simulator)(last, params.simulate["challenge"])
     store = WindowStore(store_tree(tmp_path / "made", "challenge", params))
     rows = store.rows("ecg", (rate_hz,))
     counts, scale, valid = (torch.from_numpy(array) for array in store.gather(rows))
@@ -72,7 +76,7 @@ def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: 
     model = load_encoder(encoder_file).model
     with torch.inference_mode():
         expected = embed(model, normalised(counts, scale, mask, "lead_zscore"), mask, "channels_and_patches").numpy()
-    found = embedded(tree / "training" / "ptb", encoder_file, rate_hz=rate_hz)
+    found = embedded(last.parent / "training" / "ptb", encoder_file, rate_hz=rate_hz)
     assert len(found) > 4
     assert found["record"].str.rpartition("/")[2].tolist() == index["record"].astype(str).tolist()
     np.testing.assert_allclose(found["start_s"], index["start_s"], atol=1e-9)

@@ -32,7 +32,8 @@ from physiopipe.results.study import study_of
 from physiopipe.results.test_set import TestSet
 
 NAMES = {
-    "auc_by_task", "challenge_composition", "challenge_lengths", "challenge_quality_ecg", "confusion",
+    "auc_by_task", "challenge_composition", "challenge_lengths", "challenge_quality_ecg", "confusion", "cost",
+    "critical_difference",
     "dreamer_lengths", "dreamer_quality_ecg", "dreamer_quality_eeg", "dreamer_values", "finetuning_loss", "headline",
     "pretraining_loss", "reconstruction_100hz", "reconstruction_200hz", "reconstruction_500hz",
     "reconstruction_1000hz", "robustness", "roc",

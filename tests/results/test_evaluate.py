@@ -17,7 +17,16 @@ from physiopipe.params import check_params
 from physiopipe.results.evaluate import write_table1
 from physiopipe.results.study import study_of
 
-OUTPUTS = ("metrics.json", "comparisons.csv", "table1.csv", "table1.md", "table1.tex")
+OUTPUTS = (
+    "metrics.json",
+    "comparisons.csv",
+    "pairwise.csv",
+    "ranks.csv",
+    "costs.csv",
+    "table1.csv",
+    "table1.md",
+    "table1.tex",
+)
 
 
 def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callable[..., Path]) -> None:

@@ -109,7 +109,7 @@ def test_latex_is_balanced_and_needs_booktabs_alone(out: Path) -> None:
     assert text.count("{") == text.count("}")
     for environment in set(re.findall(r"\\begin\{(\w+)\}", text)):
         assert text.count(rf"\begin{{{environment}}}") == text.count(rf"\end{{{environment}}}")
-    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\begin{tabular}") == 4
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == text.count(r"\begin{tabular}") == 5
     assert text.count(r"\underline{") == len(UNDERLINED)
     assert text.count(r"\textbf{") == 9
     body = re.sub(r"\\%", "", text.split("\n", 1)[1])
