@@ -1,5 +1,8 @@
 """Verbs for recordings of one's own: `embed`, `fit`, `predict`."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +13,18 @@ from physiopipe.cli.training import ENCODER
 from physiopipe.errors import PhysiopipeError
 
 verbs = typer.Typer()
+
+
+@contextmanager
+def _told_when_interrupted(out: Path) -> Iterator[None]:
+    """Say on Ctrl-C what became of the output."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"interrupted: nothing was written to {out}; run the same command again", file=sys.stderr)
+        raise
+
+
 SOME_REFUSED = 3  # exit code
 
 RecordingsPlace = Annotated[
@@ -18,7 +33,7 @@ RecordingsPlace = Annotated[
 ]
 MainsHz = Annotated[
     float | None,
-    typer.Option("--mains-hz", min=1.0, help="Mains frequency to remove, 50 or 60. Default: as in training."),
+    typer.Option("--mains-hz", min=45, max=65, help="Mains frequency to remove, 50 or 60. Default: as in training."),
 ]
 Named = Annotated[
     list[str] | None,
@@ -51,7 +66,8 @@ def embed(
     known = load_encoder(encoder)
     for line in told(known):
         print(line)
-    done = embed_recordings(recordings, known, out, rate_hz=rate_hz, mains_hz=mains_hz, named=named)
+    with _told_when_interrupted(out):
+        done = embed_recordings(recordings, known, out, rate_hz=rate_hz, mains_hz=mains_hz, named=named)
     print(done.last_line("embedded", out, beside(out, "refused.csv")))
     if done.refused.rows:
         raise typer.Exit(SOME_REFUSED)
@@ -81,7 +97,7 @@ def fit(
         raise PhysiopipeError(missing)
     folder = out or Path("models") / f"{cohort}-{method}"
     study = Study(method, loaded, cohort, plan.DATA / "windows", ENCODER, Path(loaded.run.state_folder))
-    with hold_lock(plan.LOCKS / f"fit-{cohort}-{method}.lock"):
+    with _told_when_interrupted(folder), hold_lock(plan.LOCKS / f"fit-{cohort}-{method}.lock"):
         about = fit_model(study, Path("results") / cohort, folder, loaded.evaluate.seeds[0] if seed is None else seed)
     if about["simulated"]:
         print(SIMULATED)
@@ -112,7 +128,8 @@ def predict(
     if out.suffix != ".csv":
         raise PhysiopipeError(f"--out {out}: expected a name that ends in .csv.")
     named = named_channels(channel or [])
-    done = predict_recordings(recordings, model, out, clips=clips, mains_hz=mains_hz, named=named)
+    with _told_when_interrupted(out):
+        done = predict_recordings(recordings, model, out, clips=clips, mains_hz=mains_hz, named=named)
     print(done.last_line("predicted", out, beside(out, "refused.csv")))
     if done.refused.rows:
         raise typer.Exit(SOME_REFUSED)

@@ -79,7 +79,7 @@ def _training(about: dict[str, Any], known: Cohort) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("Cohort", f"{about['cohort_title']}{' (simulated)' if about['simulated'] else ''}"),
         ("People, clips", f"{about['people']}, {about['clips']}"),
-        ("A clip", f"the last {about['last_s']:g} s of a recording"),
+        ("A clip", _clip_in_words(about)),
     ]
     for task, what in about["tasks_are"].items():
         rows.append((f"High {task}", f"{what or 'value'}: from {about['high_from'][task]:g} on"))
@@ -99,6 +99,11 @@ def _training(about: dict[str, Any], known: Cohort) -> list[tuple[str, ...]]:
         ("Code", f"physiopipe {about['physiopipe']}; {about['provenance']}; licence {about['licence']}"),
     ]
     return rows
+
+
+def _clip_in_words(about: dict[str, Any]) -> str:
+    part = "all of a recording" if about["last_s"] is None else f"the last {about['last_s']:g} s of a recording"
+    return f"each window of {part}" if about["scored_by"] == "window" else part
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -27,7 +27,7 @@ UNITS: dict[Modality, Unit] = {"eeg": "uV", "ecg": "mV"}
 UNNAMED_LEAD = "ECG"  # the one row of a recording whose lead is not named
 _SAYS_ECG = re.compile(r"(?:ECG|EKG)")
 _CHEST_OR_SCALP = re.compile(r"C[1-6]")
-_SHOWN = 12
+_SHOWN = 30
 
 
 def ecg_recording(file: OpenedFile, name: str, named: Mapping[str, str] | None = None) -> Recording | LongRecording:

@@ -130,4 +130,8 @@ def windows_of(
 
 def with_mains(band: Filter, mains_hz: float | None) -> Filter:
     """The filter with another mains frequency; None: as it is."""
-    return band if mains_hz is None else band.model_copy(update={"notch_hz": {"default": mains_hz}})
+    return (
+        band
+        if mains_hz is None or band.corners_hz is None
+        else band.model_copy(update={"notch_hz": {"default": mains_hz}})
+    )

@@ -19,7 +19,7 @@ from physiopipe.experiments.cross_validation import CrossValidation, Study
 from physiopipe.experiments.fold_run import best_threshold, check_disjoint
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.subject_splits import subject_split
-from physiopipe.files import atomic_folder, read_json, sha256_file
+from physiopipe.files import atomic_folder, read_json, sha256_file, sha256_json
 from physiopipe.methods.base import Method
 from physiopipe.models.weights import fetch_weights, read_metadata, read_tensors, save_tensors
 from physiopipe.own_recordings.card import model_card
@@ -64,7 +64,7 @@ def fit_model(study: Study, results: Path, out: Path, seed: int) -> dict[str, An
     for task in clips.tasks:
         of_task = inner[inner["label"] == task]
         thresholds[task] = best_threshold(of_task["truth"].to_numpy(np.int8), of_task["probability"].to_numpy())
-    members = _members(method, clips, seed)
+    members = _members(validation, clips, seed)
     about = _about(study, validation, clips, seed) | {"thresholds": thresholds, "cross_validated": numbers}
     about["probe"] = mean_prediction(members, probe_clips(about))[0].tolist()
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(out) as temporary:
@@ -124,23 +124,35 @@ def _cross_validated(results: Path, study: Study, validation: CrossValidation) -
     }
 
 
-def _members(method: Method, clips: ClipData, seed: int) -> list[Method]:
+def _members(validation: CrossValidation, clips: ClipData, seed: int) -> list[Method]:
+    """The five fits; each is kept, so that an interrupted run goes on."""
+    method, kept = validation.method, validation.kept
     names = sorted(set(clips.subjects.tolist()))
+    told = validation.about()
     members = []
     folds = subject_split(names, "crossval", seed)
     for fold in tqdm(folds, desc=f"fit {method.name}", unit="fit", disable=None):
         validating = clips.of_subjects(fold.test)
         train = clips.of_subjects(name for name in names if name not in fold.test)
         check_disjoint(train, validating, clips.of_subjects(()))
-        members.append(copy.copy(method).fit(train, validating, seed))
+        inputs = {key: told[key] for key in ("method", *_MUST_AGREE)}
+        digest = sha256_json({"all_people": inputs, "seed": seed, "validating": list(fold.test)})
+        member, known = copy.copy(method), kept.fitted(digest)
+        if known is None:
+            member.fit(train, validating, seed)
+            kept.save_fitted(digest, member)
+        else:
+            member.restore(*known)
+        members.append(member)
     return members
 
 
 def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int) -> dict[str, Any]:
     known, params = cohort(study.cohort), study.params
-    units: dict[Modality, str] = {each: str(validation.store.attributes(each, RATE_HZ)["unit"]) for each in MODALITIES}
+    has = [each for each in MODALITIES if each in known.modalities]
+    units: dict[Modality, str] = {each: str(validation.store.attributes(each, RATE_HZ)["unit"]) for each in has}
     rates: dict[Modality, list[float]] = {
-        each: list(known.rates_hz(each, params.data[study.cohort]).values()) for each in MODALITIES
+        each: list(known.rates_hz(each, params.data[study.cohort]).values()) for each in has
     }
     told = validation.about()
     return {
@@ -153,6 +165,7 @@ def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int
         "clips": len(clips),
         "seed": seed,
         "training": likeness(clips, rates, units),
+        "scored_by": known.scored_by,
         "caveats": list(known.caveats),
         "tasks_are": {task.name: task.what for task in known.tasks},
     }
@@ -165,9 +178,10 @@ def _kept_params(params: Params, study: Study) -> dict[str, Any]:
     encoders = params.encoders.model_dump(mode="json")
     if encoders["eeg_weights"]["origin"] != "none":
         encoders["eeg_weights"] = {"origin": "none"}  # a reader finds the file in the folder
+    own_cohorts = {each: of.model_dump(mode="json") for each, of in params.cohorts.own.items() if each == name}
     own = params.method[study.method].model_dump(mode="json") if study.method in params.method else None
     return {
-        "cohorts": {"pretraining": params.cohorts.pretraining, "downstream": [name]},
+        "cohorts": {"pretraining": params.cohorts.pretraining, "downstream": [name], "own": own_cohorts},
         **{step: {name: getattr(params, step)[name].model_dump(mode="json")} for step in steps},
         "pretrain": {"encoder": params.pretrain.encoder.model_dump(mode="json")},
         "encoders": encoders,

@@ -16,7 +16,8 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from physiopipe.clips.clip_data import F64, HIDDEN_LABEL, ClipData, Modality
+from physiopipe.clips.clip_data import F64, HIDDEN_LABEL, MODALITIES, ClipData, Modality
+from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import is_sealed, read_json, sealed, sha256_file, write_json
 from physiopipe.methods.base import Arrays, Method, Setup
@@ -26,6 +27,7 @@ from physiopipe.params import Params, check_params
 FORMAT = 1
 WEIGHTS, ABOUT, CARD = "model.safetensors", "model.json", "README.md"
 ENCODERS: dict[Modality, str] = {"ecg": "ecg_encoder.safetensors", "eeg": "eeg_encoder.safetensors"}
+NO_CHANNELS: dict[str, Any] = {"channels": (), "amplitude_low": 0.0, "amplitude_high": 0.0}  # a cohort without EEG
 PROBE_TOLERANCE = 1e-3  # of a probability: other processors sum in another order
 
 
@@ -121,7 +123,8 @@ def load_model(folder: Path, state_folder: Path) -> FittedModel:
         raise PhysiopipeError(missing)
     params = _params(folder, about)
     ecg = folder / ENCODERS["ecg"]
-    setup = Setup(params, ecg if ecg.name in files else None, state_folder)
+    known = tuple(cohort(about["cohort"]).modalities)
+    setup = Setup(params, ecg if ecg.name in files else None, state_folder, known)
     method = method_class(about["method"])(setup)
     learnt = _arrays(folder / WEIGHTS, len(about["members"]))
     members: list[Method] = []
@@ -169,8 +172,8 @@ def probe_clips(about: dict[str, Any]) -> ClipData:
     random = np.random.default_rng(20210)
     patches, windows = int(about["patches"]), 2
     arrays = {}
-    for modality in ("eeg", "ecg"):
-        known = about["training"][modality]
+    for modality in MODALITIES:
+        known = about["training"].get(modality, NO_CHANNELS)
         shape = (windows, len(known["channels"]), patches, 200)
         size = (known["amplitude_low"] + known["amplitude_high"]) / 2
         noise = random.standard_normal(shape)
@@ -189,7 +192,7 @@ def probe_clips(about: dict[str, Any]) -> ClipData:
         valid_patches=np.full(windows, patches, np.int64),
         clip_of=np.zeros(windows, np.int64),
         tasks=tuple(about["tasks"]),
-        eeg_channels=tuple(about["training"]["eeg"]["channels"]),
-        ecg_channels=tuple(about["training"]["ecg"]["channels"]),
-        ecg_unit=str(about["training"]["ecg"]["unit"]),
+        eeg_channels=tuple(about["training"].get("eeg", NO_CHANNELS)["channels"]),
+        ecg_channels=tuple(about["training"].get("ecg", NO_CHANNELS)["channels"]),
+        ecg_unit=str(about["training"].get("ecg", NO_CHANNELS).get("unit", "")),
     )

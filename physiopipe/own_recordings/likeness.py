@@ -16,13 +16,13 @@ _ABSENT = {"eeg": "missing or flat", "ecg": "missing, flat or without heartbeats
 def likeness(
     clips: ClipData, rates_hz: Mapping[Modality, Sequence[float]], units: Mapping[Modality, str]
 ) -> dict[str, dict[str, Any]]:
-    """By modality, as JSON values: channels, unit, rates of the recordings, and the range of the windows' amplitude.
+    """By modality of the cohort, as JSON values: channels, unit, rates of the recordings, range of the amplitude.
 
     A window's amplitude is the root mean square of each channel that is present, median over channels; the range is
     from the 0.5th to the 99.5th percentile over windows.
     """
     found: dict[str, dict[str, Any]] = {}
-    for modality in MODALITIES:
+    for modality in (each for each in MODALITIES if each in units):
         amplitude = window_amplitude(clips, modality)
         known = amplitude[np.isfinite(amplitude)]
         low, high = np.quantile(known, _QUANTILES).tolist() if len(known) else (0.0, 0.0)

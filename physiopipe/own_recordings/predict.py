@@ -1,6 +1,7 @@
 """A folder of recordings to a fitted model's probabilities, a row a clip and task."""
 
 import csv
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from physiopipe.files import atomic_file, write_json
 from physiopipe.own_recordings.card import SIMULATED, headline_of
 from physiopipe.own_recordings.channels import modality_recording
 from physiopipe.own_recordings.encoder import with_mains
-from physiopipe.own_recordings.fitted import FittedModel, load_model
+from physiopipe.own_recordings.fitted import NO_CHANNELS, FittedModel, load_model
 from physiopipe.own_recordings.likeness import unlike
 from physiopipe.own_recordings.reading import Recordings, beside
 from physiopipe.params import PATCH_SAMPLES
@@ -134,7 +135,9 @@ def _read(
 
 
 def _last_s(model: FittedModel) -> float:
-    return float(model.params.clips[model.cohort].last_s)
+    """The part of a recording that is a clip, s; infinite: all of it."""
+    last_s = model.params.clips[model.cohort].last_s
+    return math.inf if last_s is None else float(last_s)
 
 
 def _last(blocks: Iterable[PreparedWindows], last_s: float) -> list[PreparedWindows]:
@@ -151,8 +154,11 @@ def _last(blocks: Iterable[PreparedWindows], last_s: float) -> list[PreparedWind
 def _rows(found: Found, signals: _Signals, model: FittedModel, clips: ClipsAre) -> Iterator[dict[str, Any]]:
     pairs = _paired(signals)
     first = next(iter(signals.windows.values()))
-    length_s, wanted = first.window_s, max(int(_last_s(model) / first.window_s + START_TOLERANCE_S), 1)
     starts = first.start_s[next(iter(pairs.values()))]
+    length_s, last_s = first.window_s, _last_s(model)
+    wanted = len(starts) if math.isinf(last_s) else max(int(last_s / length_s + START_TOLERANCE_S), 1)
+    if model.about["scored_by"] == "window":
+        wanted = 1
     for number, mine in enumerate(_clips(len(starts), wanted, clips, model), 1):
         data = _clip_data(found.name, number, signals, {each: rows[mine] for each, rows in pairs.items()}, model)
         data = by_rule(data, model.params.clips[model.cohort])  # as in training
@@ -199,7 +205,7 @@ def _paired(signals: _Signals) -> dict[Modality, npt.NDArray[np.int64]]:
 
 def _clips(windows: int, wanted: int, clips: ClipsAre, model: FittedModel) -> list[npt.NDArray[np.int64]]:
     """Which of so many windows make up each clip."""
-    if clips == "recording":
+    if clips == "recording" and model.about["scored_by"] == "clip":
         return [np.arange(windows)]
     whole, rest = divmod(windows, wanted)
     if not whole:
@@ -218,7 +224,7 @@ def _clip_data(
     valid = np.min([windows.valid_patches for windows in chosen.values()], axis=0)
     arrays: dict[str, Any] = {}
     for modality in MODALITIES:
-        channels = tuple(model.about["training"][modality]["channels"])
+        channels = tuple(model.about["training"].get(modality, NO_CHANNELS)["channels"])
         arrays[f"{modality}_channels"] = channels
         if modality in chosen:
             arrays[modality], arrays[f"{modality}_present"] = chosen[modality].samples, chosen[modality].present.copy()

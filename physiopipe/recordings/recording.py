@@ -85,6 +85,22 @@ class LongRecording:
     head: Recording
     signal: LongSignal
 
+    @property
+    def rate_hz(self) -> float:
+        return self.head.rate_hz
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return self.head.channels
+
+    @property
+    def unit(self) -> Unit:
+        return self.head.unit
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return self.head.missing
+
 
 class RejectedRecord(Exception):  # noqa: N818 - a finding about one record, never a fault of the program
     """A record that cannot be used: its reason becomes a row of rejected.csv and the batch goes on."""

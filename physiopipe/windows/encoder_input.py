@@ -13,6 +13,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.models.normalisation import Normalisation
 from physiopipe.params import Encoder, Filter, Shard
 
+_NO_FILTER = "none"
 _NUMBER = r"[0-9.e+-]+"
 _WORDS = re.compile(
     rf"({_NUMBER})-({_NUMBER}) Hz, Butterworth of order ([0-9]+), zero phase; notch \(quality ({_NUMBER})\): (.*)"
@@ -57,6 +58,8 @@ def preparation_text(band: Filter, shard: Shard) -> dict[str, str]:
 
 def filter_in_words(band: Filter) -> str:
     """A filter in one sentence."""
+    if band.corners_hz is None:
+        return _NO_FILTER
     if band.corners_hz is None:
         return "none"
     notches = ", ".join(f"{source} {hz:g} Hz" for source, hz in band.notch_hz.items())
@@ -110,6 +113,8 @@ def encoder_input(metadata: Mapping[str, str], path: Path) -> EncoderInput:
 
 def _filter_of(words: str) -> Filter:
     """The filter that `filter_in_words` describes."""
+    if words == _NO_FILTER:
+        return Filter(highpass_hz=None, lowpass_hz=None, notch_hz={})
     found = _WORDS.fullmatch(words)
     notches = [_NOTCH.fullmatch(each) for each in found[5].split(", ")] if found else []
     if found is None or not all(notches):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from own_study import SmallStudy, make_small_study, write_encoder
+from own_study import OTHERS, SmallStudy, make_small_study, write_encoder
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +14,9 @@ def encoder_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
     return make_small_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="session")
+def other_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
+    """As `small_study`, with networks and a rival."""
+    return make_small_study(tmp_path_factory.mktemp("others"), OTHERS)

@@ -1,5 +1,6 @@
 """A small encoder, and a simulated study with fitted models, made once; recordings in the formats that are read."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 from physiopipe.own_recordings.fit import fit_model
 from physiopipe.params import Encoder, Params, check_params
+from physiopipe.plan import simulated_file
 from physiopipe.results.evaluate import evaluate
 from physiopipe.results.study import study_of
 from physiopipe.signals.leads import CLINICAL_LEADS
@@ -22,7 +24,7 @@ from physiopipe.windows.encoder_input import preparation_text
 
 SIZES = Encoder(layers=1, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
 LAST_S = 20.0
-METHODS = ("handcrafted", "eeg_only", "ours")
+OTHERS = ("eeg_only", "ours", "minirocket")
 
 
 def write_encoder(path: Path, **changes: str) -> Path:
@@ -75,13 +77,12 @@ def samples_root() -> Path:
     return Path(name)
 
 
-def make_small_study(root: Path, methods: tuple[str, ...] = METHODS) -> SmallStudy:
+def make_small_study(root: Path, methods: tuple[str, ...] = ("handcrafted",)) -> SmallStudy:
     """Simulate, prepare, cross-validate and evaluate below `root`."""
-    tree = root / "tree"
     few = {"ours": {"epochs": 2}, "eeg_only": {"epochs": 2}, "minirocket": {"features": 84}}
     content = {
         "cohorts": {"downstream": ["eegmat"]},
-        "data": {"eegmat": {"origin": "simulated", "base_url": str(tree)}},
+        "data": {"eegmat": {"origin": "simulated"}},
         "simulate": {"eegmat": {"subjects": 5, "rest_s": 25.0, "arithmetic_s": LAST_S, "seed": 3}},
         "clips": {"eegmat": {"last_s": LAST_S}},
         "pretrain": {"encoder": SIZES.model_dump(mode="json")},
@@ -94,8 +95,11 @@ def make_small_study(root: Path, methods: tuple[str, ...] = METHODS) -> SmallStu
         "run": {"threads": 1},
     }
     params = check_params(content, "small study")
-    imported(cohort("eegmat").simulator)(tree / "SHA256SUMS.txt", params.simulate["eegmat"])
-    windows = store_tree(root / "made", "eegmat", params)
+    with contextlib.chdir(root):  # a simulated tree lies where the parameters say, below the study
+        last = simulated_file(params, "eegmat")
+        imported(cohort("eegmat").simulator)(last, params.simulate["eegmat"])
+        windows = store_tree(root / "made", "eegmat", params)
+    tree = root / last.parent
     (root / "windows").mkdir()
     windows.rename(root / "windows" / "eegmat")
     write_encoder(root / "ecg_encoder.safetensors")

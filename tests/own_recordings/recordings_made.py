@@ -57,3 +57,18 @@ def write_brainvision(path: Path, signal: npt.NDArray[np.float64], rate_hz: floa
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.with_suffix(".eeg").write_bytes(np.rint(signal.T / 0.1).astype("<i2").tobytes())
     return path
+
+
+def write_eeglab(path: Path, signal: npt.NDArray[np.float64], rate_hz: float, names: tuple[str, ...]) -> Path:
+    """A .set with its samples inside, in microvolt."""
+    from scipy.io import savemat
+
+    places = np.array([(name, "ECG") for name in names], dtype=[("labels", "O"), ("type", "O")])
+    samples = signal.shape[1]
+    content = {
+        "setname": path.stem, "nbchan": len(names), "trials": 1, "pnts": samples, "srate": rate_hz, "xmin": 0.0,
+        "xmax": samples / rate_hz, "data": signal.astype(np.float32), "chanlocs": places, "event": [], "ref": "common",
+        "icawinv": [], "icasphere": [], "icaweights": [], "epoch": [], "times": np.arange(samples) * 1000 / rate_hz,
+    }  # fmt: skip
+    savemat(path, {"EEG": content})
+    return path

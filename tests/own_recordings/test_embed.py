@@ -14,7 +14,7 @@ import pytest
 import torch
 from own_study import SIZES, samples_root, write_encoder
 from prepared import store_tree
-from recordings_made import beats, write_brainvision, write_edf, write_wfdb
+from recordings_made import beats, write_brainvision, write_edf, write_eeglab, write_wfdb
 from typer.testing import CliRunner
 
 from physiopipe import load_encoder, read_recording, windows_of
@@ -26,6 +26,7 @@ from physiopipe.models.fusion import embed
 from physiopipe.models.normalisation import normalised, valid_patch_mask
 from physiopipe.own_recordings.embed import embed_recordings
 from physiopipe.params import check_params
+from physiopipe.plan import simulated_file
 from physiopipe.recordings.recording import HeldSignal, LongRecording, Recording, RejectedRecord
 from physiopipe.signals import pieces
 from physiopipe.signals.leads import CLINICAL_LEADS
@@ -51,18 +52,21 @@ def refused(out: Path) -> dict[str, str]:
         return {row["record"]: row["reason"] for row in csv.DictReader(handle)}
 
 
-@pytest.mark.parametrize("rate_hz", [200, 500])
-def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: Path, rate_hz: int) -> None:
+@pytest.mark.parametrize("rate_hz", [200, pytest.param(500, marks=pytest.mark.slow)])
+def test_features_are_those_of_the_stored_windows(
+    tmp_path: Path, encoder_file: Path, rate_hz: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The oracle: simulated training records through the pipeline, its stored windows through the encoder."""
-    tree = tmp_path / "tree"
     content = {
-        "data": {"challenge": {"origin": "simulated", "base_url": str(tree), "sources": ["ptb"]}},
+        "data": {"challenge": {"origin": "simulated", "sources": ["ptb"]}},
         "simulate": {"challenge": {"records_per_source": 4, "max_length_s": 40.0}},
         "resample": {"challenge": {"ecg": {"rates_hz": [rate_hz]}}},
         "shard": {"challenge": {"ecg": {"max_windows_per_record": None}}},
     }
     params = check_params(content, "oracle", with_methods=False)
-    imported(cohort("challenge").simulator)(tree / "SHA256SUMS.txt", params.simulate["challenge"])
+    monkeypatch.chdir(tmp_path)
+    last = simulated_file(params, "challenge")
+    imported(cohort("challenge").simulator)(last, params.simulate["challenge"])
     store = WindowStore(store_tree(tmp_path / "made", "challenge", params))
     rows = store.rows("ecg", (rate_hz,))
     counts, scale, valid = (torch.from_numpy(array) for array in store.gather(rows))
@@ -72,7 +76,7 @@ def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: 
     model = load_encoder(encoder_file).model
     with torch.inference_mode():
         expected = embed(model, normalised(counts, scale, mask, "lead_zscore"), mask, "channels_and_patches").numpy()
-    found = embedded(tree / "training" / "ptb", encoder_file, rate_hz=rate_hz)
+    found = embedded(last.parent / "training" / "ptb", encoder_file, rate_hz=rate_hz)
     assert len(found) > 4
     assert found["record"].str.rpartition("/")[2].tolist() == index["record"].astype(str).tolist()
     np.testing.assert_allclose(found["start_s"], index["start_s"], atol=1e-9)
@@ -81,17 +85,24 @@ def test_features_are_those_of_the_stored_windows(tmp_path: Path, encoder_file: 
         assert [flag in raised.split() for raised in found["flags"]] == index[flag].tolist()
 
 
+@pytest.mark.slow
 def test_formats_agree_and_the_mean_of_a_record_is_of_its_windows(tmp_path: Path, encoder_file: Path) -> None:
-    """One ECG in WFDB 16 and 212, EDF and BrainVision, in mV and µV, at 250 Hz."""
+    """One ECG in WFDB 16 and 212, EDF, BrainVision and EEGLAB, in mV and µV, at 250 Hz."""
     folder, ecg = tmp_path / "all", beats(30, 250)
     write_wfdb(folder, "plain", ecg, 250)
     write_wfdb(folder, "packed", ecg, 250, form="212")
     write_edf(folder / "edf.edf", 1000 * ecg, 250, tuple(f"ECG {lead}" for lead in CLINICAL_LEADS), "uV")
     write_brainvision(folder / "brain.vhdr", 1000 * ecg, 250, CLINICAL_LEADS)
+    write_eeglab(folder / "lab.set", 1000 * ecg, 250, CLINICAL_LEADS)
     found = embedded(folder, encoder_file)
-    assert found.groupby("record").size().to_dict() == {"brain": 3, "edf": 3, "packed": 3, "plain": 3}
+    assert found.groupby("record").size().to_dict() == {"brain": 3, "edf": 3, "lab": 3, "packed": 3, "plain": 3}
     plain = found[found["record"] == "plain"]
-    for name, allowed in (("edf", 0.02), ("brain", 0.02), ("packed", 0.2)):  # 212 has 5 µV a unit, and 12 bits
+    for name, allowed in (
+        ("edf", 0.02),
+        ("brain", 0.02),
+        ("lab", 0.02),
+        ("packed", 0.2),
+    ):  # 212 has 5 µV a unit, and 12 bits
         other = found[found["record"] == name]
         assert np.abs(other[FEATURES].to_numpy() - plain[FEATURES].to_numpy()).max() < allowed, name
     assert set(found["leads"]) == {" ".join(CLINICAL_LEADS)}
@@ -225,8 +236,12 @@ def test_a_killed_run_leaves_nothing_under_a_final_name(tmp_path: Path, encoder_
         write_wfdb(folder, f"r{number:02d}", beats(60, 500), 500)
     command = [PHYSIOPIPE, "embed", str(folder), "--encoder", str(encoder_file), "--out", "o.parquet"]
     for number in (signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        while not list(tmp_path.glob(".o.parquet.*.partial")):
+        left = set(tmp_path.glob(".o.parquet.*.partial"))
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )  # fmt: skip
+        while not set(tmp_path.glob(".o.parquet.*.partial")) - left:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(number)
@@ -234,6 +249,9 @@ def test_a_killed_run_leaves_nothing_under_a_final_name(tmp_path: Path, encoder_
         assert process.returncode != 0
         assert not list(tmp_path.glob("o.*"))
         assert "Traceback" not in said
+        if number == signal.SIGINT:
+            assert process.returncode == 130
+            assert "interrupted: nothing was written to o.parquet" in said
     code, output = run(tmp_path, *command[1:])
     assert code == 0, output
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from own_study import LAST_S, SmallStudy, make_small_study, samples_root
+from own_study import LAST_S, OTHERS, SmallStudy, samples_root
 from recordings_made import write_edf, write_wfdb
 from typer.testing import CliRunner
 
@@ -29,16 +29,21 @@ def predictions(place: Path, model: Path, out: Path, **changes: object) -> pd.Da
     return pd.read_csv(out, keep_default_na=False)
 
 
-@pytest.mark.slow
-def test_a_rival_is_kept_and_read_like_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check_own_people(make_small_study(tmp_path / "study", ("minirocket",)), tmp_path, "minirocket", capsys)
-
-
-@pytest.mark.parametrize("method", ["handcrafted", "eeg_only", "ours"])
 def test_its_own_people_get_the_methods_own_probabilities(
-    small_study: SmallStudy, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+    small_study: SmallStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check_own_people(small_study, tmp_path, method, capsys)
+    check_own_people(small_study, tmp_path, "handcrafted", capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", OTHERS)
+def test_networks_and_a_rival_are_kept_like_the_others(
+    other_study: SmallStudy, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_own_people(other_study, tmp_path, method, capsys)
+    names = {"README.md", "model.json", "model.safetensors"}
+    names |= {"ecg_encoder.safetensors"} if method == "ours" else set()
+    assert {path.name for path in other_study.model(method).iterdir()} == names
 
 
 def check_own_people(small_study: SmallStudy, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +88,7 @@ def test_what_is_unlike_the_training_data_is_told(small_study: SmallStudy, tmp_p
     signal[[labels.index(label) for label in labels if label.startswith("ECG")]] *= 1000  # mV to µV
     rows = [labels.index(label) for label in (*eeg, "ECG ECG")]
     folder = tmp_path / "own"
-    same = write_edf(folder / "same.edf", signal[rows], 500, (*eeg, "ECG ECG"), "uV")
+    write_edf(folder / "same.edf", signal[rows], 500, (*eeg, "ECG ECG"), "uV")
     large = signal[rows].copy()
     large[:-1] *= 100
     write_edf(folder / "large.edf", large, 500, (*eeg, "ECG ECG"), "uV")
@@ -102,11 +107,19 @@ def test_what_is_unlike_the_training_data_is_told(small_study: SmallStudy, tmp_p
     assert "EEG recorded at 250 Hz, trained on 500 Hz" in found.loc["slower", "warnings"]
     refused = (tmp_path / "p.refused.csv").read_text()
     assert "none of the model's EEG channels" in refused
-    # a model that reads the EEG alone needs no ECG
-    write_edf(tmp_path / "eeg.edf", signal[rows[:-1]], 500, tuple(eeg), "uV")
-    alone = predictions(tmp_path / "eeg.edf", small_study.model("eeg_only"), tmp_path / "q.csv")
-    both = predictions(same, small_study.model("eeg_only"), tmp_path / "r.csv")
-    assert alone["probability"].tolist() == pytest.approx(both["probability"].tolist(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_model_that_reads_the_eeg_alone_needs_no_ecg(other_study: SmallStudy, tmp_path: Path) -> None:
+    source = other_study.tree / "Subject00_2.edf"
+    labels = tuple(label for label in read_edf_header(source).labels if not label.startswith("ECG"))
+    write_edf(tmp_path / "eeg.edf", read_edf_samples(source, labels).signal.astype(np.float64), 500, labels, "uV")
+    model = other_study.model("eeg_only")
+    alone, both = (
+        predictions(tmp_path / "eeg.edf", model, tmp_path / "q.csv"),
+        predictions(source, model, tmp_path / "r.csv"),
+    )
+    assert alone["probability"].tolist() == pytest.approx(both["probability"].tolist(), abs=1e-5)
 
 
 def test_consecutive_clips_lie_back_from_the_end(small_study: SmallStudy, tmp_path: Path) -> None:
@@ -125,10 +138,7 @@ def test_consecutive_clips_lie_back_from_the_end(small_study: SmallStudy, tmp_pa
 
 
 def test_a_folder_that_was_changed_is_refused(small_study: SmallStudy, tmp_path: Path) -> None:
-    model = small_study.model("ours")
-    assert {path.name for path in model.iterdir()} == {
-        "README.md", "model.json", "model.safetensors", "ecg_encoder.safetensors",
-    }  # fmt: skip
+    model = small_study.model("handcrafted")
     text = (model / "model.json").read_text()
     assert str(small_study.root) not in text  # no folder of the machine that fitted it
 
@@ -190,7 +200,7 @@ def test_the_verb_ends_with_how_many(small_study: SmallStudy, tmp_path: Path, mo
 def test_real_people_through_a_simulated_model(small_study: SmallStudy, tmp_path: Path) -> None:
     """The real EEGMAT files, EEG and ECG in one EDF; the model is of nobody, and says so."""
     path = samples_root() / "eegmat" / "1.0.0" / "Subject03_2.edf"
-    found = predictions(path, small_study.model("ours"), tmp_path / "p.csv")
+    found = predictions(path, small_study.model("handcrafted"), tmp_path / "p.csv")
     assert found["windows"].tolist() == [2]
     assert np.isfinite(found["probability"]).all()
     assert set(found["trained_on"]) == {"SIMULATED EEGMAT"}
