@@ -57,7 +57,7 @@ def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
         largest = f"a sample past ±{LARGEST_INT16 * MILLIVOLT_STEP:g} mV, the range of int16 in steps of 1 µV"
     else:
         largest = "cannot occur: every window is stored on its own scale"
-    share = "of a lead's raw power about its median"
+    above = f"the lead's raw power above {WANDER_HZ:g} Hz"
     rows = {
         "missing": ("a lead was not recorded and does not follow from others", "raw", "–"),
         "flat": (f"a lead's range is under {limits.flat_peak_to_peak:g} {unit}", "raw", "flat_peak_to_peak"),
@@ -70,11 +70,12 @@ def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
             "stored", "amplitude_limit",
         ),
         "wander": (
-            f"more than {100 * limits.wander_share:g}% {share} is under {WANDER_HZ:g} Hz",
+            f"the baseline under {WANDER_HZ:g} Hz, as the high-pass of {filtering.highpass_hz:g} Hz leaves it, has "
+            f"more than {100 * limits.wander_share:g}% of {above}",
             "raw", "wander_share",
         ),
         "mains": (
-            f"more than {100 * limits.mains_share:g}% {share} is within 1 Hz of the mains "
+            f"more than {100 * limits.mains_share:g}% of {above} is within 1 Hz of the mains "
             f"({', '.join(mains)})", "raw", f"mains_share; filter.{facts.cohort}.{modality}.notch_hz",
         ),
         "saturated": (largest, "stored", "–"),

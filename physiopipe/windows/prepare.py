@@ -33,7 +33,7 @@ from physiopipe.recordings.recording import (
 from physiopipe.recordings.tree import Batch
 from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s, surroundings
 from physiopipe.signals.pieces import LONG_SAMPLES, on_grid, pieces_of
-from physiopipe.signals.quality import measure_blocks, measure_blocks_of_long
+from physiopipe.signals.quality import Judged, measure_blocks, measure_blocks_of_long
 from physiopipe.signals.resampling import resample_to_rates, resampled_length, whole_seconds
 from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
 
@@ -151,7 +151,8 @@ def _filtered(item: RecordingBatch | LongRecording | Rejected, params: Filter) -
             for number in range(len(item)):
                 yield from _filtered(_one_of(item, number), params)
         return
-    blocks, block_s = measure_blocks(item.signal, item.rate_hz, mains_hz)
+    judged = Judged(mains_hz, params.highpass_hz, params.order)
+    blocks, block_s = measure_blocks(item.signal, item.rate_hz, judged)
     yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
 
 
@@ -174,7 +175,9 @@ def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[Re
     )
     try:
         check_corners(rate_hz, params.highpass_hz, params.lowpass_hz)
-        blocks = measure_blocks_of_long(signal.read, samples, rate_hz, mains_hz)
+        blocks = measure_blocks_of_long(
+            signal.read, samples, rate_hz, Judged(mains_hz, params.highpass_hz, params.order)
+        )
     except PhysiopipeError as error:
         yield Rejected(head.record, str(error))
         return
