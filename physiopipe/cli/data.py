@@ -223,6 +223,23 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     print(f"{cohort}: {'. '.join(told)}")
 
 
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
+def overview(
+    cohort: CohortName,
+    modality: ModalityName,
+    output: Annotated[Path, typer.Option(help="the folder that it is written into")],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Draw and count what data/windows/<cohort> holds of one modality, for `snakemake --report`."""
+    from physiopipe import plan
+    from physiopipe.report.data_facts import facts_of
+    from physiopipe.report.overview import write_overview
+
+    loaded = load(params)
+    chosen_modality(cohort, modality, loaded)
+    write_overview(plan.DATA / "windows" / cohort, output, facts_of(loaded, cohort), modality)
+
+
 @verbs.command(rich_help_panel=FOR_YOU)
 def verify(
     remove: Annotated[
