@@ -17,7 +17,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, write_json
 from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
-from physiopipe.recordings.download import WRONG, read_download
+from physiopipe.recordings.download_stamp import read_download
 from physiopipe.recordings.recording import (
     OF_EACH,
     HeldSignal,
@@ -90,11 +90,11 @@ def _read_raw(
     known: Cohort, modality: str, batch: Batch, raw_folder: Path, stamp: Path, data: Section
 ) -> Iterator[Recording | LongRecording | Rejected]:
     assert isinstance(known.publication, PublishedTree)
-    missing = dict(read_download(stamp, raw_folder).rejected)
+    missing = {each.record: each for each in read_download(stamp, raw_folder).rejected}
     read = imported(known.publication.read)
     for record, first in batch.first_files.items():
         if record in missing:
-            yield Rejected(record, missing[record], absent=WRONG not in missing[record])
+            yield Rejected(record, missing[record].reason, absent=missing[record].absent)
             continue
         try:
             found = read(raw_folder / first, batch.source, modality, data)
