@@ -47,6 +47,7 @@ def download_batch(
     run: "Run",
     all_batches: Mapping[str, Amount] | None = None,
     allow_missing: bool = True,
+    simulated: bool = False,
 ) -> list[NotHere]:
     """Bring every file of `batch` below `raw_root`, in the tree's layout, and write `stamp`, last.
 
@@ -56,6 +57,7 @@ def download_batch(
     Args:
         allow_missing: go on where the tree lists files that it does not have, or has no checksum of.
         all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
+        simulated: the tree was made here, and progress says so.
 
     Returns:
         Each record that the tree lists and does not have as published: a file is missing, or its checksum stays wrong.
@@ -92,7 +94,8 @@ def download_batch(
     before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in fetched]
     amounts = all_batches or expected_amounts([(batch.name, len(batch.files), batch.size)])
     noted = lock_folder.parent / f"progress-{raw_root.name}"
-    with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
+    here = Amount(len(before), sum(before))
+    with DownloadProgress(noted, batch.name, amounts, here, simulated=simulated) as progress:
         unusable = _fetch_all(tree, batch, wanted, raw_root, lock_folder, run, progress)
     for relative, finding in unusable.items():
         absent = isinstance(finding, MissingFile)
