@@ -23,6 +23,22 @@ verbs = typer.Typer()
 
 
 @verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
+def windows(
+    cohort: Annotated[str, typer.Option("--cohort", help="a cohort of the study")] = "",
+    pretraining: Annotated[bool, typer.Option("--pretraining", help="the cohort that is pretrained on")] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Bring data/windows/<cohort> up to date: `snakemake --cores all` for this one cohort."""
+    import os
+
+    loaded = load(params)
+    name = chosen_cohort(loaded.cohorts.pretraining if pretraining else cohort, loaded).name
+    command = ["snakemake", "--cores", "all", "--", f"data/windows/{name}/manifest.json"]
+    print(f"> {' '.join(command)}", flush=True)
+    os.execvp(command[0], command)  # it takes this process's place, so a signal meets it alone
+
+
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Write a simulated cohort in the layout of the published one."""
     from physiopipe.files import hold_lock
@@ -91,6 +107,7 @@ def download(
             loaded.run,
             expected_amounts(planned_sizes(plan.plan_folder(loaded, cohort))),
             allow_missing=getattr(loaded.data[cohort], "allow_missing", False),
+            simulated=loaded.simulated(cohort),
         )
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
