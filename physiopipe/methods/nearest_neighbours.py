@@ -4,19 +4,17 @@ A window's nearest neighbours are other windows of its own clip, where these are
 known without any physiology. Between subjects it is a weak, honest method.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from physiopipe.clips.clip_data import F64, ClipData
+from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Arrays
 from physiopipe.methods.handcrafted import WindowFeatures
 from physiopipe.params.section import Count, Section
-
-if TYPE_CHECKING:
-    pass
 
 
 class NearestNeighboursSettings(Section):
@@ -34,6 +32,11 @@ class NearestNeighbours(WindowFeatures):
     Settings: ClassVar[type[NearestNeighboursSettings]] = NearestNeighboursSettings
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
+        if not len(train):
+            raise PhysiopipeError(
+                "Nearest neighbours have no training clip to compare with: a side of the split is empty. Take fewer "
+                "folds (evaluate.protocol), or a larger training share (evaluate.train_share)."
+            )
         features = self._window_features(train).astype(np.float64)
         with np.errstate(invalid="ignore"):
             known = np.isfinite(features).any(axis=0)
@@ -55,6 +58,8 @@ class NearestNeighbours(WindowFeatures):
         ]
 
     def predict(self, test: ClipData) -> F64:
+        if not len(test):
+            return np.empty((0, self._labels.shape[1]))
         features = self._standardised(self._window_features(test).astype(np.float64))
         columns = []
         for model in self._neighbours:

@@ -158,7 +158,7 @@ def test_a_file_of_the_true_size_is_read_within_one_and_a_half_gib(tmp_path: Pat
     assert path.stat().st_size > 400e6
     code = (
         "import sys; from pathlib import Path\n"
-        "from physiopipe.params import DreamerData; from physiopipe.cohorts.dreamer_file import read_dreamer\n"
+        "from physiopipe.cohorts.dreamer import DreamerData; from physiopipe.cohorts.dreamer_file import read_dreamer\n"
         "n = sum(1 for _ in read_dreamer(Path(sys.argv[1]), DreamerData(), simulated=True))\n"
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "print(n, int(peak.split()[1]) / 2**20)"  # of this process alone, which getrusage's is not
