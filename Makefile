@@ -7,14 +7,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Training and evaluation choose their own threads; many small numpy jobs side by side should not
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow test-all lint install clean
+.PHONY: demo test test-slow test-all lint docs install clean
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "physiopipe needs Python 3.11 or newer; name one with PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev,methods]'
+	$(BIN)/python -m pip install --constraint constraints.txt $(PIP_ARGS) --editable '.[dev,docs]'
 	touch $@
 
 demo: install
@@ -24,7 +24,7 @@ demo: install
 	@echo "To compare later runs with this one:  git add -A && git commit -m 'Baseline'   then  dvc params diff; dvc metrics diff"
 
 test: install
-	pytest -n auto -m "not (slow or workflow or exhaustive)"
+	pytest -n auto --dist loadfile -m "not (slow or workflow or exhaustive)"
 
 test-slow: install
 	pytest -n auto --dist loadfile -m "(slow or workflow) and not exhaustive"
@@ -37,7 +37,11 @@ lint: install
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile workflow
+	hadolint Dockerfile
 	snakemake --lint
 
+docs: install
+	sphinx-build --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+
 clean:
-	rm -rf data models logs state .snakemake results
+	rm -rf data models logs state .snakemake results docs/_build

@@ -46,7 +46,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.cross_validation import Study
 from physiopipe.experiments.fold_run import FoldRun
 from physiopipe.experiments.subject_splits import subject_split
-from physiopipe.methods.base import Method, Setup
+from physiopipe.methods.base import Setup
 from physiopipe.methods.registry import METHODS, known_method, method_class, missing_extras
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
@@ -174,7 +174,6 @@ def measured(name: str, params: Params, clips: ClipData, encoder: Path | None) -
         method.predict(test.without_labels())
         predicted = time.process_time()
     section = setup.section(name, kind.Settings)
-    says = kind.trained_parameters is not Method.trained_parameters
     return {
         "method": name,
         "prepare_cpu_s": round(prepared - begun, 2),
@@ -182,7 +181,7 @@ def measured(name: str, params: Params, clips: ClipData, encoder: Path | None) -
         "predict_cpu_s": round(predicted - fitted, 3),
         "peak_mib": round(peak_mib()),
         "before_mib": round(before_mib),
-        "trained_parameters": method.trained_parameters if says else None,
+        "trained_parameters": method.trained_parameters,
         "windows": [len(side.clip_of) for side in (train, validation, test)],
         "changed": changed(section),
         "settings": section.model_dump(mode="json"),
@@ -191,8 +190,7 @@ def measured(name: str, params: Params, clips: ClipData, encoder: Path | None) -
 
 def measured_alone(name: str) -> dict[str, Any]:
     """As `measured`, in a process of its own, started with this one's arguments."""
-    # -P: `coverage.py` beside this file is not the distribution of that name, which numba would take it for
-    command = [sys.executable, "-P", __file__, *sys.argv[1:], "--one", name]
+    command = [sys.executable, __file__, *sys.argv[1:], "--one", name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise PhysiopipeError(f"{name} could not be measured; its process ended with:\n{done.stderr[-2000:]}")

@@ -10,13 +10,17 @@ Two kinds of modules are leaves, neither counted nor followed:
 - registries: they name every method and cohort, and a new line in them changes none of the others.
 
 What only a type checker imports (`if TYPE_CHECKING`) is no import, and import strings are not followed.
+
+A method or cohort of another package counts in the same way, with that package's own modules (those below its top-level
+name) and all of ours that they import; what else it computes with, it names in `libraries`.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import physiopipe
@@ -27,10 +31,16 @@ LEAVES = ("physiopipe.params", "physiopipe.methods.registry", "physiopipe.cohort
 
 
 class Package:
-    """Source files of a package, each parsed once, when it is first asked for."""
+    """Source files of a package, and of others that build on it, each parsed once, when it is first asked for.
 
-    def __init__(self, root: Path, name: str = "physiopipe") -> None:
+    Args:
+        root: the package's folder.
+        beside: folders (or single files) of other packages by name, whose modules count too.
+    """
+
+    def __init__(self, root: Path, name: str = "physiopipe", beside: Mapping[str, Path] | None = None) -> None:
         self.name, self._root = name, root
+        self._roots = {name: root, **(beside or {})}
         self._modules: dict[str, _Module] = {}
 
     @cached_property
@@ -53,7 +63,8 @@ class Package:
                 found.add(name)
                 waiting += self.imports(name)
                 parts = name.split(".")
-                waiting += [".".join(parts[:end]) for end in range(2, len(parts))]  # the root's imports nothing
+                first = 2 if parts[0] == self.name else 1  # our root's `__init__` imports nothing
+                waiting += [".".join(parts[:end]) for end in range(first, len(parts))]
         return tuple(sorted(found))
 
     def digest(self, modules: Iterable[str]) -> str:
@@ -70,7 +81,13 @@ class Package:
 
     def path_of(self, module: str) -> Path | None:
         """The file of a module or package, or None where there is none."""
-        place = self._root.joinpath(*module.split(".")[1:])
+        top, *parts = module.split(".")
+        root = self._roots.get(top)
+        if root is None:
+            return None
+        if root.is_file():
+            return None if parts else root
+        place = root.joinpath(*parts)
         for path in (place.with_suffix(".py"), place / "__init__.py"):
             if path.is_file():
                 return path
@@ -80,7 +97,8 @@ class Package:
         if name not in self._modules:
             path = self.path_of(name)
             if path is None:
-                raise PhysiopipeError(f"The package has no module {name} below {self._root}: install it again.")
+                root = self._roots.get(name.partition(".")[0], self._root)
+                raise PhysiopipeError(f"The package has no module {name} below {root}: install it again.")
             try:
                 tree = ast.parse(path.read_bytes(), str(path))
             except SyntaxError as error:
@@ -109,8 +127,7 @@ class _Module:
                 named = [base, *(f"{base}.{alias.name}" for alias in node.names)]
             else:
                 continue
-            of_package = [dotted for dotted in named if dotted.startswith(f"{package.name}.")]
-            found = [dotted for dotted in of_package if package.path_of(dotted) is not None]
+            found = [dotted for dotted in named if dotted != package.name and package.path_of(dotted) is not None]
             if isinstance(node, ast.ImportFrom) and len(found) == len(node.names) + 1:
                 found = found[1:]  # every name is a module of the package that is named
             yield from found
@@ -147,16 +164,32 @@ class _Plain(ast.NodeTransformer):
 
 
 @cache
-def _installed() -> Package:
-    return Package(Path(physiopipe.__file__).parent)
+def _installed(others: tuple[str, ...] = ()) -> Package:
+    return Package(Path(physiopipe.__file__).parent, beside={name: _place_of(name) for name in others})
+
+
+def _place_of(top: str) -> Path:
+    """The folder of another package, or the file of a single module; nothing of it is run."""
+    spec = find_spec(top)
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    if spec is None or spec.origin is None:
+        raise PhysiopipeError(f"The package {top} is not there: install it again.")
+    return Path(spec.origin)
 
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Digest of the code that these modules of the installed package are made of, see `Package.digest`."""
-    return _installed().digest(modules)
+    """Digest of the code that these modules, ours or another installed package's, are made of: `Package.digest`."""
+    others = {name.partition(".")[0] for name in modules} - {physiopipe.__name__}
+    return _installed(tuple(sorted(others))).digest(modules)
 
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
     """Installed versions of the distributions that a method computes with."""
-    return {name: version(name) for name in names}
+    return {name: _version(name) for name in names}
+
+
+@cache
+def _version(name: str) -> str:
+    return version(name)  # reads and parses the distribution's whole description

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from physiopipe.cohorts.base import Cohort, OneFile, PublishedList, PublishedTree, imported
-from physiopipe.cohorts.registry import COHORTS, cohort
+from physiopipe.cohorts.base import Cohort, OneFile, OwnFolder, PublishedList, PublishedTree, imported
+from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, sha256_json, write_json
 from physiopipe.params import Params
@@ -87,6 +87,12 @@ def source_state(params: Params, name: str) -> dict[str, Any]:
     if isinstance(publication, PublishedList):  # the package's own list says what every file is, wherever it lies
         return {"list_sha256": sha256_file(publication.list_path)}
     folder = local_folder(location)
+    if isinstance(publication, OwnFolder) and folder is not None:
+        if not location or not folder.is_dir():
+            raise PhysiopipeError(f"data.{name}.path is {location!r}: expected the folder of the recordings.")
+        files = imported(publication.listing)(folder, params.data[name])
+        found = known_sha256s([folder / file for file in files], DATA / f"digests-{name}.json")
+        return {"files_sha256": sha256_json(list(zip(files, found, strict=True)))}
     if folder is None:
         return {"address_sha256": sha256_json(location.rstrip("/"))}
     return {"lists_sha256": lists_sha256(folder)} if folder.is_dir() else {"missing": True}
@@ -112,6 +118,24 @@ def known_sha256(path: Path) -> str:
     return digest
 
 
+def known_sha256s(paths: list[Path], kept: Path) -> list[str]:
+    """As `known_sha256`, of a folder's files, whose digests are kept together."""
+    try:
+        known: dict[str, str] = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    found: list[str] = []
+    settled: dict[str, str] = {}
+    for path in paths:
+        key = _state_of(path)
+        found.append(known[key] if isinstance(known.get(key), str) else sha256_file(path))
+        if time.time() - path.stat().st_ctime > _SETTLED_S and _state_of(path) == key:
+            settled[key] = found[-1]
+    if settled != known:
+        write_json(kept, settled)
+    return found
+
+
 def _state_of(path: Path) -> str:
     about = path.stat()
     return f"{about.st_dev}-{about.st_ino}-{about.st_size}-{about.st_mtime_ns}-{about.st_ctime_ns}"
@@ -119,11 +143,12 @@ def _state_of(path: Path) -> str:
 
 def source_location(params: Params, name: str) -> str:
     """URL or folder of a published tree, or path of a published file: simulated or real."""
-    one_file = isinstance(cohort(name).publication, OneFile)
+    publication = cohort(name).publication
     if params.simulated(name):
         last = simulated_file(params, name)
-        return str(last if one_file else last.parent)
-    return str(params.data[name].path if one_file else params.data[name].base_url)
+        return str(last if isinstance(publication, OneFile) else last.parent)
+    by_path = isinstance(publication, OneFile | OwnFolder)
+    return str(params.data[name].path if by_path else params.data[name].base_url)
 
 
 def raw_folder(params: Params, name: str) -> Path:
@@ -133,13 +158,13 @@ def raw_folder(params: Params, name: str) -> Path:
     return DATA / "raw" / (f"{name}-{SIMULATED}" if params.simulated(name) else publication.folder)
 
 
-def cohort_of_tree(folder: str) -> str:
-    """The cohort whose published tree is kept in this folder of data/raw."""
-    for name in COHORTS:
+def cohort_of_tree(params: Params, folder: str) -> str:
+    """The study's cohort whose published tree is kept in this folder of data/raw: the first, where two share one."""
+    for name in params.cohorts.in_use:
         publication = cohort(name).publication
         if isinstance(publication, PublishedTree) and folder in (publication.folder, f"{name}-{SIMULATED}"):
             return name
-    raise PhysiopipeError(f"data/raw/{folder} is the folder of no cohort's published tree.")
+    raise PhysiopipeError(f"data/raw/{folder} is the folder of no published tree of the study's cohorts.")
 
 
 def inputs_digest(batch: Batch) -> str:
@@ -246,4 +271,6 @@ def cohort_parameters(params: Params, name: str) -> dict[str, Any]:
 def _without_location(params: Params, name: str) -> dict[str, Any]:
     """A cohort's section of `data` but for where its recordings lie: the same ones may be read from anywhere."""
     content: dict[str, Any] = params.data[name].model_dump(mode="json", exclude=set(LOCATIONS))
+    if isinstance(cohort(name).publication, OwnFolder):
+        content["declared"] = params.data[name].declared.of_windows()
     return content

@@ -7,9 +7,9 @@ rerun every stage, and a study without the package's source would have nothing t
 from pathlib import Path
 
 from physiopipe.code_digest import code_digest
-from physiopipe.cohorts.registry import COHORTS, cohort
+from physiopipe.cohorts.registry import OWN, cohort, cohort_places
 from physiopipe.files import sha256_file, sha256_json
-from physiopipe.methods.registry import METHODS
+from physiopipe.methods.registry import method_module
 from physiopipe.params import Params
 from physiopipe.signals.processing import PROCESSING_VERSION
 
@@ -46,8 +46,7 @@ def stage_digests(params: Params) -> dict[str, str]:
         found[stage] = sha256_json([found[stage], *(sha256_file(_ROOT / name) for name in files)])
     found["windows"] = f"processing version {PROCESSING_VERSION}"
     for name in dict.fromkeys((*params.methods, *params.robustness.methods)):
-        module = METHODS[name].partition(":")[0]
-        found[f"finetune-{name}"] = code_digest(module, _EXPERIMENT)
+        found[f"finetune-{name}"] = code_digest(method_module(name), _EXPERIMENT)
     return found
 
 
@@ -62,5 +61,5 @@ def _of_cohorts(params: Params) -> list[str]:
     named = []
     for name in params.cohorts.in_use:
         known = cohort(name)
-        named += [COHORTS[name], *filter(None, (known.attainable, known.reported))]
+        named += [cohort_places().get(name, OWN), *filter(None, (known.latents, known.reported))]
     return list(dict.fromkeys(each.partition(":")[0] for each in named))

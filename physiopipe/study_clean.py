@@ -14,7 +14,7 @@ from typing import Any
 
 from physiopipe import plan
 from physiopipe.cohorts.base import PublishedTree
-from physiopipe.cohorts.registry import COHORTS, cohort
+from physiopipe.cohorts.registry import cohort, cohort_places
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.ablations import ABLATION_OF, variant_of
 from physiopipe.experiments.cross_validation import CrossValidation, Study
@@ -131,14 +131,16 @@ def _data_leftovers(params: Params, found: Leftovers) -> None:
     ])  # fmt: skip
     in_use = set(params.cohorts.in_use)
     found.add("simulated trees of cohorts that are not simulated now", [
-        path for name in COHORTS
+        path for name in cohort_places()
         if (path := plan.DATA / "raw" / f"{name}-{plan.SIMULATED}").is_dir()
         and not (name in in_use and params.simulated(name))
     ])  # fmt: skip
-    for name in sorted(set(COHORTS) - in_use):
+    published = [cohort(name).publication for name in in_use]
+    folders = {each.folder for each in published if isinstance(each, PublishedTree)}
+    for name in sorted(set(cohort_places()) - in_use):
         publication = cohort(name).publication
         places = [plan.DATA / "windows" / name]
-        if isinstance(publication, PublishedTree):
+        if isinstance(publication, PublishedTree) and publication.folder not in folders:
             places.append(plan.DATA / "raw" / publication.folder)
         found.left.extend(
             f"{path}: the study does not use {name}; delete it by hand if no other needs it"

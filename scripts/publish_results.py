@@ -18,10 +18,11 @@ import yaml
 from physiopipe.files import read_json
 
 TABLES = (
-    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "comparisons.csv", "robustness.csv",
-    "metrics.json", "summary.json",
+    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "without_beats.csv", "comparisons.csv",
+    "pairwise.csv", "ranks.csv", "costs.csv",
+    "robustness.csv", "metrics.json", "summary.json",
 )  # fmt: skip
-FIGURES = ("headline.png", "auc_by_task.png")
+FIGURES = ("headline.png", "auc_by_task.png", "cost.png", "critical_difference.png")
 
 
 def processor() -> str:
@@ -57,6 +58,8 @@ def publish(study: Path, cohort: str, target: Path, note: str) -> None:
         for path in sorted((results / kind).glob("*.parquet")):
             (target / kind).mkdir(exist_ok=True)
             shutil.copyfile(path, target / kind / path.name)
+    if (results / "costs").is_dir():
+        shutil.copytree(results / "costs", target / "costs", ignore=shutil.ignore_patterns(".*"))
     shutil.copyfile(study / "results/pretrain/metrics.json", target / "pretraining.json")
     (target / "params.yaml").write_text(without_places((study / "params.yaml").read_text(encoding="utf-8")))
     windows = {name: read_json(study / f"data/windows/{name}/manifest.json") for name in _cohorts(study)}

@@ -1,5 +1,6 @@
 """Fixtures of several folders. Where the real recordings are named, a test that skips for want of them is a failure."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -17,6 +18,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 _skipped: list[str] = []
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look at it again, test by test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -53,25 +60,34 @@ def write_all(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first of a run's processes to need it makes, while the others wait for it."""
+    from physiopipe.files import hold_lock
+
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = root / f"once_{name}"
+    with hold_lock(root / f"once_{name}.lock"):
+        if not folder.exists():
+            temporary = factory.mktemp(name)
+            make(temporary)
+            temporary.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study before its tables, made once: results/ and data/windows/. Tests work on copies."""
     from made_up_predictions import write_predictions_of_all, write_side_predictions
     from made_up_study import write_training, write_windows
 
-    root = tmp_path_factory.mktemp("made")
-    write_predictions_of_all(root / "results" / "predictions")
-    write_side_predictions(root / "results")
-    write_training(root / "results")
-    write_windows(root / "data" / "windows")
-    return root
+    def make(root: Path) -> None:
+        write_predictions_of_all(root / "results" / "predictions")
+        write_side_predictions(root / "results")
+        write_training(root / "results")
+        write_windows(root / "data" / "windows")
 
-
-@pytest.fixture
-def made_study(made: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """A results folder with predictions and curves, and a windows root, below tmp_path."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    return tmp_path / "results", tmp_path / "data" / "windows"
+    return _once(tmp_path_factory, "made", make)
 
 
 @pytest.fixture(scope="session")
@@ -81,10 +97,11 @@ def with_tables(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from physiopipe.results.evaluate import evaluate
 
-    results = tmp_path_factory.mktemp("tables") / "results"
-    shutil.copytree(made / "results", results)
-    evaluate(results, make_study())
-    return results
+    def make(root: Path) -> None:
+        shutil.copytree(made / "results", root / "results")
+        evaluate(root / "results", make_study())
+
+    return _once(tmp_path_factory, "with_tables", make) / "results"
 
 
 @pytest.fixture(scope="session")
@@ -92,12 +109,20 @@ def drawn(made: Path, with_tables: Path, tmp_path_factory: pytest.TempPathFactor
     """That study with tables, figures and the page, made once: tests leave it as it is, or work on copies."""
     from made_up_study import draw, write_page
 
-    root = tmp_path_factory.mktemp("drawn")
-    shutil.copytree(with_tables, root / "results")
-    shutil.copytree(made / "data" / "windows", root / "windows")
-    draw(root / "results", root / "windows")
-    write_page(root / "results", root / "windows")
-    return root
+    def make(root: Path) -> None:
+        shutil.copytree(with_tables, root / "results")
+        shutil.copytree(made / "data" / "windows", root / "windows")
+        draw(root / "results", root / "windows")
+        write_page(root / "results", root / "windows")
+
+    return _once(tmp_path_factory, "drawn", make)
+
+
+@pytest.fixture
+def made_study(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A results folder with predictions and curves, and a windows root, below tmp_path."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "results", tmp_path / "data" / "windows"
 
 
 @pytest.fixture(scope="session")

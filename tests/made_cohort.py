@@ -24,6 +24,7 @@ def store_cohort(
     ecg_delay_s: float = 0.005,
     simulated: bool = True,
     name: str = "dreamer",
+    no_beats: np.ndarray | None = None,
 ) -> Path:
     """Store `clips` as the cohort `name`; returns the folder that holds its windows under its name.
 
@@ -31,7 +32,9 @@ def store_cohort(
         ratings: (n, n tasks), 1..5; by default 2 for low and 4 for high.
         left_out: (modality, subject, clip) that are not stored.
         ecg_delay_s: by how much the ECG windows start later: rounding at another rate.
+        no_beats: bool (w,), windows whose ECG is flagged.
     """
+    no_beats = np.zeros(len(clips.clip_of), bool) if no_beats is None else no_beats
     ratings = 2.0 + 2.0 * clips.labels if ratings is None else ratings
     parts = []
     for modality, windows, present, channels in (
@@ -65,7 +68,10 @@ def store_cohort(
                     valid_patches=clips.valid_patches[mine].astype(np.int16),
                     saturated=np.zeros((1, len(mine)), np.int64),
                     present=present[mine][None],
-                    flags={flag: np.zeros((1, len(mine)), bool) for flag in QUALITY_FLAGS},
+                    flags={
+                        flag: (no_beats[mine] & (flag == "no_beats") & (modality == "ecg"))[None]
+                        for flag in QUALITY_FLAGS
+                    },
                 )
                 writer.add(recording_batch_of([recording]), stored)
             writer.finish()

@@ -1,5 +1,8 @@
 """A small cohort with planted effects, as the arrays that methods are given."""
 
+from copy import deepcopy
+from functools import cache
+
 import numpy as np
 
 from physiopipe.clips.clip_data import ClipData
@@ -12,7 +15,7 @@ def planted_clips(
     effect: float = 1.0,
     seed: int = 0,
     patches: int = 3,
-    channels: tuple[int, int] = (14, 2),
+    channels: tuple[int, int] = (5, 2),
     tasks: tuple[str, ...] = ("valence", "arousal", "dominance"),
 ) -> ClipData:
     """White EEG and beat-like ECG whose amplitudes carry the labels: the first task in the EEG, the second (if any) in
@@ -23,6 +26,20 @@ def planted_clips(
     Args:
         channels: of EEG and of ECG.
     """
+    return deepcopy(_drawn(subjects, clips, windows, effect, seed, patches, channels, tasks))
+
+
+@cache
+def _drawn(
+    subjects: int,
+    clips: int,
+    windows: int,
+    effect: float,
+    seed: int,
+    patches: int,
+    channels: tuple[int, int],
+    tasks: tuple[str, ...],
+) -> ClipData:
     random = np.random.default_rng([seed, 7])
     names = np.repeat([f"s{i + 1:02d}" for i in range(subjects)], clips)
     labels = np.stack(

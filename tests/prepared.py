@@ -8,6 +8,7 @@ from physiopipe.cohorts.base import PublishedTree, imported
 from physiopipe.cohorts.registry import cohort
 from physiopipe.files import sha256_file
 from physiopipe.params import Params, check_params
+from physiopipe.plan import source_location
 from physiopipe.recordings.batchfile import SUFFIX, read_batch
 from physiopipe.recordings.download import download_batch
 from physiopipe.recordings.recording import LongRecording, RecordingBatch, Rejected
@@ -58,14 +59,15 @@ def store_file(folder: Path, name: str, path: Path, params: Params, **shard: Any
 
 
 def store_tree(folder: Path, name: str, params: Params, **shard: Any) -> Path:
-    """Windows of a cohort that is published as a tree, from its `base_url`: downloaded and checked, then read."""
+    """Windows of a cohort that is a tree of files, from where it lies: downloaded and checked, then read."""
     known, data = cohort(name), params.data[name]
     assert isinstance(known.publication, PublishedTree)
-    tree, raw = open_tree(data.base_url, params.run), folder / "raw"
+    tree, raw = open_tree(source_location(params, name), params.run), folder / "raw"
+    partly = getattr(data, "allow_missing", False)
     stamps = {}
     for batch in imported(known.publication.plan)(tree, data):
         stamps[batch] = folder / "complete" / f"{batch.name}.json"
-        download_batch(tree, batch, raw, stamps[batch], folder / "locks", params.run, allow_missing=data.allow_missing)
+        download_batch(tree, batch, raw, stamps[batch], folder / "locks", params.run, allow_missing=partly)
 
     def read(modality: str) -> Iterator[RecordingBatch | LongRecording | Rejected]:
         for batch, stamp in stamps.items():

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from verbs import run
 
 from physiopipe.cli import of_the_disk
 from physiopipe.params.presets import edited_by_hand, preset_with
@@ -15,12 +16,6 @@ from physiopipe.params.writing import dump_params
 
 PRESETS = Path(__file__).parents[1] / "presets"
 PHYSIOPIPE = str(Path(sys.executable).parent / "physiopipe")
-
-
-def run(folder: Path, *arguments: str) -> tuple[int, str]:
-    command = [PHYSIOPIPE, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
-    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -32,8 +27,15 @@ def study(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_version_is_said(tmp_path: Path) -> None:
-    assert run(tmp_path, "--version") == (0, f"physiopipe {version('physiopipe')}\n")
+def test_the_installed_command_says_its_version_and_an_error_without_traceback(study: Path) -> None:
+    def installed(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([PHYSIOPIPE, *arguments], cwd=study, capture_output=True, text=True, timeout=120)
+
+    assert installed("--version").stdout == f"physiopipe {version('physiopipe')}\n"
+    done = installed("simulate", "--cohort", "dreamr")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
 
 
 def test_help_has_two_groups_of_verbs(tmp_path: Path) -> None:
@@ -81,7 +83,6 @@ def test_a_wrong_name_is_a_plain_error_and_nothing_is_written(
     code, output = run(study, *arguments)
     assert code == 2
     assert said in output.splitlines()[-1]
-    assert "Traceback" not in output
     assert sorted(path.name for path in study.iterdir()) == before
 
 
@@ -102,7 +103,6 @@ def test_a_folder_that_may_not_be_written_is_named(study: Path) -> None:
         study.chmod(0o755)
     assert code == 2
     assert "permission denied" in output
-    assert "Traceback" not in output
 
 
 def test_parameters_that_were_edited_are_not_written_over(study: Path) -> None:

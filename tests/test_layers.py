@@ -6,12 +6,12 @@ import physiopipe
 from physiopipe.code_digest import Package
 
 LAYERS = (  # from the lowest; a module belongs to the longest name that it starts with, and may import its own layer
-    ("errors",),
-    ("files", "memory", "errors_noted"),
-    ("checksums", "code_digest"),
+    ("errors", "patches"),
+    ("files", "memory", "errors_noted", "study_files"),
+    ("checksums", "code_digest", "cpu_time", "plugins"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
     ("params.section", "params.preparation", "params.pretraining", "params.encoders", "params.run", "params.study",
-     "methods.registry", "cohorts.sources", "cohorts.defaults"),
+     "params.own_cohorts", "methods.registry", "cohorts.sources", "cohorts.defaults"),
     ("cohorts.base", "cohorts.registry"),
     ("params",),
     ("signals", "recordings", "models"),
@@ -19,8 +19,8 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("methods",),
     ("experiments",),
     ("results",),
-    ("report",),
-    ("plan", "stage_code", "study_clean", "study_status", "workflow_run"),
+    ("report", "own_recordings"),
+    ("plan", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
     ("cli",),
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ def test_schema_file_is_the_models() -> None:
 
 
 def test_the_presets_are_there() -> None:
-    assert preset_names(PRESETS) == ["demo", "eleven", "open", "paper", "sample", "study", "tiny"]
+    assert preset_names(PRESETS) == ["demo", "eegmat_published", "eleven", "open", "paper", "sample", "study", "tiny"]
 
 
 @pytest.mark.parametrize("name", preset_names(PRESETS))
@@ -189,3 +189,12 @@ def test_a_file_that_names_one_key_keeps_the_cohorts_other_values() -> None:
     assert chosen.shard["dreamer"]["ecg"].align == "end"
     assert chosen.shard["dreamer"]["ecg"].quality.amplitude_limit == expected["ecg"].shard.quality.amplitude_limit
     assert chosen.shard["dreamer"]["ecg"].quality.mains_share == 0.5
+
+
+def test_a_preset_says_nothing_of_cohorts_that_others_replace() -> None:
+    chosen = preset_with(PRESETS, "tiny", ["data.eegmat.origin=simulated", "cohorts.downstream=[eegmat]"])
+    assert "dreamer" not in chosen.clips
+    assert chosen.simulated("eegmat")
+    assert chosen.simulate["challenge"].records_per_source == 4  # of the cohort that stayed
+    with pytest.raises(PhysiopipeError, match=r"data\.dreamer: unknown key"):
+        preset_with(PRESETS, "tiny", ["cohorts.downstream=[eegmat]", "data.dreamer.origin=simulated"])

@@ -8,17 +8,17 @@ from typing import Annotated
 
 import typer
 
-from physiopipe.cli import data, parameters, results, study, training
+from physiopipe.cli import data, own, parameters, results, study, training
 from physiopipe.errors import PhysiopipeError
 from physiopipe.errors_noted import note_error
 from physiopipe.files import full_disk
 
 app = typer.Typer(
-    help=f"{__doc__} A new study: `physiopipe preset demo`, then `dvc repro`.",
+    help=f"{__doc__} A new study: `physiopipe new study`, then in its folder `dvc repro`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (parameters, study, data, training, results):  # in the order of `--help`
+for group in (parameters, study, own, data, training, results):  # in the order of `--help`
     app.add_typer(group.verbs)
 
 

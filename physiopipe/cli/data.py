@@ -94,7 +94,7 @@ def download(
     from physiopipe.recordings.tree import open_tree, planned_sizes
 
     loaded = load(params)
-    cohort = plan.cohort_of_tree(tree)
+    cohort = plan.cohort_of_tree(loaded, tree)
     planned = plan.planned_batch(loaded, cohort, batch)
     stamp = plan.recordings_file(loaded, cohort, planned)
     with hold_lock(plan.LOCKS / f"download-{cohort}-{batch}.lock"):

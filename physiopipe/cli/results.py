@@ -50,10 +50,11 @@ def report(
 def _preset_of(loaded: "Params") -> str:
     """Name of the preset that the parameters are equal to, but for `run`; empty where they are none's."""
     from physiopipe.params.presets import preset_names, preset_with
+    from physiopipe.study_files import preset_folders
 
-    folder, found = Path("presets"), loaded.model_dump(exclude={"run"})
-    names = preset_names(folder)
-    return next((name for name in names if preset_with(folder, name, []).model_dump(exclude={"run"}) == found), "")
+    folders, found = preset_folders(), loaded.model_dump(exclude={"run"})
+    names = preset_names(folders)
+    return next((name for name in names if preset_with(folders, name, []).model_dump(exclude={"run"}) == found), "")
 
 
 def _commit() -> dict[str, str]:

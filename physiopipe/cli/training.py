@@ -76,6 +76,7 @@ def finetune(
             Study(method, loaded, cohort, plan.DATA / "windows", ENCODER, Path(loaded.run.state_folder)),
             results / "predictions" / f"{method}.parquet",
             results / "finetune" / f"{method}.csv",
+            results / "costs" / f"{method}.csv",
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from physiopipe import cpu_time
 from physiopipe.checksums import kept_file, read_kept
 from physiopipe.clips.clip_data import F32, ClipData, Modality
 from physiopipe.files import sha256_json
@@ -64,8 +65,10 @@ class SubjectCache:
         content = read_kept(path)
         if content is not None:
             found: F32 = np.load(io.BytesIO(content), allow_pickle=False)
+            cpu_time.found(path)
             return found
-        values = np.ascontiguousarray(self._compute(clips.of_windows(mine).without_labels()), dtype=np.float32)
+        with cpu_time.computing(path):
+            values = np.ascontiguousarray(self._compute(clips.of_windows(mine).without_labels()), dtype=np.float32)
         with kept_file(path) as temporary, temporary.open("wb") as handle:
             np.save(handle, values, allow_pickle=False)
         return values

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Modality = Literal["eeg", "ecg"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
+NUMBERS_OF_RECORDING = 1000  # where windows are clips: window 12 of recording 2 is clip 2012
 HIDDEN_LABEL = -1  # in place of the labels of clips that a method is to predict
 
 F32 = npt.NDArray[np.float32]
@@ -21,10 +22,12 @@ class ClipData:
     """Clips (one rating of a subject each) and the windows cut from them; n clips, w windows, P patches of 200.
 
     Attributes:
-        subjects, clips: (n,) whose clip it is, and its 1-based number in the experiment.
+        subjects, clips: (n,) whose clip it is, and its 1-based number in the experiment; where each window is a clip
+            by itself, the recording's number times NUMBERS_OF_RECORDING plus the window's own.
         labels: int8 (n, n tasks), 1 high, 0 low in the order of `tasks`; HIDDEN_LABEL where the method must not know.
         eeg: float32 (w, EEG channels, P, 200), microvolt.
-        ecg: float32 (w, ECG channels, P, 200), in the stored unit (which a cohort may leave open: z-score it).
+        ecg: float32 (w, ECG channels, P, 200), in the stored unit (which a cohort may leave open: z-score it). Of a
+            modality that the cohort does not have there are no channels.
         eeg_present, ecg_present: bool (w, channel), False where a channel is missing or flat.
         valid_patches: int64 (w,), leading patches of the window that hold signal in both modalities.
         clip_of: int64 (w,), the clip (row of `subjects`) of each window; ascending, in order of time inside a clip.

@@ -113,6 +113,8 @@ def beat_features(ecg: F32) -> F32:
     Args:
         ecg: (n, lead, patch, 200) at 200 Hz.
     """
+    if not ecg.shape[1]:
+        return np.full((len(ecg), len(ECG_FEATURES)), np.nan, np.float32)
     signal = np.asarray(ecg, dtype=np.float32).reshape(*ecg.shape[:2], -1)
     n, leads, length = signal.shape
     result = np.full((n, len(ECG_FEATURES)), np.nan)

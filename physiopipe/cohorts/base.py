@@ -17,6 +17,7 @@ from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
 if TYPE_CHECKING:
+    from physiopipe.cohorts.planted_levels import Latents
     from physiopipe.cohorts.reported import Reported
     from physiopipe.recordings.recording import Recording, Rejected, Unit
 
@@ -60,7 +61,7 @@ class Task:
 class ClipRule(Section):
     """Which part of a recording makes a clip, and from which value on it is high."""
 
-    last_s: Positive = Field(60.0, description="part of a clip that is used: its last seconds")
+    last_s: Positive | None = Field(60.0, description="part of a clip that is used: its last seconds; null: all of it")
 
     def threshold(self, task: Task) -> float:
         """The least value of a task that is high."""
@@ -105,6 +106,17 @@ class PublishedList(PublishedTree):
         return Path(__file__).with_name(self.files)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnFolder(PublishedTree):
+    """Not published: a folder on this machine, without lists, that a study declares as its own.
+
+    Attributes:
+        listing: `(folder, data section) → paths below it` of all that is read; they make up the state of the source.
+    """
+
+    listing: str
+
+
 @dataclass(frozen=True)
 class OneFile:
     """Published as one file, which is unpacked once, into one file of recordings a modality.
@@ -133,10 +145,14 @@ class Cohort:
         publication: how it is published.
         data, simulate, clips: the classes of its sections of params.yaml.
         simulator: `(last file, section) → None`, an import string.
-        attainable: `(simulate section, clip rule) → {task: (pooled, within subjects)}`, the expected AUC of the planted
-            effects' best classifier; an import string, or empty.
+        latents: `(simulate section) → planted_levels.Latents`, what the simulation draws of each clip before any
+            signal, kept apart from the recordings: what an oracle knows. An import string; empty: nothing is planted.
         without_meaning: baselines that say nothing on this cohort, with the reason.
         headline: the metric that its tables lead with.
+        scored_by: what is labelled, predicted and counted: a clip, with all of its windows, or each window by itself;
+            windows of a recording are alike, so statistics go by recording and person there too.
+        published_split: people that train, validate and test by the protocol `published`, in the order of their files;
+            None where nobody published a split.
         subjects, licence, access, citation: of the data; `subjects` None where they are not published.
         caveats: sentences that stand beside every number of this cohort.
         source_rates_hz: `(data section) → {source: Hz}` where sources differ in rate.
@@ -158,9 +174,11 @@ class Cohort:
     citation: str
     tasks: tuple[Task, ...] = ()
     clips: type[ClipRule] = ClipRule
-    attainable: str = ""
+    latents: str = ""
     without_meaning: Mapping[str, str] = field(default_factory=dict)
     headline: Literal["subject_auc", "auc"] = "subject_auc"
+    scored_by: Literal["clip", "window"] = "clip"
+    published_split: tuple[int, int, int] | None = None
     subjects: int | None = None
     caveats: tuple[str, ...] = ()
     source_rates_hz: Callable[[Any], Mapping[str, float]] | None = None
@@ -168,6 +186,10 @@ class Cohort:
     reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""
+
+    def __post_init__(self) -> None:
+        if self.scored_by == "window" and self.headline != "auc":
+            raise ValueError(f"cohort {self.name}: windows are scored by the AUC of all of them, `auc`")
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -191,8 +213,18 @@ class Cohort:
         return how.last_file if isinstance(how, PublishedTree) else how.file_name
 
     def simulate_to(self, last: Path, section: Section) -> None:
-        """Write the simulated cohort; `last` is its file that appears last."""
+        """Write the simulated cohort; `last` is its file that appears last.
+
+        What was drawn of each clip lies beside its folder (`latents_file`), where no reader of recordings looks.
+        """
+        if found := self.latents_of(section):
+            found.write(latents_file(last))
         imported(self.simulator)(last, section)
+
+    def latents_of(self, section: Section) -> "Latents | None":
+        """What the simulation of this section draws of each clip; None where nothing is planted."""
+        found: Latents | None = imported(self.latents)(section) if self.latents else None
+        return found
 
     def printed_rows(self) -> "Reported | None":
         """Rows that a paper printed on this cohort."""
@@ -207,6 +239,11 @@ class Cohort:
         assert isinstance(self.publication, OneFile)
         found: Iterator[Recording | Rejected] = imported(self.publication.read)(path, data, simulated)
         return found
+
+
+def latents_file(last: Path) -> Path:
+    """Where the levels that a simulated cohort was made from are kept; `last` is its file that appears last."""
+    return last.parent.with_name(f"{last.parent.name}.latents.csv")
 
 
 def imported(name: str) -> Callable[..., Any]:

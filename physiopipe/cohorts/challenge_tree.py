@@ -2,21 +2,17 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from physiopipe.cohorts.challenge import ChallengeData
 from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.recording import LongRecording, LongSignal, Recording, RejectedRecord
+from physiopipe.recordings.clinical_order import in_clinical_order
+from physiopipe.recordings.recording import LongRecording, Recording
 from physiopipe.recordings.transport import Tree, check_relative
 from physiopipe.recordings.tree import HEADER, SAMPLES, Batch, read_lines, read_sums
 from physiopipe.recordings.wfdb import read_wfdb_record
-from physiopipe.signals.leads import CLINICAL_LEADS, to_clinical_order
 
 # A job starts Python, which takes as long as a hundred records; what it leaves for the next takes disk space, four to
 # nine times that of the raw samples.
@@ -125,30 +121,4 @@ def read_record(
     Raises:
         RejectedRecord: it cannot be used, with the reason.
     """
-    found = read_wfdb_record(path, source)
-    recording = found.head if isinstance(found, LongRecording) else found
-    try:
-        leads = to_clinical_order(recording.signal, recording.channels)
-    except PhysiopipeError as error:
-        raise RejectedRecord(str(error)) from None
-    named = np.array(CLINICAL_LEADS)
-    ordered = replace(
-        recording,
-        signal=leads.signal,
-        channels=CLINICAL_LEADS,
-        missing=tuple(named[~leads.present].tolist()),
-        derived=tuple(named[leads.derived].tolist()),
-    )
-    return LongRecording(ordered, _InOrder(found)) if isinstance(found, LongRecording) else ordered
-
-
-class _InOrder(LongSignal):
-    """The leads of a long record in clinical order."""
-
-    def __init__(self, found: LongRecording) -> None:
-        self.shape = (len(CLINICAL_LEADS), found.signal.shape[1])
-        self._found = found
-
-    def read(self, first: int, end: int) -> npt.NDArray[np.float32]:
-        """See LongSignal."""
-        return to_clinical_order(self._found.signal.read(first, end), self._found.head.channels).signal
+    return in_clinical_order(read_wfdb_record(path, source))

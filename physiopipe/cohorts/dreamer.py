@@ -43,6 +43,18 @@ class SimulateDreamer(Section):
     max_clip_s: float = Field(120.0, ge=10, description="longest clip, s (real: 393)")
     baseline_s: float = Field(10.0, ge=1, description="neutral baseline before each clip, s (real: 61)")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between low and high, in clip SDs")
+    hidden_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
+        "asymmetry, coupling, change within the clip; 0: nothing hidden",
+    )
+    change_s: float = Field(
+        60.0,
+        gt=0,
+        description="the hidden change is in the middle of a clip's last so many seconds: as clips.dreamer.last_s",
+    )
     subject_rho: float = Field(0.5, ge=0, description="spread of the subjects' own levels, in clip SDs")
     seed: int = Field(546113, ge=0, description="seed of the simulation")
 
@@ -109,7 +121,7 @@ COHORT = Cohort(
     simulate=SimulateDreamer,
     clips=DreamerClips,
     simulator="physiopipe.cohorts.dreamer_simulation:simulate_dreamer",
-    attainable="physiopipe.cohorts.dreamer_simulation:attainable_auc",
+    latents="physiopipe.cohorts.dreamer_simulation:latents",
     subjects=23,
     licence="none: may not be passed on",
     access="on request",

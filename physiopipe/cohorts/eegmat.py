@@ -5,7 +5,7 @@ PhysioNet's "EEG During Mental Arithmetic Tasks" 1.0.0, a flat tree of EDF+ file
 `Subject<NN>_2.edf` during serial subtraction; RECORDS and SHA256SUMS.txt name them all.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,10 +28,15 @@ TASK = "arithmetic"
 
 
 class EegmatData(Recordings):
-    """Where EEGMAT comes from, and what is read of it."""
+    """Where EEGMAT comes from, and what is read of it.
 
+    `cohort` is whose section it is, for the words of errors.
+    """
+
+    cohort: ClassVar[str] = "eegmat"
     origin: Literal["published", "simulated"] = Field(
-        "published", description="published: the tree at base_url; simulated: what `simulate.eegmat` describes"
+        "published",
+        description="published: the tree at base_url; simulated: what the cohort's section of `simulate` describes",
     )
     base_url: PublishedAt = Field(
         "https://physionet.org/files/eegmat/1.0.0",
@@ -42,12 +47,24 @@ class EegmatData(Recordings):
 
 
 class SimulateEegmat(Section):
-    """A simulated stand-in for EEGMAT with planted effects (used where data.eegmat.origin is simulated)."""
+    """A simulated stand-in for EEGMAT with planted effects (used where its origin in `data` is simulated)."""
 
     subjects: int = Field(36, ge=5, le=99, description="simulated people (real: 36)")
     rest_s: float = Field(70.0, ge=10, description="length of the recordings at rest, s (real: 180)")
     arithmetic_s: float = Field(60.0, ge=10, description="length of those during arithmetic, s (real: 60)")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between rest and arithmetic, in clip SDs")
+    hidden_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
+        "asymmetry, coupling, change within the clip; 0: nothing hidden",
+    )
+    change_s: float = Field(
+        60.0,
+        gt=0,
+        description="the hidden change is in the middle of a recording's last so many seconds: as clips.eegmat.last_s",
+    )
     subject_rho: float = Field(0.5, ge=0, description="spread of the people's own levels, in clip SDs")
     seed: int = Field(201914, ge=0, description="seed of the simulation")
 
@@ -57,13 +74,25 @@ def eeg_channels(data: EegmatData) -> tuple[str, ...]:
     return (*EEG_CHANNELS, EAR_CHANNEL) if data.use_a2_a1 else EEG_CHANNELS
 
 
+def origin_in_words(data: EegmatData) -> str:
+    """Where the recordings come from."""
+    return "simulated" if data.origin == "simulated" else "published, ODC-By 1.0, checked by its SHA256SUMS.txt"
+
+
 def _notes(data: EegmatData) -> tuple[str, ...]:
-    origin = "simulated" if data.origin == "simulated" else "published, ODC-By 1.0, checked by its SHA256SUMS.txt"
     return (
-        f"Origin: {origin}. EEG in µV and ECG in mV, as the files say; which lead the ECG is, is not published.",
+        f"Origin: {origin_in_words(data)}. EEG in µV and ECG in mV, as the files say; which lead the ECG is, is not "
+        "published.",
         "A clip is the last 60 s that were recorded; the padding with which each file ends is cut off.",
     )
 
+
+CAVEATS = (
+    "Rest always comes first and arithmetic after it, so whatever changes with time looks like the task.",
+    "Its authors cleaned the EEG by independent component analysis and published artefact-free stretches only: "
+    "what that took away, or left, may differ between rest and arithmetic too.",
+)
+PUBLISHED_IN = "eegmat-1.0.0"  # the folder below data/raw, of every cohort that is made of this tree
 
 _CUT_BACK = {"align": "end", "max_windows_per_record": None, "min_fill": 1.0}
 
@@ -94,25 +123,21 @@ COHORT = Cohort(
     },
     tasks=(Task(TASK, high_from=1.0, what="0 at rest, 1 during serial subtraction"),),
     publication=PublishedTree(
-        folder="eegmat-1.0.0",
+        folder=PUBLISHED_IN,
         plan="physiopipe.cohorts.eegmat_tree:plan_batches",
         read="physiopipe.cohorts.eegmat_tree:read_recording",
     ),
     data=EegmatData,
     simulate=SimulateEegmat,
     simulator="physiopipe.cohorts.eegmat_simulation:simulate_eegmat",
-    attainable="physiopipe.cohorts.eegmat_simulation:attainable_auc",
+    latents="physiopipe.cohorts.eegmat_simulation:latents",
     without_meaning={"clip_prior": "the clip's number is the label"},
     headline="auc",  # with two clips a person, the AUC within one is 0, ½ or 1
     subjects=36,
     licence="ODC-By 1.0",
     access="open",
     citation="Zyma et al., Data 4:14, 2019, doi:10.3390/data4010014",
-    caveats=(
-        "Rest always comes first and arithmetic after it, so whatever changes with time looks like the task.",
-        "Its authors cleaned the EEG by independent component analysis and published artefact-free stretches only: "
-        "what that took away, or left, may differ between rest and arithmetic too.",
-    ),
+    caveats=CAVEATS,
     reading=("use_a2_a1",),
     data_notes=_notes,
 )

@@ -51,7 +51,7 @@ def plan_batches(tree: Tree, data: EegmatData) -> list[Batch]:
         if found is None:
             raise PhysiopipeError(
                 f"{where} names {name!r}; expected Subject<NN>_1.edf and Subject<NN>_2.edf. "
-                "Is data.eegmat.base_url the root of the tree?"
+                f"Is data.{data.cohort}.base_url the root of the tree?"
             )
         files_of[found[1]].append(name)
     if not files_of:
@@ -62,7 +62,7 @@ def plan_batches(tree: Tree, data: EegmatData) -> list[Batch]:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise PhysiopipeError(
                 f"{tree.base_url} lists {len(names)} recordings and has not {', '.join(missing[:3])}{more}: bring them "
-                "there, or set data.eegmat.allow_missing: true to go on without these people."
+                f"there, or set data.{data.cohort}.allow_missing: true to go on without these people."
             )
     people = list(files_of.values())
     most = MAX_BATCH_BYTES // _PERSON_BYTES
@@ -77,7 +77,12 @@ def plan_batches(tree: Tree, data: EegmatData) -> list[Batch]:
 
 
 def read_recording(path: Path, source: str, modality: str, data: EegmatData) -> Recording:
-    """Read the EEG or the ECG of one file, without the padding at its end.
+    """Read the EEG or the ECG of one file, without the padding at its end; see `read_whole_recording`."""
+    return _read(path, source, modality, data, with_padding=False)
+
+
+def read_whole_recording(path: Path, source: str, modality: str, data: EegmatData) -> Recording:
+    """Read the EEG or the ECG of one file, with the padding at its end.
 
     EEG is float32 (19, time), or (20, time) with A2-A1, in µV, channels by their names of today; ECG (1, time) in mV;
     both at 500 Hz and equally long. Clip 1 is rest, 2 arithmetic, and the rating of `arithmetic` is 0 or 1.
@@ -88,6 +93,10 @@ def read_recording(path: Path, source: str, modality: str, data: EegmatData) -> 
         PhysiopipeError: a simulated file where a real one is expected, or the other way round; the other file is not
             there and `allow_missing` is false.
     """
+    return _read(path, source, modality, data, with_padding=True)
+
+
+def _read(path: Path, source: str, modality: str, data: EegmatData, *, with_padding: bool) -> Recording:
     found = FILE_NAME.fullmatch(path.name)
     if found is None:
         raise RejectedRecord(f"{path.name} is not named Subject<NN>_1.edf or Subject<NN>_2.edf")
@@ -98,7 +107,7 @@ def read_recording(path: Path, source: str, modality: str, data: EegmatData) -> 
         if not data.allow_missing:
             raise PhysiopipeError(
                 f"{path.name} is here and {other} is not: bring it to {data.base_url}, or set "
-                "data.eegmat.allow_missing: true to go on without this person."
+                f"data.{data.cohort}.allow_missing: true to go on without this person."
             )
         raise RejectedRecord(f"{other} is missing: a person without rest and arithmetic both is left out")
     samples = read_edf_samples(path, LABELS)
@@ -107,6 +116,8 @@ def read_recording(path: Path, source: str, modality: str, data: EegmatData) -> 
     length = recorded_samples(samples.signal, samples.rate_hz)
     if not length:
         raise RejectedRecord(f"{path.name}: no channel ever changes")
+    if with_padding:
+        length = samples.signal.shape[1]
     channels = eeg_channels(data) if modality == "eeg" else (ECG_CHANNEL,)
     rows = slice(len(channels)) if modality == "eeg" else slice(-1, None)
     unit: Unit = "uV" if modality == "eeg" else "mV"
@@ -129,4 +140,6 @@ def _check_origin(path: Path, data: EegmatData) -> None:
     marked = SIMULATED_MARK in header.patient or SIMULATED_MARK in header.recording
     if marked != (data.origin == "simulated"):
         found, wanted = ("a simulated", "a real") if marked else ("not a simulated", "a simulated")
-        raise PhysiopipeError(f"{path} is {found} file, expected {wanted} one: set `data.eegmat.origin` to what it is.")
+        raise PhysiopipeError(
+            f"{path} is {found} file, expected {wanted} one: set `data.{data.cohort}.origin` to what it is."
+        )

@@ -124,7 +124,7 @@ def changed_params(spec: Ablation, params: Params) -> Params:
     content = params.model_dump(mode="json")
     changes = dict(spec.changes)
     if spec.ecg_encoder == "own":
-        changes["pretrain.epochs"] = params.ablations.pretrain_epochs or params.pretrain.epochs
+        changes.setdefault("pretrain.epochs", params.ablations.pretrain_epochs or params.pretrain.epochs)
     for key, value in changes.items():
         *path, last = key.split(".")
         place = content

@@ -13,16 +13,18 @@ from typing import Any, Protocol
 import pandas as pd
 from tqdm import tqdm
 
+from physiopipe import cpu_time
 from physiopipe.clips.clip_data import MODALITIES, ClipData
-from physiopipe.clips.selection import choose_clips, gather_clips
+from physiopipe.clips.selection import ClipChoice, choose_clips, clips_without_beats, gather_clips
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
+from physiopipe.experiments.fit_cost import fit_cost, write_costs
 from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS, KeptFolds, write_curve
 from physiopipe.experiments.predictions import COLUMNS, write_predictions
 from physiopipe.experiments.processes import run_in_processes
-from physiopipe.experiments.subject_splits import fewer_training_subjects, subject_split
+from physiopipe.experiments.subject_splits import Fold, fewer_training_subjects, subject_split
 from physiopipe.files import atomic_file, sha256_file, sha256_json
 from physiopipe.methods.base import Method, Setup
 from physiopipe.methods.registry import method_class
@@ -63,8 +65,15 @@ class Study:
 
     @property
     def without_meaning(self) -> str:
-        """Why the method says nothing on this cohort; empty where it does."""
-        return cohort(self.cohort).without_meaning.get(self.method, "")
+        """Why the method says nothing on this cohort; empty where it does: the cohort's word on it, or that it reads
+        what the cohort does not have and says nothing without.
+        """
+        known, method = cohort(self.cohort), method_class(self.method)
+        needed = [each for each in method.inputs if each not in method.can_do_without]
+        lacking = " and ".join(each.upper() for each in needed if each not in known.modalities)
+        return known.without_meaning.get(
+            self.method, f"it reads {lacking}, of which this cohort has none" if lacking else ""
+        )
 
     @property
     def high_from(self) -> dict[str, float]:
@@ -73,9 +82,21 @@ class Study:
         return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
 
     @property
-    def last_s(self) -> float:
-        """The part of a clip that is used: its last seconds."""
-        return float(self.params.clips[self.cohort].last_s)
+    def last_s(self) -> float | None:
+        """The part of a clip that is used: its last seconds; None: all of it."""
+        last_s = self.params.clips[self.cohort].last_s
+        return None if last_s is None else float(last_s)
+
+    def split(self, subjects: Sequence[str], seed: int) -> list[Fold]:
+        """Folds of a seed by the protocol."""
+        sizes = cohort(self.cohort).published_split
+        return subject_split(subjects, self.params.evaluate.protocol, seed, sizes)
+
+    def choose(self, store: WindowStore) -> ClipChoice:
+        """What of the cohort's windows makes up its clips."""
+        known = cohort(self.cohort)
+        modalities = tuple(each for each in MODALITIES if each in known.modalities)
+        return choose_clips(store, self.last_s, self.high_from, modalities, known.scored_by == "window")
 
 
 class CrossValidation:
@@ -93,8 +114,10 @@ class CrossValidation:
         self._tester, self._grouped = tester, group_by_test_subjects
         self.kept = KeptFolds(study.state_folder / "finetune")
         self.store = WindowStore(study.windows_root / study.cohort)
-        self.choice = choose_clips(self.store, study.last_s, study.high_from)
-        self.method = method_class(study.method)(Setup(self.params, study.encoder_path, study.state_folder))
+        self.choice = study.choose(self.store)
+        setup = Setup(self.params, study.encoder_path, study.state_folder, tuple(cohort(study.cohort).modalities))
+        self.method = method_class(study.method)(setup)
+        self._before = cpu_time.Account()  # what was spent on all clips, for every fold
 
     @cached_property
     def clips(self) -> ClipData:
@@ -102,7 +125,8 @@ class CrossValidation:
         clips = gather_clips(self.store, self.choice)
         for modality in MODALITIES:
             clips.digests(modality)  # hashed once: the sides of every fold compare them
-        self.method.precompute(clips.without_labels())
+        with cpu_time.accounted() as self._before:
+            self.method.precompute(clips.without_labels())
         return clips
 
     def runs(self, extra: dict[str, Any] | None = None, device: str | None = None) -> list[FoldRun]:
@@ -118,7 +142,7 @@ class CrossValidation:
         subjects = sorted(self.choice.clips["subject"].unique())
         runs = []
         for seed in self.params.evaluate.seeds:
-            for number, whole in enumerate(subject_split(subjects, protocol, seed)):
+            for number, whole in enumerate(self.study.split(subjects, seed)):
                 fold = fewer_training_subjects(whole, self.params.evaluate.train_share, seed)
                 sides = {"train": sorted(fold.train), "validation": sorted(fold.validation), "test": sorted(fold.test)}
                 fitted = sha256_json({**common, "protocol": protocol, "seed": seed, "fold": number, **sides})
@@ -150,7 +174,9 @@ class CrossValidation:
             known = self.kept.fitted(run.fitted)
             if known is not None:
                 return method.restore(*known)
-        method.fit(train, validation, run.seed)
+        with cpu_time.accounted() as spent:
+            method.fit(train, validation, run.seed)
+        self.kept.save_cost(run.fitted, fit_cost(method, spent, self._before))
         self.kept.save_curve(run.fitted, method.curve(), self._about_run(run))
         self.kept.save_fitted(run.fitted, method)
         return method
@@ -211,6 +237,10 @@ class CrossValidation:
         empty = pd.DataFrame(columns=list(CURVE_COLUMNS))
         return pd.concat([self._there(self.kept.curve(run.fitted)) for run in runs]) if runs else empty
 
+    def costs(self, runs: Sequence[FoldRun]) -> list[dict[str, Any]]:
+        """What fitting these runs cost, COST_COLUMNS; only whose it was where that is not known."""
+        return [self._about_run(run) | (self.kept.cost(run.fitted) or {}) for run in runs]
+
     def _there(self, frame: pd.DataFrame | None) -> pd.DataFrame:
         if frame is None:
             raise PhysiopipeError(f"{self.kept.folder}: a fold that was made is there no more. Run again.")
@@ -232,8 +262,9 @@ class CrossValidation:
             "family": method.family,
             "provenance": method.provenance,
             "licence": method.licence,
-            "inputs": list(method.inputs),
+            "inputs": [each for each in method.inputs if each in cohort(self.study.cohort).modalities],
             "left_out": [list(row) for row in self.choice.left_out],
+            "without_beats": [list(row) for row in clips_without_beats(self.store, self.choice)],
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
 
@@ -252,6 +283,7 @@ class CrossValidation:
             "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
             "last_s": self.study.last_s,
             "high_from": self.study.high_from,
+            **({"scored_by": "window"} if cohort(self.study.cohort).scored_by == "window" else {}),
         }
 
 
@@ -260,12 +292,13 @@ def _begin(study: Study, tester: Tester, grouped: bool) -> Callable[[Sequence[Fo
     return CrossValidation(study, tester, grouped).make
 
 
-def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) -> None:
+def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None, costs_csv: Path | None = None) -> None:
     """Fit and predict every seed and fold that is not there yet; write all predictions and training curves.
 
     Args:
         out_parquet: written last, see `physiopipe.experiments.predictions`.
         curves_csv: CURVE_COLUMNS, one row an epoch and split; only a header where nothing is trained in epochs.
+        costs_csv: COST_COLUMNS, one row a seed and fold; its seconds are never the same twice.
 
     Raises:
         PhysiopipeError: a subject on two sides of a split, no usable clip, or what the method itself refuses.
@@ -276,4 +309,6 @@ def run_method(study: Study, out_parquet: Path, curves_csv: Path | None = None) 
     if curves_csv is not None:
         with atomic_file(curves_csv) as temporary:
             write_curve(temporary, validation.curves(runs))
+    if costs_csv is not None:
+        write_costs(costs_csv, validation.costs(runs))
     write_predictions(out_parquet, validation.predictions(runs), validation.about())

@@ -13,6 +13,7 @@ CLAIM = "encoders' worth"
 _LAYERS: dict[str, tuple[str, int | None]] = {
     "patch_embedding": ("patch embedding", 0), "layer_1": ("layer 1", 1), "last_layer": ("last layer", None),
 }  # fmt: skip
+_LENGTHS = (1, 2, 8)  # epochs
 _DRAWS = "An untrained ECG encoder, another draw for each of evaluate.seeds; the AUC is their mean."
 _CHOICES: list[dict[str, Any]] = [
     {},
@@ -44,6 +45,29 @@ def _ecg_alone(layer: str, trained: bool) -> Ablation:
     )
 
 
+def _ecg_alone_pretrained(title: str, layer: str, changes: dict[str, Any]) -> Ablation:
+    words, number = _LAYERS[layer]
+    return Ablation(
+        f"ECG alone, {words}, logistic: {title}",
+        CLAIM,
+        {"method.ecg_only.head": "logistic", "method.ecg_only.layer": number, **changes},
+        method="ecg_only",
+        ecg_encoder="own",
+        versus=f"ecg_alone_{layer}",
+    )
+
+
+def _lengths() -> dict[str, Ablation]:
+    """How long pretraining lasts, for the first and the last of what an encoder gives."""
+    return {
+        f"ecg_alone_{layer}_{epochs}_epochs": _ecg_alone_pretrained(
+            f"pretrained for {epochs} epoch{'s' * (epochs > 1)}", layer, {"pretrain.epochs": epochs}
+        )
+        for epochs in _LENGTHS
+        for layer in ("patch_embedding", "last_layer")
+    }
+
+
 ENCODERS_WORTH: dict[str, Ablation] = {
     "pooling_channels": _ours("Averaged over channels alone (the paper's words)", {"pooling": "channels"}),
     "pooling_mean_and_sd": _ours("Mean and SD over patches", {"pooling": "mean_and_sd"}),
@@ -66,4 +90,8 @@ ENCODERS_WORTH: dict[str, Ablation] = {
     ),
     **{f"ecg_alone_{layer}{end}": _ecg_alone(layer, trained)
        for layer in _LAYERS for end, trained in (("", True), ("_untrained", False))},
+    **_lengths(),
+    "ecg_alone_four_layers": _ecg_alone_pretrained(
+        "an encoder of 4 layers", "last_layer", {"pretrain.encoder.layers": 4}
+    ),
 }  # fmt: skip

@@ -1,4 +1,6 @@
-"""What is kept of a seed and fold: the fitted method, its training curve and its predictions, each with a checksum."""
+"""What is kept of a seed and fold: the fitted method, its training curve, its cost and its predictions, each with a
+checksum.
+"""
 
 import io
 import json
@@ -22,7 +24,7 @@ class KeptFolds:
     """Kept files in a folder, by digest; what is damaged is named, removed, and then not there.
 
     `<digest>.safetensors` is the fitted method (arrays, and JSON values in its metadata; nothing in it is executed),
-    `<digest>.csv` its training curve, `<digest>.parquet` predictions.
+    `<digest>.csv` its training curve, `<digest>.json` what fitting it cost, `<digest>.parquet` predictions.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,6 +63,16 @@ class KeptFolds:
         """CURVE_COLUMNS, one row an epoch and split."""
         content = read_kept(self._path(digest, "csv"))
         return None if content is None else pd.read_csv(io.BytesIO(content), float_precision="round_trip")
+
+    def save_cost(self, digest: str, cost: dict[str, Any]) -> None:
+        """Keep what a fit cost, JSON values: apart from all else, since seconds are never the same twice."""
+        with kept_file(self._path(digest, "json")) as temporary:
+            temporary.write_text(json.dumps(cost, sort_keys=True) + "\n", encoding="utf-8")
+
+    def cost(self, digest: str) -> dict[str, Any] | None:
+        """What a fit cost; None where it is not known."""
+        content = read_kept(self._path(digest, "json"))
+        return None if content is None else dict(json.loads(content))
 
     def save_predictions(self, digest: str, frame: pd.DataFrame, about: dict[str, Any]) -> None:
         path = self._path(digest, "parquet")

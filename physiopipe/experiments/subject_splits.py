@@ -32,13 +32,22 @@ class Fold:
                     )
 
 
-def subject_split(subjects: Sequence[str], protocol: Literal["paper", "crossval"], seed: int) -> list[Fold]:
+def subject_split(
+    subjects: Sequence[str],
+    protocol: Literal["paper", "crossval", "published"],
+    seed: int,
+    published: tuple[int, int, int] | None = None,
+) -> list[Fold]:
     """Folds of subjects.
 
     `paper`: one fold, int(.6 n) / int(.2 n) / rest of a permutation by `seed` (13 / 4 / 6 of 23).
     `crossval`: five groups (5, 5, 5, 4, 4 of 23) drawn anew by each `seed`, so that the luck of the split shows between
     seeds; fold g tests group g, validates on group g + 1 and trains on the others.
+    `published`: one fold, the same for every seed: the first `published[0]` subjects by name train, the next
+    `published[1]` validate and the last `published[2]` test.
     """
+    if protocol == "published":
+        return [_published_fold(sorted(set(subjects)), published)]
     names = sorted(set(subjects))
     if len(names) < GROUPS:
         raise PhysiopipeError(f"{len(names)} subjects: a split by subject needs at least {GROUPS}.")
@@ -55,6 +64,18 @@ def subject_split(subjects: Sequence[str], protocol: Literal["paper", "crossval"
         train = tuple(name for name in names if name not in test and name not in validation)
         folds.append(Fold(train, validation, test))
     return folds
+
+
+def _published_fold(names: list[str], sizes: tuple[int, int, int] | None) -> Fold:
+    if sizes is None:
+        raise PhysiopipeError("Nobody published a split of this cohort: set evaluate.protocol to paper or crossval.")
+    if sum(sizes) != len(names):
+        raise PhysiopipeError(
+            f"The published split is of {sum(sizes)} subjects ({' / '.join(map(str, sizes))}), found {len(names)}: "
+            "bring the others, or set evaluate.protocol to crossval."
+        )
+    first, second = sizes[0], sizes[0] + sizes[1]
+    return Fold(tuple(names[:first]), tuple(names[first:second]), tuple(names[second:]))
 
 
 def fewer_training_subjects(fold: Fold, share: float, seed: int) -> Fold:

@@ -15,6 +15,10 @@ class AlwaysHigh(Method):
     title = "Always high"
     note = "Says high for every clip."
 
+    @property
+    def trained_parameters(self) -> int:
+        return 0
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         return self
 

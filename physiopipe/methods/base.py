@@ -5,7 +5,7 @@ checked with each method's `Settings`, so files of methods import torch and scik
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from physiopipe.clips.clip_data import F64, ClipData
+from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params.section import Section
 from physiopipe.training.curve import CurvePoint
@@ -27,11 +27,14 @@ S = TypeVar("S", bound=Section)
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method may need besides clips: parameters, the pretrained ECG encoder, a folder for reusable state."""
+    """What a method may need besides clips: parameters, the pretrained ECG encoder, a folder for reusable state, the
+    modalities of the cohort.
+    """
 
     params: "Params"
     ecg_encoder: Path | None
     state_folder: Path
+    modalities: tuple[str, ...] = MODALITIES
 
     def section(self, name: str, kind: type[S]) -> S:
         """The section of the parameters that is the method's own; the defaults, where the study does not list it."""
@@ -49,8 +52,11 @@ class Method(ABC):
 
     Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
-    modalities it reads; `licence` of the code behind it; `libraries`, distributions whose other versions make earlier
-    results stale; `extras`, those among them that are not installed with the package itself.
+    modalities it reads; `can_do_without`, those among them that a cohort may lack as a whole; `licence` of the code
+    behind it; `libraries`, distributions whose other versions make earlier results stale; `extras`, those among them
+    that are not installed with the package itself; `exempt`, what tests hold every row to and this one does not
+    promise, each with the reason: `alone`, that a clip's prediction does not depend on the clips predicted with it;
+    `chance`, that it is at one half where signals say nothing.
     """
 
     name: ClassVar[str]
@@ -59,9 +65,11 @@ class Method(ABC):
     Settings: ClassVar[type[Section]] = NoSettings
     family: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
+    can_do_without: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
     extras: ClassVar[tuple[str, ...]] = ()
+    exempt: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -87,9 +95,11 @@ class Method(ABC):
         return {}
 
     @property
-    def trained_parameters(self) -> int:
-        """Numbers that the latest `fit` has learnt by gradients; 0 where there are none."""
-        return 0
+    def trained_parameters(self) -> int | None:
+        """Numbers that the latest `fit` has fitted to labels, or to windows without them: weights, coefficients, means
+        of labels. Scales, thresholds and windows that are only remembered do not count. None: the method does not tell.
+        """
+        return None
 
     def fingerprint(self) -> dict[str, Any]:
         """Parameters and digests of inputs, as JSON values, that determine the predictions besides clips and code."""

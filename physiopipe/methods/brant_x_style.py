@@ -14,6 +14,7 @@ from pydantic import Field
 from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.methods.networks import kept_weights, weights_in
 from physiopipe.methods.reductions import reductions
 from physiopipe.params.section import Count, LearningRate, Positive, Section, Share
 from physiopipe.training.curve import CurvePoint
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from physiopipe.models.alignment import JointHead
     from physiopipe.training.alignment import AlignmentPlan
-
-_WEIGHTS = "network."  # before the names of weights
 
 
 class BrantXStyleSettings(Section):
@@ -202,9 +201,7 @@ class BrantXStyle(Method):
         return test.clip_means(found)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        weights = self._network.state_dict()
-        arrays: Arrays = {f"{_WEIGHTS}{name}": value.detach().cpu().numpy() for name, value in weights.items()}
-        return arrays | {"prevalence": self._prevalence}, {}
+        return kept_weights(self._network.state_dict()) | {"prevalence": self._prevalence}, {}
 
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:  # noqa: ARG002
         import torch
@@ -217,8 +214,7 @@ class BrantXStyle(Method):
             eeg, ecg = (CrissCrossEncoder(self._encoders.sizes(each)) for each in MODALITIES)
             head = self._new_head(len(self._prevalence))
             self._network = Fusion(TwoEncoders(eeg, ecg, "channels_and_patches"), head)
-        named = {name.removeprefix(_WEIGHTS): value for name, value in arrays.items() if name.startswith(_WEIGHTS)}
-        self._network.load_state_dict({name: torch.from_numpy(value) for name, value in named.items()})
+        self._network.load_state_dict(weights_in(arrays))
         self._network.to(self._device)
         self._curve, self.alignment_losses = [], []
         return self

@@ -18,6 +18,11 @@ class Chance(Method):
     title = "Chance"
     note = "Random probabilities around the training subjects' share of high."
 
+    @property
+    def trained_parameters(self) -> int:
+        """The share of high labels, a task."""
+        return self._level.size
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         self._level = np.clip(prevalence(train), JITTER, 1 - JITTER)
         self._seed = seed

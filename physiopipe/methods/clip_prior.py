@@ -14,6 +14,12 @@ class ClipPrior(Method):
     name = "clip_prior"
     title = "Clip prior"
     note = "Mean label of the same film clip among the training subjects: knows nothing of physiology."
+    exempt = {"chance": "People agree on a film clip whatever their signals say."}  # noqa: RUF012
+
+    @property
+    def trained_parameters(self) -> int:
+        """A mean label a clip and task."""
+        return sum(each.size for each in self._means.values())
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         self._prevalence = prevalence(train)

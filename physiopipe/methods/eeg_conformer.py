@@ -14,7 +14,6 @@ from pydantic import Field
 from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.clips.segments import Segments, segments_of
 from physiopipe.clips.series import valid_samples
-from physiopipe.methods.base import Setup
 from physiopipe.methods.eeg_networks import EegNetwork
 from physiopipe.params.section import Count, LearningRate, Section, Share
 
@@ -45,14 +44,7 @@ class EegConformerMethod(EegNetwork):
         "one that they make up; one network with an output a task; a clip's probability is the mean over windows."
     )
     Settings: ClassVar[type[EegConformerSettings]] = EegConformerSettings
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__(setup)
-        self._settings = setup.section(self.name, self.Settings)
-
-    @property
-    def settings(self) -> EegConformerSettings:
-        return self._settings
+    settings: EegConformerSettings
 
     def _unit_of(self, train: ClipData) -> F64:
         """Mean and SD of all valid samples, (2,); 0 and 1 without any."""

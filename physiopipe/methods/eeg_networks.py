@@ -7,59 +7,25 @@ import numpy as np
 import numpy.typing as npt
 
 from physiopipe.clips.clip_data import F64, ClipData
-from physiopipe.clips.resampled import ResampledWindows
 from physiopipe.clips.segments import Segments
-from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.methods.base import Arrays, prevalence
+from physiopipe.methods.networks import NetworkMethod, kept_weights, weights_in
 from physiopipe.methods.reductions import reductions
-from physiopipe.params.section import Section
-from physiopipe.training.curve import CurvePoint
 
 if TYPE_CHECKING:
-    import torch
-
     from physiopipe.training.segments import MoreRows, Schedule, SegmentNetwork
 
-_WEIGHTS = "network."  # before the names of weights
 
-
-class EegNetwork(Method):
+class EegNetwork(NetworkMethod):
     """One network with an output a task; a clip's probability is the mean over its segments."""
 
     inputs = ("eeg",)
-    libraries = ("numpy", "scipy", "torch")
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__(setup)
-        from physiopipe.training.device import choose_device
-
-        self._windows = ResampledWindows(setup.state_folder)
-        self._device: torch.device = choose_device(setup.params.run)
-        self._curve: list[CurvePoint] = []
-
-    @property
-    @abstractmethod
-    def settings(self) -> Section:
-        """The row's own section of the parameters."""
+    _network: "SegmentNetwork"
 
     @property
     def provenance(self) -> str:
         changes = reductions(self.settings)
         return f"reimplementation (nothing pretrained{changes and f'; {changes}'})"
-
-    @property
-    def trained_parameters(self) -> int:
-        return sum(weight.numel() for weight in self._network.parameters())
-
-    def fingerprint(self) -> dict[str, Any]:
-        return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
-
-    def precompute(self, clips: ClipData) -> None:
-        self._windows.precompute(clips, ("eeg",))
-
-    def workers(self, runs: int, cores: int) -> int:
-        import torch
-
-        return min(torch.cuda.device_count() if self._device.type == "cuda" else cores, runs)
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
         import torch
@@ -99,9 +65,7 @@ class EegNetwork(Method):
         return np.where(np.isnan(found), self._prevalence, found)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        from physiopipe.training.segments import weights_of
-
-        arrays: Arrays = {f"{_WEIGHTS}{name}": weight.numpy() for name, weight in weights_of(self._network).items()}
+        arrays = kept_weights(self._network.state_dict())
         return arrays | {"unit": self._unit, "prevalence": self._prevalence}, {"shape": list(self._shape)}
 
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:
@@ -112,14 +76,10 @@ class EegNetwork(Method):
         self._shape = (electrodes, samples)
         with torch.random.fork_rng(devices=[]):
             self._network = self._new_network(*self._shape, len(self._prevalence))
-        named = {name.removeprefix(_WEIGHTS): value for name, value in arrays.items() if name.startswith(_WEIGHTS)}
-        self._network.load_state_dict({name: torch.from_numpy(value) for name, value in named.items()})
+        self._network.load_state_dict(weights_in(arrays))
         self._network.to(self._device)
         self._curve = []
         return self
-
-    def curve(self) -> list[CurvePoint]:
-        return self._curve
 
     @abstractmethod
     def _unit_of(self, train: ClipData) -> F64:

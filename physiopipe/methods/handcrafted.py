@@ -27,6 +27,7 @@ class WindowFeatures(Method):
     """A method on handcrafted features of windows, computed once and kept by content."""
 
     inputs = ("eeg", "ecg")
+    can_do_without = ("ecg",)
     libraries = ("numpy", "scipy", "scikit-learn")
 
     def __init__(self, setup: Setup) -> None:
@@ -36,7 +37,10 @@ class WindowFeatures(Method):
 
     @property
     def reads(self) -> str:
-        return "Reads EEG (band power in µV²) and ECG (beats, QRS and T amplitudes in the stored unit, not z-scored)."
+        words = "Reads EEG (band power in µV²)"
+        if "ecg" not in self.setup.modalities:
+            return f"{words} alone: the cohort has no ECG."
+        return f"{words} and ECG (beats, QRS and T amplitudes in the stored unit, not z-scored)."
 
     def precompute(self, clips: ClipData) -> None:
         self._cache.precompute(clips)
@@ -53,6 +57,12 @@ class Handcrafted(WindowFeatures):
     title = "Handcrafted"
     note = "Logistic regression on EEG band power, heart rate and ECG wave amplitudes."
     Settings: ClassVar[type[HandcraftedSettings]] = HandcraftedSettings
+
+    @property
+    def trained_parameters(self) -> int:
+        """Coefficients and intercepts of the regressions."""
+        regressions = [model.steps[-1][1] for model in self._models if model is not None]
+        return sum(each.coef_.size + each.intercept_.size for each in regressions)
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
         from sklearn.linear_model import LogisticRegression

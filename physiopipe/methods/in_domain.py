@@ -1,10 +1,12 @@
 """Ours with an EEG encoder that each fold pretrains, without labels, on its training subjects' own EEG."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from physiopipe import cpu_time
 from physiopipe.checksums import read_kept, seal
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.code_digest import code_digest, library_versions
@@ -47,7 +49,7 @@ class InDomain(Ours):
         given = setup.params.encoders
         untrained = given.eeg_weights.model_copy(update={"origin": "none"})  # weights that are given are not used
         encoders = given.model_copy(update={"eeg_weights": untrained})
-        super().__init__(Setup(setup.params.with_section(encoders=encoders), setup.ecg_encoder, setup.state_folder))
+        super().__init__(replace(setup, params=setup.params.with_section(encoders=encoders)))
         if self.settings.shared_encoder:
             raise PhysiopipeError(f"method.{self.name}: the EEG has an encoder of its own: expected no shared_encoder.")
         self._path: Path | None = None
@@ -61,6 +63,12 @@ class InDomain(Ours):
         epochs = self._own.pretrain_epochs
         words = f"pretrained without labels on the EEG of each fold's training subjects, {epochs} epochs"
         return super().encoders | {"eeg": words}
+
+    @property
+    def trained_parameters(self) -> int:
+        """Those of the heads, and of the EEG encoder, which each fold trains."""
+        own = self._encoders.encoder("eeg").parameters() if self.settings.frozen else ()
+        return super().trained_parameters + sum(weight.numel() for weight in own)
 
     def fingerprint(self) -> dict[str, Any]:
         return super().fingerprint() | {"pretrain": self._recipe()}
@@ -120,8 +128,10 @@ class InDomain(Ours):
         }
         path = self._folder / f"{sha256_json(content)}.safetensors"
         with hold_lock(path.with_suffix(".lock")):
-            if read_kept(path) is None:
-                with one_thread():  # the same bytes in any process
+            if read_kept(path) is not None:
+                cpu_time.found_stage(path)
+            else:
+                with cpu_time.computing_stage(path), one_thread():  # the same bytes in any process
                     encoder = pretrain_in_memory(
                         *eeg_input(train, scale_uv), self._settings_of_pretraining, self._device
                     )

@@ -12,20 +12,16 @@ from pydantic import Field
 
 from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.clips.phase_locking import PhaseLocking, mean_phase_locking
-from physiopipe.clips.resampled import RATE_HZ, ResampledWindows
-from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.clips.resampled import RATE_HZ
+from physiopipe.methods.base import Arrays, Setup, prevalence
+from physiopipe.methods.networks import NetworkMethod, kept_weights, weights_in
 from physiopipe.methods.reductions import reductions
 from physiopipe.params.section import Count, LearningRate, Section
-from physiopipe.training.curve import CurvePoint
 
 if TYPE_CHECKING:
-    import torch
-
     from physiopipe.clips.clip_data import F32
     from physiopipe.models.channel_graph import ChannelGraph
     from physiopipe.training.finetune import LabelledWindows
-
-_WEIGHTS = "network."  # before the names of weights
 
 
 class LinStyleSettings(Section):
@@ -43,7 +39,7 @@ class LinStyleSettings(Section):
     weight_decay: float = Field(1e-4, ge=0, description="of Adam")
 
 
-class LinStyle(Method):
+class LinStyle(NetworkMethod):
     """Convolutions within channels, a graph with phase locking as prior between them, channels kept by attention."""
 
     name = "lin_style"
@@ -54,18 +50,13 @@ class LinStyle(Method):
         "output a task; a clip's probability is the mean over windows."
     )
     Settings: ClassVar[type[LinStyleSettings]] = LinStyleSettings
+    settings: LinStyleSettings
     inputs = ("eeg",)
-    libraries = ("numpy", "scipy", "torch")
+    _network: "ChannelGraph"
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        from physiopipe.training.device import choose_device
-
-        self.settings = setup.section(self.name, self.Settings)
-        self._windows = ResampledWindows(setup.state_folder)
         self._locking = PhaseLocking(setup.state_folder, self._windows)
-        self._device: torch.device = choose_device(setup.params.run)
-        self._curve: list[CurvePoint] = []
 
     @property
     def provenance(self) -> str:
@@ -80,22 +71,9 @@ class LinStyle(Method):
     def details(self) -> str:
         return f"Keeps {self.settings.ratio:.0%} of the EEG channels, anew for each window."
 
-    @property
-    def trained_parameters(self) -> int:
-        """Weights that the latest fit trained."""
-        return sum(weight.numel() for weight in self._network.parameters())
-
-    def fingerprint(self) -> dict[str, Any]:
-        return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
-
     def precompute(self, clips: ClipData) -> None:
-        self._windows.precompute(clips, ("eeg",))
+        super().precompute(clips)
         self._locking.precompute(clips)
-
-    def workers(self, runs: int, cores: int) -> int:
-        import torch
-
-        return min(torch.cuda.device_count() if self._device.type == "cuda" else cores, runs)
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
         import torch
@@ -134,24 +112,19 @@ class LinStyle(Method):
         return np.where(np.isnan(means), self._prevalence, means)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        weights = self._network.state_dict()
-        arrays: Arrays = {f"{_WEIGHTS}{name}": value.detach().cpu().numpy() for name, value in weights.items()}
-        return arrays | {"prevalence": self._prevalence}, {}
+        return kept_weights(self._network.state_dict()) | {"prevalence": self._prevalence}, {}
 
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:  # noqa: ARG002
         import torch
 
         self._prevalence = arrays["prevalence"]
-        named = {name.removeprefix(_WEIGHTS): value for name, value in arrays.items() if name.startswith(_WEIGHTS)}
+        weights = weights_in(arrays)
         with torch.random.fork_rng(devices=[]):
-            self._network = self._new_network(named["connectivity"], len(self._prevalence))
-        self._network.load_state_dict({name: torch.from_numpy(value) for name, value in named.items()})
+            self._network = self._new_network(weights["connectivity"].numpy(), len(self._prevalence))
+        self._network.load_state_dict(weights)
         self._network.to(self._device)
         self._curve = []
         return self
-
-    def curve(self) -> list[CurvePoint]:
-        return self._curve
 
     def _new_network(self, prior: "F32", tasks: int) -> "ChannelGraph":
         """The network untrained, its weights drawn from torch's generator."""

@@ -13,7 +13,6 @@ from pydantic import Field
 from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.clips.resampled import RATE_HZ
 from physiopipe.clips.segments import Segments, segments_of
-from physiopipe.methods.base import Setup
 from physiopipe.methods.eeg_networks import EegNetwork
 from physiopipe.params.section import Count, LearningRate, Positive, Section
 
@@ -50,14 +49,7 @@ class MlfCapsNetMethod(EegNetwork):
         "the mean over seconds of half of 1 plus the high capsule's length less the low one's."
     )
     Settings: ClassVar[type[MlfCapsNetSettings]] = MlfCapsNetSettings
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__(setup)
-        self._settings = setup.section(self.name, self.Settings)
-
-    @property
-    def settings(self) -> MlfCapsNetSettings:
-        return self._settings
+    settings: MlfCapsNetSettings
 
     def _unit_of(self, train: ClipData) -> F64:  # noqa: ARG002
         return np.zeros(0)  # a time step is scaled by itself

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from physiopipe.clips.clip_data import F64, ClipData
-from physiopipe.errors import PhysiopipeError
-from physiopipe.methods.base import Arrays
+from physiopipe.methods.base import Arrays, prevalence
 from physiopipe.methods.handcrafted import WindowFeatures
 from physiopipe.params.section import Count, Section
 
@@ -31,12 +30,13 @@ class NearestNeighbours(WindowFeatures):
     note = "5 nearest windows by the handcrafted features: a canary for leaks."
     Settings: ClassVar[type[NearestNeighboursSettings]] = NearestNeighboursSettings
 
+    @property
+    def trained_parameters(self) -> int:
+        """None of them: windows are remembered as they are."""
+        return 0
+
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:  # noqa: ARG002
-        if not len(train):
-            raise PhysiopipeError(
-                "Nearest neighbours have no training clip to compare with: a side of the split is empty. Take fewer "
-                "folds (evaluate.protocol), or a larger training share (evaluate.train_share)."
-            )
+        prevalence(train)  # refuses a split without training clips
         features = self._window_features(train).astype(np.float64)
         with np.errstate(invalid="ignore"):
             known = np.isfinite(features).any(axis=0)

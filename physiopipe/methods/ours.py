@@ -86,6 +86,11 @@ class Ours(Method):
     def encoders(self) -> dict[str, str]:
         return {each: self._encoders.described(each) for each in self.modalities}
 
+    @property
+    def trained_parameters(self) -> int:
+        """Weights of the heads, and of the encoders where these are trained along."""
+        return sum(weight.numel() for weight in self._model.parameters() if weight.requires_grad)
+
     def fingerprint(self) -> dict[str, Any]:
         given = self._fused.encoders(self.settings.read_outs[0])  # whatever a fold made of them
         return {

@@ -1,19 +1,23 @@
-"""Every method by name. A method is one file, or one class of a family's file, and one line here.
+"""Every method by name. A method is one file, or one class of a family's file, and one line here; or an entry point of
+another package (`physiopipe.methods`).
 
 Import strings, so that nothing is loaded before it is asked for; no result depends on this module.
 """
 
+import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from physiopipe.errors import PhysiopipeError, unknown
+from physiopipe.plugins import Plugin, plugins
 
 if TYPE_CHECKING:
     from physiopipe.methods.base import Method
     from physiopipe.params.section import Section
 
-METHODS: dict[str, str] = {
+METHODS: dict[str, str] = {  # of this package
     "always_high": "physiopipe.methods.always_high:AlwaysHigh",
     "clip_prior": "physiopipe.methods.clip_prior:ClipPrior",
     "chance": "physiopipe.methods.chance:Chance",
@@ -40,27 +44,67 @@ METHODS: dict[str, str] = {
 }
 
 
+def method_places() -> Mapping[str, str]:
+    """Import strings of all methods by name, those of other packages last.
+
+    Raises:
+        PhysiopipeError: another package offers one under a name that is taken.
+    """
+    return METHODS | {name: plugin.place for name, plugin in _of_others().items()}
+
+
+def _of_others() -> Mapping[str, Plugin]:
+    return plugins("method", METHODS)
+
+
 def known_method(name: str) -> str:
     """The name itself.
 
     Raises:
         PhysiopipeError: no method has it; the nearest one that has is told.
     """
-    if name not in METHODS:
-        raise PhysiopipeError(unknown("method", name, METHODS))
+    if name not in method_places():
+        raise PhysiopipeError(unknown("method", name, method_places()))
     return name
 
 
 def method_module(name: str) -> str:
     """The module that a method is in."""
-    return METHODS[known_method(name)].partition(":")[0]
+    return method_places()[known_method(name)].partition(":")[0]
 
 
 def method_class(name: str) -> "type[Method]":
-    """The class behind a name, see `known_method`."""
-    module, _, attribute = METHODS[known_method(name)].partition(":")
+    """The class behind a name, see `known_method`.
+
+    Raises:
+        PhysiopipeError: as `known_method`, or what another package offers is no method.
+    """
+    if name not in METHODS:
+        return _of_another(_of_others()[known_method(name)])
+    module, _, attribute = METHODS[name].partition(":")
     found: type[Method] = getattr(import_module(module), attribute)
     return found
+
+
+def _of_another(plugin: Plugin) -> "type[Method]":
+    """The class that another package offers, looked at as far as can be without data."""
+    base: Any = import_module("physiopipe.methods.base").Method  # which imports parameters, and these this module
+    section: Any = import_module("physiopipe.params.section").Section
+    found: Any = plugin.load()
+    is_method = inspect.isclass(found) and issubclass(found, base)
+    if not is_method:
+        plugin.refuse("it is no subclass of physiopipe.methods.base.Method")
+    if inspect.isabstract(found):
+        plugin.refuse(f"it lacks {', '.join(sorted(found.__abstractmethods__))}")
+    if lacking := [each for each in ("name", "title", "note") if not isinstance(getattr(found, each, None), str)]:
+        plugin.refuse(f"it has no {', '.join(lacking)}")
+    if found.name != plugin.name:
+        plugin.refuse(f"the class calls itself {found.name!r}: both must be the same")
+    has_settings = inspect.isclass(found.Settings) and issubclass(found.Settings, section)
+    if not has_settings:
+        plugin.refuse("its Settings are no physiopipe.params.Section")
+    method: type[Method] = found
+    return method
 
 
 def settings_class(name: str) -> "type[Section]":
@@ -77,9 +121,10 @@ def missing_extras(name: str) -> str | None:
     if not missing:
         return None
     verb = "is" if len(missing) == 1 else "are"
+    install = "'physiopipe[methods]'" if name in METHODS else " ".join(missing)
     return (
-        f"method {name!r} needs {' and '.join(missing)}, which {verb} not installed. Run: pip install "
-        f"'physiopipe[methods]', or take {name!r} out of `methods`."
+        f"method {name!r} needs {' and '.join(missing)}, which {verb} not installed. Run: pip install {install}, or "
+        f"take {name!r} out of `methods`."
     )
 
 

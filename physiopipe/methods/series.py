@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
-from physiopipe.clips.resampled import RATE_HZ, ResampledWindows
+from physiopipe.clips.clip_data import F64, ClipData
+from physiopipe.clips.resampled import RATE_HZ
 from physiopipe.clips.series import ClipSeries, Scaling
-from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.methods.base import Arrays, prevalence
+from physiopipe.methods.networks import NetworkMethod, kept_weights, weights_in
 from physiopipe.methods.reductions import reductions
 from physiopipe.params.section import Count, LearningRate, Positive, Section
-from physiopipe.training.curve import CurvePoint
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from physiopipe.training.series import Stage, TwoStageNetwork
-
-_WEIGHTS = "network."  # before the names of weights
 
 
 class SeriesSettings(Section):
@@ -48,24 +46,14 @@ class SeriesSettings(Section):
     )
 
 
-class SeriesMethod(Method):
+class SeriesMethod(NetworkMethod):
     """Two stages on single series; a clip's probability is the mean over stretches, windows and channels."""
 
     inputs = ("eeg", "ecg")
-    licence = "BSD-3-Clause"
-    libraries = ("numpy", "scipy", "torch")
     Settings: ClassVar[type[SeriesSettings]] = SeriesSettings
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__(setup)
-        import torch
-
-        from physiopipe.training.device import choose_device
-
-        self.settings = setup.section(self.name, self.Settings)
-        self._windows = ResampledWindows(setup.state_folder)
-        self._device: torch.device = choose_device(setup.params.run)
-        self._curve: list[CurvePoint] = []
+    settings: SeriesSettings
+    _network: "TwoStageNetwork"
+    pretrain_cosine: ClassVar[bool] = False  # whether the rate without labels falls to 0
 
     @property
     def samples(self) -> int:
@@ -77,22 +65,6 @@ class SeriesMethod(Method):
         learnt = "self-supervised on the fold's training people alone" if self.settings.pretrain_epochs else "untrained"
         notes = [learnt, reductions(self.settings)]
         return f"reimplementation ({'; '.join(note for note in notes if note)})"
-
-    @property
-    def trained_parameters(self) -> int:
-        """Weights that the latest fit trained, in either stage."""
-        return sum(weight.numel() for weight in self._network.parameters())
-
-    def fingerprint(self) -> dict[str, Any]:
-        return {"settings": self.settings.model_dump(mode="json"), "device": self._device.type}
-
-    def precompute(self, clips: ClipData) -> None:
-        self._windows.precompute(clips, MODALITIES)
-
-    def workers(self, runs: int, cores: int) -> int:
-        import torch
-
-        return min(torch.cuda.device_count() if self._device.type == "cuda" else cores, runs)
 
     def fit(self, train: ClipData, validation: ClipData, seed: int) -> Self:
         import torch
@@ -139,8 +111,7 @@ class SeriesMethod(Method):
         return np.where(np.isnan(found), self._prevalence, found)
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        weights = self._network.fine_tuned_weights()
-        arrays: Arrays = {f"{_WEIGHTS}{name}": weight.numpy() for name, weight in weights.items()}
+        arrays = kept_weights(self._network.fine_tuned_weights())
         return arrays | {"unit": self._unit, "prevalence": self._prevalence}, {}
 
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:  # noqa: ARG002
@@ -149,22 +120,31 @@ class SeriesMethod(Method):
         self._unit, self._prevalence = arrays["unit"], arrays["prevalence"]
         with torch.random.fork_rng(devices=[]):
             self._network = self._new_network(len(self._prevalence))
-        named = {name.removeprefix(_WEIGHTS): value for name, value in arrays.items() if name.startswith(_WEIGHTS)}
-        self._network.load_fine_tuned({name: torch.from_numpy(value) for name, value in named.items()})
+        self._network.load_fine_tuned(weights_in(arrays))
         self._network.to(self._device)
         self._curve = []
         return self
-
-    def curve(self) -> list[CurvePoint]:
-        return self._curve
 
     @abstractmethod
     def _new_network(self, tasks: int) -> "TwoStageNetwork":
         """The network untrained, its weights drawn from torch's generator."""
 
-    @abstractmethod
+    @property
+    def _weight_decay(self) -> float:
+        """Of Adam, in both stages."""
+        return 0.0
+
     def _stages(self) -> "tuple[Stage, Stage]":
         """How it is trained without labels, and with them."""
+        from physiopipe.training.series import Stage
+
+        it = self.settings
+        without = (it.pretrain_epochs, it.pretrain_batch_size, it.pretrain_learning_rate)
+        with_labels = (it.finetune_epochs, it.finetune_batch_size, it.finetune_learning_rate)
+        return (
+            Stage(*without, self._weight_decay, it.pretrain_series, self.pretrain_cosine),
+            Stage(*with_labels, self._weight_decay, it.finetune_series),
+        )
 
     def _look_at(self, network: "TwoStageNetwork", values: "Tensor") -> None:
         """Learn what the stage without labels needs to know of all training series (n, T)."""

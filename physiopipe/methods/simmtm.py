@@ -13,7 +13,7 @@ from physiopipe.methods.series import SeriesMethod, SeriesSettings
 from physiopipe.params.section import Count, LearningRate, Positive
 
 if TYPE_CHECKING:
-    from physiopipe.training.series import Stage, TwoStageNetwork
+    from physiopipe.training.series import TwoStageNetwork
 
 
 class SimMTMSettings(SeriesSettings):
@@ -45,6 +45,7 @@ class SimMTM(SeriesMethod):
         "an output a task; a clip's probability is the mean over windows and channels."
     )
     Settings: ClassVar[type[SimMTMSettings]] = SimMTMSettings
+    pretrain_cosine = True
     settings: SimMTMSettings
 
     def _new_network(self, tasks: int) -> "TwoStageNetwork":
@@ -59,19 +60,4 @@ class SimMTM(SeriesMethod):
             mean_masked_run=chosen.mean_masked_run,
             temperature=chosen.temperature,
             target=chosen.target,
-        )
-
-    def _stages(self) -> "tuple[Stage, Stage]":
-        from physiopipe.training.series import Stage
-
-        it = self.settings
-        return (
-            Stage(
-                it.pretrain_epochs,
-                it.pretrain_batch_size,
-                it.pretrain_learning_rate,
-                series=it.pretrain_series,
-                cosine=True,
-            ),
-            Stage(it.finetune_epochs, it.finetune_batch_size, it.finetune_learning_rate, series=it.finetune_series),
         )

@@ -175,7 +175,7 @@ class SingleLead(Method):
             for k in self.settings.kept_features:
                 kept = np.sort(order[:k])
                 for penalty in self.settings.penalties:
-                    svm = SVC(C=penalty, kernel="rbf", gamma="scale").fit(x[:, kept], truth[there])
+                    svm = SVC(C=penalty, kernel="rbf", gamma="scale", random_state=seed).fit(x[:, kept], truth[there])
                     yield Machine(
                         np.array([lead], dtype=np.int64),
                         columns[kept].astype(np.int64),

@@ -15,7 +15,7 @@ from physiopipe.params.section import Positive
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from physiopipe.training.series import Stage, TwoStageNetwork
+    from physiopipe.training.series import TwoStageNetwork
 
 
 class TFCSettings(SeriesSettings):
@@ -78,26 +78,9 @@ class TFC(SeriesMethod):
             temperature=chosen.temperature,
         )
 
-    def _stages(self) -> "tuple[Stage, Stage]":
-        from physiopipe.training.series import Stage
-
-        it = self.settings
-        return (
-            Stage(
-                it.pretrain_epochs,
-                it.pretrain_batch_size,
-                it.pretrain_learning_rate,
-                it.weight_decay,
-                it.pretrain_series,
-            ),
-            Stage(
-                it.finetune_epochs,
-                it.finetune_batch_size,
-                it.finetune_learning_rate,
-                it.weight_decay,
-                it.finetune_series,
-            ),
-        )
+    @property
+    def _weight_decay(self) -> float:
+        return self.settings.weight_decay
 
     def _look_at(self, network: "TwoStageNetwork", values: "Tensor") -> None:
         import torch

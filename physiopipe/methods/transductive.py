@@ -20,6 +20,7 @@ class Transductive(Ours):
     title = "Ours, transductive"
     note = "TRANSDUCTIVE: embeddings standardised by subject, for which a test subject's unlabelled clips are used."
     any_read_out = False
+    exempt = {"alone": "A subject's clips are standardised together."}  # noqa: RUF012
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

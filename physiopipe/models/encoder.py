@@ -6,7 +6,7 @@ EEG channels, and with 2 or 12 leads most of its taps see padding; the group nor
 statistics over the whole window, padding included.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,10 @@ from torch.nn import functional
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models import cpu_kernels
 from physiopipe.models.dropout import Dropout
-from physiopipe.params import PATCH_SAMPLES, Encoder
+from physiopipe.patches import PATCH_SAMPLES
+
+if TYPE_CHECKING:
+    from physiopipe.params import Encoder
 
 _FEATURES_PER_FILTER = 8  # positions at which the first convolution sees a patch: kernel 49, stride 25, padding 24
 _FILTER_GROUPS = 5
@@ -24,7 +27,7 @@ _FILTER_GROUPS = 5
 class PatchEmbedding(nn.Module):
     """Patches to vectors: time convolutions plus amplitude spectrum, plus a convolution that encodes position."""
 
-    def __init__(self, sizes: Encoder) -> None:
+    def __init__(self, sizes: "Encoder") -> None:
         super().__init__()
         width, filters = sizes.width, sizes.width // _FEATURES_PER_FILTER
         rows, columns = sizes.position_kernel
@@ -99,7 +102,7 @@ class SelfAttention(nn.Module):
 class CrissCrossLayer(nn.Module):
     """One pre-norm layer: half the width attends over channels, the other half over patches; then feed-forward."""
 
-    def __init__(self, sizes: Encoder) -> None:
+    def __init__(self, sizes: "Encoder") -> None:
         super().__init__()
         half = sizes.width // 2
         self.self_attn_s = SelfAttention(half, sizes.heads // 2, sizes.dropout)
@@ -136,7 +139,7 @@ class CrissCrossLayer(nn.Module):
 class CrissCrossLayers(nn.Module):
     """The stack of layers; a module of its own because the authors' names say `encoder.layers.<i>`."""
 
-    def __init__(self, sizes: Encoder) -> None:
+    def __init__(self, sizes: "Encoder") -> None:
         super().__init__()
         self.layers = nn.ModuleList(CrissCrossLayer(sizes) for _ in range(sizes.layers))
 
@@ -155,7 +158,7 @@ class CrissCrossEncoder(nn.Module):
     Weights are drawn from torch's generator: seed it first. Sizes that do not fit together raise PhysiopipeError.
     """
 
-    def __init__(self, sizes: Encoder) -> None:
+    def __init__(self, sizes: "Encoder") -> None:
         super().__init__()
         _check_sizes(sizes)
         self.sizes = sizes
@@ -219,7 +222,7 @@ def _attention_bias(valid: Tensor, dtype: torch.dtype) -> Tensor:
     return bias[..., None, None, :]
 
 
-def _check_sizes(sizes: Encoder) -> None:
+def _check_sizes(sizes: "Encoder") -> None:
     step = _FEATURES_PER_FILTER * _FILTER_GROUPS
     if sizes.width % step or sizes.width % sizes.heads:
         raise PhysiopipeError(

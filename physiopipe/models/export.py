@@ -1,6 +1,7 @@
 """A pretrained encoder as others load it: safetensors, the authors' .pth, braindecode's config.json, a model card."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -9,7 +10,10 @@ from physiopipe.files import atomic_file, read_json, write_json
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.model_card import STATE_FILE, WEIGHTS_FILE, model_card
 from physiopipe.models.weights import load_encoder, read_metadata, save_encoder
-from physiopipe.params import PATCH_SAMPLES, Encoder
+from physiopipe.patches import PATCH_SAMPLES
+
+if TYPE_CHECKING:
+    from physiopipe.params import Encoder
 
 _FIXED = {"width": 200, "position_kernel": (19, 7)}  # sizes that the authors' code and braindecode do not let one set
 _REQUIRED = ("cohort", "channels", "encoder", "normalisation", "parameters_sha256", "rates_hz", "sources", "steps",
@@ -29,6 +33,8 @@ def export_encoder(encoder_file: Path, metrics_file: Path, output: Path) -> Cris
     Raises:
         PhysiopipeError: a file is missing, is of another run, or the sizes are none that CBraMod's code can take.
     """
+    from physiopipe.params import Encoder  # pydantic, which networks alone do without
+
     if not encoder_file.exists() or not metrics_file.exists():
         missing = metrics_file if encoder_file.exists() else encoder_file
         raise PhysiopipeError(f"{missing} is missing: pretrain first (`dvc repro pretrain`), or name another file.")
@@ -64,7 +70,7 @@ def export_encoder(encoder_file: Path, metrics_file: Path, output: Path) -> Cris
     return encoder
 
 
-def _braindecode_config(sizes: Encoder) -> dict[str, object]:
+def _braindecode_config(sizes: "Encoder") -> dict[str, object]:
     """Arguments of `braindecode.models.CBraMod`, as its `from_pretrained` reads them."""
     return {
         "patch_size": PATCH_SAMPLES,

@@ -9,18 +9,21 @@ Four mean squared errors make it up, each over valid patches alone:
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from physiopipe.models.masking import Masks
-from physiopipe.params import Objective
+
+if TYPE_CHECKING:
+    from physiopipe.params import Objective
 
 PARTS = ("patch_masked", "patch_visible", "channel_masked", "channel_other")
 TERMS = ("total", "patch", *PARTS[:2], "channel", *PARTS[2:])
 
 
-def part_targets(masks: Masks, objective: Objective) -> Tensor:
+def part_targets(masks: Masks, objective: "Objective") -> Tensor:
     """Which patches each of PARTS is over, (4, B, C, P) bool."""
     hidden = masks.channels.unsqueeze(-1)
     masked = masks.replaced if objective.patch_targets == "replaced" else masks.patches
@@ -43,7 +46,7 @@ def part_sums(prediction: Tensor, target: Tensor, targets: Tensor) -> tuple[Tens
     return sums, targets.sum((-1, -2)).float()
 
 
-def combine(sums: Tensor, counts: Tensor, objective: Objective) -> Tensor:
+def combine(sums: Tensor, counts: Tensor, objective: "Objective") -> Tensor:
     """The TERMS, (7,), of sums and counts (4,) over all windows of all devices; a part without patches is 0."""
     patch_masked, patch_visible, channel_masked, channel_other = (sums / counts.clamp(min=1)).unbind()
     patch = torch.lerp(patch_masked, patch_visible, objective.visible_weight)

@@ -4,12 +4,13 @@ A mask is a pure function of (seed, step, window id): integer hashing on the dev
 that it is the same however a batch is split over devices, and after any interruption.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from physiopipe.params import Masking
+if TYPE_CHECKING:
+    from physiopipe.params import Masking
 
 _PATCHES, _CHANNELS = 1, 2  # the two draws of a window are independent: each has its own key
 _INT64_SIGN = 1 << 63
@@ -34,7 +35,7 @@ class Masks(NamedTuple):
         return self.patches | (self.channels.unsqueeze(-1) & self.valid)
 
 
-def draw_masks(masking: Masking, seed: int, step: int, window_id: Tensor, valid: Tensor) -> Masks:
+def draw_masks(masking: "Masking", seed: int, step: int, window_id: Tensor, valid: Tensor) -> Masks:
     """Draw the masks of a batch.
 
     Args:

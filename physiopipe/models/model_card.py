@@ -1,11 +1,14 @@
 """The README.md beside an exported encoder: what it is, what it was trained on, how good it is, how to load it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from physiopipe.cohorts.sources import SOURCE_INFO
 from physiopipe.models.losses import TERMS
-from physiopipe.params import PATCH_SAMPLES, Encoder
+from physiopipe.patches import PATCH_SAMPLES
+
+if TYPE_CHECKING:
+    from physiopipe.params import Encoder
 
 WEIGHTS_FILE, STATE_FILE = "model.safetensors", "pretrained_weights.pth"
 _SIMULATED = "SIMULATED data: no recorded person. Use it to try the pipeline, for nothing else."
@@ -16,7 +19,7 @@ _NORMALISATIONS = {
 }
 
 
-def model_card(metadata: Mapping[str, str], sizes: Encoder, parameters: int, metrics: Mapping[str, Any]) -> str:
+def model_card(metadata: Mapping[str, str], sizes: "Encoder", parameters: int, metrics: Mapping[str, Any]) -> str:
     """Markdown with the front matter that the Hugging Face Hub reads.
 
     Args:
@@ -51,7 +54,7 @@ _LIMITS = (
 )
 
 
-def _input_rows(metadata: Mapping[str, str], sizes: Encoder) -> list[tuple[str, str]]:
+def _input_rows(metadata: Mapping[str, str], sizes: "Encoder") -> list[tuple[str, str]]:
     return [
         ("Shape", f"(batch, lead, patch, {PATCH_SAMPLES}), float32; trained on 10 patches"),
         ("Leads, in this order", metadata["channels"]),
@@ -63,7 +66,7 @@ def _input_rows(metadata: Mapping[str, str], sizes: Encoder) -> list[tuple[str, 
     ]
 
 
-def _model_rows(metadata: Mapping[str, str], sizes: Encoder, parameters: int) -> list[tuple[str, str]]:
+def _model_rows(metadata: Mapping[str, str], sizes: "Encoder", parameters: int) -> list[tuple[str, str]]:
     return [
         ("Layers, heads", f"{sizes.layers}, {sizes.heads} (half over leads, half over patches)"),
         ("Width, feed-forward", f"{sizes.width}, {sizes.feedforward}"),
@@ -76,7 +79,7 @@ def _model_rows(metadata: Mapping[str, str], sizes: Encoder, parameters: int) ->
     ]
 
 
-def _loading(sizes: Encoder) -> str:
+def _loading(sizes: "Encoder") -> str:
     arguments = f"n_layer={sizes.layers}, nhead={sizes.heads}, dim_feedforward={sizes.feedforward}"
     return f"""Both weight files hold exactly the names and shapes of `CBraMod` with these arguments, strictly.
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from physiopipe.params import PATCH_SAMPLES
+from physiopipe.patches import PATCH_SAMPLES
 
 Normalisation = Literal["lead_zscore", "record_zscore", "millivolt"]
 

@@ -5,7 +5,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +15,9 @@ from torch import Tensor
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, sha256_file, shorten
 from physiopipe.models.encoder import CrissCrossEncoder
-from physiopipe.params import Encoder, Weights
+
+if TYPE_CHECKING:
+    from physiopipe.params import Encoder, Weights
 
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # what may become float32
 _SHOWN = 6  # names listed in a message before it says how many more there are
@@ -72,7 +74,7 @@ def _odd_type(tensor: Tensor) -> str:
     return "" if tensor.dtype in _FLOATS else str(tensor.dtype)
 
 
-def load_encoder(path: Path, sizes: Encoder) -> CrissCrossEncoder:
+def load_encoder(path: Path, sizes: "Encoder") -> CrissCrossEncoder:
     """An encoder of these sizes with the weights of a .pth (a state dict of tensors) or .safetensors file.
 
     Raises PhysiopipeError, with the names that differ, unless file and encoder fit exactly.
@@ -217,7 +219,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         handle.writelines(blocks)
 
 
-def fetch_weights(weights: Weights) -> Path | None:
+def fetch_weights(weights: "Weights") -> Path | None:
     """The file that `weights` names, checked; None for origin none. A Hub file is downloaded once, into its cache.
 
     Raises PhysiopipeError where the file is missing, cannot be fetched, or (Hub) has another sha256 than expected.
@@ -234,7 +236,7 @@ def fetch_weights(weights: Weights) -> Path | None:
     return _fetch_from_hub(weights)
 
 
-def _fetch_from_hub(weights: Weights) -> Path:
+def _fetch_from_hub(weights: "Weights") -> Path:
     from huggingface_hub import hf_hub_download  # a second of imports that only this path needs
 
     name = f"{weights.filename} of {weights.repository} at revision {weights.revision}"

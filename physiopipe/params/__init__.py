@@ -10,9 +10,10 @@ from physiopipe.params.preparation import Filter, Quality, Recordings, Resample,
 from physiopipe.params.pretraining import Masking, Objective, Pretrain
 from physiopipe.params.reading import check_params, load_params
 from physiopipe.params.run import Run
-from physiopipe.params.section import PATCH_SAMPLES, Count, LearningRate, Positive, Section, Share
+from physiopipe.params.section import Count, LearningRate, Positive, Section, Share
 from physiopipe.params.study import Ablations, Evaluate, Robustness, StudyCohorts
 from physiopipe.params.whole import Params, params_class
+from physiopipe.patches import PATCH_SAMPLES
 
 __all__ = [
     "PATCH_SAMPLES",

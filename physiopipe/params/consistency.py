@@ -8,8 +8,8 @@ import yaml
 
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params.section import PATCH_SAMPLES
 from physiopipe.params.whole import Params
+from physiopipe.patches import PATCH_SAMPLES
 
 METHODS_RATE_HZ = 200  # at this rate a patch lasts one second, as in CBraMod's training
 
@@ -46,7 +46,8 @@ def _of_preparation(params: Params) -> Iterator[str]:
     for name in params.cohorts.in_use:
         known = cohort(name)
         for kind in known.modalities:
-            lowpass_hz, key = params.filter[name][kind].lowpass_hz, f"{name}.{kind}"
+            corners_hz, key = params.filter[name][kind].corners_hz, f"{name}.{kind}"
+            lowpass_hz = 0.0 if corners_hz is None else corners_hz[1]
             for source, rate_hz in known.rates_hz(kind, params.data[name]).items():
                 if lowpass_hz >= rate_hz / 2:
                     yield (
@@ -84,6 +85,14 @@ def _of_evaluation(params: Params) -> Iterator[str]:
             yield f"{key} names {_listed(twice)} twice"
     for name in params.cohorts.downstream:
         known, rule = cohort(name), params.clips[name]
+        if params.evaluate.protocol == "published" and known.published_split is None:
+            yield f"evaluate.protocol is published, and nobody published a split of {name}: expected paper or crossval"
+        if "eeg" in known.modalities:
+            channels = len(known.modalities["eeg"].channels)
+            if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
+                yield f"robustness.dropped_eeg_channels has {_listed(most)}, and {name} has {channels} EEG channels"
+        if rule.last_s is None:
+            continue
         for kind in known.modalities:
             window_s = params.shard[name][kind].patches * PATCH_SAMPLES / METHODS_RATE_HZ
             if rule.last_s < window_s:
@@ -91,10 +100,6 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         longest_s = known.longest_clip_s(params.data[name], params.simulate[name])
         if rule.last_s > longest_s:
             yield f"clips.{name}.last_s is {rule.last_s:g} s, and no clip is longer than {longest_s:g} s"
-        if "eeg" in known.modalities:
-            channels = len(known.modalities["eeg"].channels)
-            if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
-                yield f"robustness.dropped_eeg_channels has {_listed(most)}, and {name} has {channels} EEG channels"
 
 
 def _listed(values: Iterable[Any]) -> str:

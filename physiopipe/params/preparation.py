@@ -5,23 +5,41 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from physiopipe.params.section import PATCH_SAMPLES, Count, Positive, Section, Share
+from physiopipe.params.section import Count, Positive, Section, Share
+from physiopipe.patches import PATCH_SAMPLES
 
 
 class Filter(Section):
-    """Zero-phase band-pass and notch, applied before resampling."""
+    """Zero-phase band-pass and notch, applied before resampling; or nothing: both corners null and no mains named."""
 
-    highpass_hz: Positive = Field(description="-3 dB corner of one pass of the Butterworth high-pass, Hz")
-    lowpass_hz: Positive = Field(description="-3 dB corner of one pass of the Butterworth low-pass, Hz")
+    highpass_hz: Positive | None = Field(
+        description="-3 dB corner of one pass of the Butterworth high-pass, Hz; null, as lowpass_hz: no filter at all"
+    )
+    lowpass_hz: Positive | None = Field(
+        description="-3 dB corner of one pass of the Butterworth low-pass, Hz; null, as highpass_hz: no filter at all"
+    )
     order: Count = Field(3, description="order of the Butterworth; forward and backward filtering doubles it")
     notch_hz: dict[str, Positive] = Field(description="mains frequency to remove by source, Hz; `default` for others")
     notch_quality: Positive = Field(30.0, description="quality factor of the notch: its frequency over its width")
 
     @model_validator(mode="after")
     def _corners_in_order(self) -> "Filter":
-        if self.highpass_hz >= self.lowpass_hz:
+        if self.highpass_hz is None or self.lowpass_hz is None:
+            if self.highpass_hz is not self.lowpass_hz or self.notch_hz:
+                raise ValueError(
+                    "no filter at all is highpass_hz: null, lowpass_hz: null and notch_hz: {}; found "
+                    f"{self.highpass_hz}, {self.lowpass_hz} and {self.notch_hz}"
+                )
+        elif self.highpass_hz >= self.lowpass_hz:
             raise ValueError(f"highpass_hz {self.highpass_hz:g} is not below lowpass_hz {self.lowpass_hz:g}")
         return self
+
+    @property
+    def corners_hz(self) -> tuple[float, float] | None:
+        """High-pass and low-pass, Hz; None where nothing is filtered."""
+        if self.highpass_hz is None or self.lowpass_hz is None:
+            return None
+        return self.highpass_hz, self.lowpass_hz
 
     def notch_of(self, source: str) -> float | None:
         """Mains frequency of a source in Hz, or None where none is named."""

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -63,23 +63,28 @@ def check_params(content: Any, where: str, with_methods: bool = True) -> Params:
 
 def _model_of(content: dict[str, Any], chosen: StudyCohorts, where: str, with_methods: bool) -> type[Params]:
     """The model for the cohorts and methods that the content names."""
-    from physiopipe.cohorts.registry import COHORTS
+    from physiopipe.cohorts.registry import COHORTS, cohort_places, declare
 
+    declare(chosen.own)
     for key, names in (("pretraining", (chosen.pretraining,)), ("downstream", chosen.downstream)):
         for name in names:
-            if name not in COHORTS:
-                raise PhysiopipeError(f"{where}: cohorts.{key}: {unknown('cohort', name, COHORTS)}")
+            if name not in COHORTS and name not in chosen.own and name not in cohort_places():
+                raise PhysiopipeError(
+                    f"{where}: cohorts.{key}: {unknown('cohort', name, [*cohort_places(), *chosen.own])}"
+                )
     if not with_methods:
-        return params_class(chosen.in_use, chosen.downstream, None)
-    from physiopipe.methods.registry import METHODS
+        return params_class(chosen.in_use, chosen.downstream, None, chosen.own)
+    from physiopipe.methods.registry import method_places
 
+    cohort_places()  # refuses what clashes; data jobs, which check no methods, go without this look at all packages
+    known_methods = method_places()
     wanted: dict[str, None] = {}
     for key, names in _method_names(content):
         for name in names:
-            if name not in METHODS:
-                raise PhysiopipeError(f"{where}: {key}: {unknown('method', str(name), METHODS)}")
+            if name not in known_methods:
+                raise PhysiopipeError(f"{where}: {key}: {unknown('method', str(name), known_methods)}")
             wanted[name] = None
-    return params_class(chosen.in_use, chosen.downstream, wanted)
+    return params_class(chosen.in_use, chosen.downstream, wanted, chosen.own)
 
 
 def _method_names(content: dict[str, Any]) -> list[tuple[str, tuple[Any, ...]]]:
@@ -117,8 +122,14 @@ def _describe(fault: Any, content: dict[str, Any], model: type[BaseModel]) -> st
 
 def _known_keys(path: list[str], model: type[BaseModel]) -> list[str]:
     section = model
-    for step in path:
+    names = iter(path)
+    for step in names:
         field = section.model_fields.get(step)
+        if field is not None and get_origin(field.annotation) is dict and next(names, None) is not None:
+            section = get_args(field.annotation)[1]  # sections by a name that is the study's choice
+            if not (isinstance(section, type) and issubclass(section, BaseModel)):
+                return []
+            continue
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             return []
         section = field.annotation

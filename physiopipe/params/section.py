@@ -4,8 +4,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PATCH_SAMPLES = 200  # one patch of CBraMod; its convolutions and spectrum are made for this length
-
 Positive = Annotated[float, Field(gt=0)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]  # of Adam: a larger one cannot be meant
 Count = Annotated[int, Field(ge=1)]

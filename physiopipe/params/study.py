@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from physiopipe.cohorts.defaults import DOWNSTREAM, PRETRAINING
+from physiopipe.params.own_cohorts import CohortName, OwnCohort
 from physiopipe.params.section import Count, Section
 
 
@@ -15,6 +16,7 @@ class StudyCohorts(Section):
     downstream: tuple[str, ...] = Field(
         DOWNSTREAM, min_length=1, description="EEG and ECG with labels; each gets its own tables"
     )
+    own: dict[CohortName, OwnCohort] = Field({}, description="cohorts of your own: EDF files and a table of labels")
 
     @property
     def in_use(self) -> tuple[str, ...]:
@@ -61,8 +63,10 @@ class Robustness(Section):
 class Evaluate(Section):
     """Protocol, seeds and statistics."""
 
-    protocol: Literal["paper", "crossval"] = Field(
-        "paper", description="paper: one 60/20/20 split of subjects; crossval: five groups of subjects, drawn by seed"
+    protocol: Literal["paper", "crossval", "published"] = Field(
+        "paper",
+        description="paper: one 60/20/20 split of subjects; crossval: five groups of subjects, drawn by seed; "
+        "published: the split that others published of the cohort, whatever the seed",
     )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         tuple(range(20)), min_length=1, description="seeds of split and training; one split alone is a matter of luck"

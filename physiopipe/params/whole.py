@@ -1,13 +1,14 @@
 """params.yaml as one model, whose sections of cohorts and methods are those of the ones in use."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from physiopipe.params.encoders import Encoders
+from physiopipe.params.own_cohorts import OwnCohort
 from physiopipe.params.pretraining import Pretrain
 from physiopipe.params.run import Run
 from physiopipe.params.section import Section
@@ -67,7 +68,7 @@ class Params(Section):
         if type(self) is Params:
             return super().__reduce__()
         methods = None if isinstance(self.method, _Unchecked) else tuple(type(self.method).model_fields)
-        return _rebuilt, (self.cohorts.in_use, self.cohorts.downstream, methods, self.model_dump())
+        return _rebuilt, (self.cohorts, methods, self.model_dump())
 
 
 class _Unchecked(Section):
@@ -76,25 +77,36 @@ class _Unchecked(Section):
     model_config = ConfigDict(extra="allow")
 
 
-def _rebuilt(
-    cohorts: tuple[str, ...], downstream: tuple[str, ...], methods: tuple[str, ...] | None, content: dict[str, Any]
-) -> Params:
-    return params_class(cohorts, downstream, methods).model_validate(content)
+def _rebuilt(cohorts: StudyCohorts, methods: tuple[str, ...] | None, content: dict[str, Any]) -> Params:
+    return params_class(cohorts.in_use, cohorts.downstream, methods, cohorts.own).model_validate(content)
 
 
-def params_class(cohorts: Iterable[str], downstream: Iterable[str], methods: Iterable[str] | None) -> type[Params]:
+def params_class(
+    cohorts: Iterable[str],
+    downstream: Iterable[str],
+    methods: Iterable[str] | None,
+    own: Mapping[str, OwnCohort] | None = None,
+) -> type[Params]:
     """The model of a study with these cohorts and methods.
 
     Args:
         methods: names whose sections are checked; None: the section `method` is left unchecked.
+        own: cohorts that the study declares itself.
     """
+    from physiopipe.cohorts.registry import declare
+
+    declare(own or {})
     key = tuple(dict.fromkeys(cohorts)), tuple(downstream)
-    return _params_class(*key, None if methods is None else tuple(dict.fromkeys(methods)))
+    declared = tuple(sorted((name, each.model_dump_json()) for name, each in (own or {}).items()))
+    return _params_class(*key, None if methods is None else tuple(dict.fromkeys(methods)), declared)
 
 
 @lru_cache(maxsize=64)
 def _params_class(
-    cohorts: tuple[str, ...], downstream: tuple[str, ...], methods: tuple[str, ...] | None
+    cohorts: tuple[str, ...],
+    downstream: tuple[str, ...],
+    methods: tuple[str, ...] | None,
+    _declared: tuple[tuple[str, str], ...],
 ) -> type[Params]:
     from physiopipe.cohorts.registry import cohort
 

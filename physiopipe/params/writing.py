@@ -38,6 +38,12 @@ def _lines(section: BaseModel, name: str, depth: int) -> list[str]:
         if not inner:
             return [f"{indent}{name}: {{}}" + _comment(about)]
         return [f"{indent}{name}:" + _comment(about), *inner]
+    if isinstance(value, dict) and value and all(isinstance(each, BaseModel) for each in value.values()):
+        lines = [f"{indent}{name}:" + _comment(about)]
+        for key, each in value.items():
+            lines.append(f"{indent}  {key}:")
+            lines += [line for field in type(each).model_fields for line in _lines(each, field, depth + 2)]
+        return lines
     plain = _plain(value)
     if isinstance(plain, list) and plain:
         return [f"{indent}{name}:" + _comment(about), *(f"{indent}- {_scalar(item)}" for item in plain)]

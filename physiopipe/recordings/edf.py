@@ -12,13 +12,13 @@ import math
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.recording import Recording, RejectedRecord, Unit
+from physiopipe.recordings.recording import RejectedRecord, Unit
 
 F32 = npt.NDArray[np.float32]
 
@@ -41,7 +41,6 @@ SIGNAL_FIELDS = (
 _MAX_SIGNALS = 4096
 _LARGEST = 1e30  # of any number in a header: what is larger would overflow float32
 _VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}  # both of Unicode's mu
-_UNIT_OF: dict[str, Unit] = {"eeg": "uV", "ecg": "mV"}
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def read_edf_header(path: Path) -> EdfHeader:
         RejectedRecord: missing, no EDF, with gaps (EDF+D), or of another size than its header tells.
         PhysiopipeError: the file is there but the system would not let it be read.
     """
-    return _open(path)[0]
+    return _header(path.name, *_read(path, whole=False))
 
 
 def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
@@ -120,7 +119,8 @@ def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
         RejectedRecord: as `read_edf_header`; a label that is not there or there twice, channels of different rates.
         PhysiopipeError: the file is there but the system would not let it be read.
     """
-    header, content = _open(path)
+    content, size = _read(path, whole=True)
+    header = _header(path.name, content, size)
     stored = [signal.label for signal in header.signals]
     if missing := [label for label in labels if label not in header.labels]:
         raise RejectedRecord(
@@ -161,38 +161,28 @@ def in_unit(samples: EdfSamples, unit: Unit) -> F32:
     return np.asarray(samples.signal * scale[:, None], dtype=np.float32)
 
 
-def read_edf(path: Path, channels: tuple[str, ...], modality: Literal["eeg", "ecg"], subject: str) -> Recording:
-    """Read channels of one modality and one rate: float32 (channel, time), EEG in µV, ECG in mV.
-
-    Raises:
-        PhysiopipeError: no readable EDF file, a channel that it does not have, or one that is not a voltage.
-    """
-    if not path.is_file():
-        raise PhysiopipeError(f"{path} is missing: expected a recording in EDF there.")
+def _read(path: Path, whole: bool) -> tuple[bytes, int]:
+    """The bytes of a file, or of its header alone, and the size of all."""
     try:
-        samples = read_edf_samples(path, channels)
-        signal = in_unit(samples, _UNIT_OF[modality])
-    except RejectedRecord as error:
-        raise PhysiopipeError(f"{path}: {error.reason}. Choose other channels, or another file.") from None
-    return Recording(signal, samples.rate_hz, channels, _UNIT_OF[modality], "edf", f"{subject}_{modality}", subject)
-
-
-def _open(path: Path) -> tuple[EdfHeader, bytes]:
-    """The header, and the whole file's bytes."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
             raise RejectedRecord(f"{path.name} is not a file")
-        content = path.read_bytes()
+        with path.open("rb") as handle:
+            head = handle.read(HEAD_BYTES)
+            count = head[-4:].strip()
+            signals = min(int(count), _MAX_SIGNALS) if count.isdigit() else 0
+            content = head + handle.read(-1 if whole else HEAD_BYTES * signals)
+            return content, len(content) if whole else about.st_size
     except (FileNotFoundError, NotADirectoryError):
         raise RejectedRecord(f"{path.name} is missing") from None
     except OSError as error:
         raise PhysiopipeError(
             f"{path} cannot be read ({error.strerror}): the disk or its permissions need a look, then run again."
         ) from None
-    return _header(path.name, content), content
 
 
-def _header(name: str, content: bytes) -> EdfHeader:
+def _header(name: str, content: bytes, size: int) -> EdfHeader:
+    """What the bytes at a file's beginning say of it; `size` is that of the file."""
     if len(content) < HEAD_BYTES or content[:8].strip(b" ") != b"0":
         raise RejectedRecord(f"{name} is no EDF file: expected it to begin with `0` and blanks, found {content[:8]!r}")
     text = content[:HEAD_BYTES].decode("latin-1")  # one character a byte
@@ -209,8 +199,8 @@ def _header(name: str, content: bytes) -> EdfHeader:
         raise RejectedRecord(f"{name}: data records last {record_s:g} s; expected more than 0")
     signals = _signals(name, content[HEAD_BYTES:start], count)
     expected = start + 2 * records * sum(signal.samples for signal in signals)
-    if len(content) != expected:
-        raise RejectedRecord(f"{name} holds {len(content)} bytes, its header tells of {expected}")
+    if size != expected:
+        raise RejectedRecord(f"{name} holds {size} bytes, its header tells of {expected}")
     fastest = max(signal.samples for signal in signals) / record_s
     if fastest > MAX_RATE_HZ:
         raise RejectedRecord(f"{name}: a signal of {fastest:g} Hz; expected at most {MAX_RATE_HZ:g} Hz")

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from physiopipe.params import Run
 
 HEADER, SAMPLES = ".hea", ".mat"
+_TABLES = (".csv", ".tsv")
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(?:\./)?(\S.*)")
 _BIDS_NAME = re.compile(r"(sub-[0-9A-Za-z]+(?:_[a-z]+-[0-9A-Za-z]+)*)_[a-z]+")  # entities, then the suffix
 _PLAN_COLUMNS = ("batch", "source", "records", "files", "bytes")
@@ -50,10 +52,14 @@ class Batch:
 
     @property
     def first_files(self) -> dict[str, str]:
-        """The path of each record's first file below the tree's root, by the record's name, in published order."""
+        """The path of each record's first file below the tree's root, by the record's name, in published order.
+
+        A table (.csv, .tsv) is no record.
+        """
         found: dict[str, str] = {}
         for path, _ in self.files:
-            found.setdefault(record_of(path), path)
+            if not path.endswith(_TABLES):
+                found.setdefault(record_of(path), path)
         return found
 
     @property
@@ -162,12 +168,19 @@ def planned_sizes(folder: Path) -> list[tuple[str, int, int]]:
 
 def read_planned_batch(folder: Path, name: str) -> Batch:
     """Read one batch of a plan, without the files of the others."""
-    rows = _rows(folder / "batches.csv", _PLAN_COLUMNS)
-    for row in rows:
-        if row["batch"] == name:
-            return _read_batch(folder, row)
-    known = ", ".join(row["batch"] for row in rows)
-    raise PhysiopipeError(f"{folder / 'batches.csv'} has no batch {name!r}; it has {known or 'none'}.")
+    path = folder / "batches.csv"
+    rows = _rows_by_batch(path, path.stat().st_mtime_ns if path.exists() else 0)
+    if name not in rows:
+        known = ", ".join(rows)
+        raise PhysiopipeError(f"{path} has no batch {name!r}; it has {known or 'none'}.")
+    return _read_batch(folder, rows[name])
+
+
+@lru_cache(maxsize=8)
+def _rows_by_batch(path: Path, _: int) -> dict[str, dict[str, str]]:
+    """Rows of batches.csv, read once for all the batches that Snakemake asks for; the second argument is when it was
+    written."""
+    return {row["batch"]: row for row in _rows(path, _PLAN_COLUMNS)}
 
 
 def _read_batch(folder: Path, row: dict[str, str]) -> Batch:

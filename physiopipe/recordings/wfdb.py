@@ -26,7 +26,7 @@ LARGEST_SPAN_MV = 5.0
 _MILLIVOLT = {"mv": 1.0, "uv": 1e-3, "\N{MICRO SIGN}v": 1e-3, "\N{GREEK SMALL LETTER MU}v": 1e-3}
 _INVALID_SAMPLE = -32768  # WFDB's "not a number" in format 16
 _MATLAB_INT16 = 30  # type word of a little-endian, full, int16 MATLAB v4 matrix
-_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 
 def read_wfdb_record(hea_path: Path, source: str) -> Recording | LongRecording:
@@ -110,7 +110,7 @@ class _Stored:
     def __init__(self, folder: Path, header: Header) -> None:
         first = header.signals[0]
         for line in header.signals:
-            if not _FILE_NAME.fullmatch(line.file_name):
+            if not FILE_NAME.fullmatch(line.file_name):
                 raise RejectedRecord(f"header names an unsafe file: {quoted(line.file_name)}")
             if (line.file_name, line.byte_offset) != (first.file_name, first.byte_offset):
                 raise RejectedRecord(f"signals lie in more than one file: {first.file_name}, {line.file_name}")

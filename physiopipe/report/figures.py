@@ -12,6 +12,8 @@ from physiopipe.files import atomic_file, read_json
 from physiopipe.params import Params
 from physiopipe.report import (
     auc_figures,
+    cost_figure,
+    critical_difference,
     data_figures,
     loss_figures,
     quality_figures,
@@ -31,7 +33,8 @@ def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params
     """Write `folder`/figures/*.png and *.svg.
 
     Args:
-        folder: results/<cohort>, which holds predictions/, finetune/*.csv, robustness.csv and metrics.json.
+        folder: results/<cohort>, which holds predictions/, finetune/*.csv, metrics.json, robustness.csv, costs.csv,
+            ranks.csv and pairwise.csv.
         pretrain_folder: holds loss.csv, metrics.json and reconstructions.npz of pretraining.
         windows_root: holds a folder of each of the two cohorts.
         cohort: the downstream one.
@@ -70,6 +73,12 @@ def _draw_results(folder: Path, out: Path, study: Study) -> None:
         "confusion": auc_figures.confusion(test),
         "robustness": robustness_figure.robustness_plot(robustness, study.headline),
     }
+    costs, ranks = read_table(folder / "costs.csv"), read_table(folder / "ranks.csv")
+    if len(costs):  # predictions that were published come without
+        figures["cost"] = cost_figure.cost_plot(costs, metrics, study)
+    if critical_difference.has_ranks(ranks):
+        pairs = read_table(folder / "pairwise.csv")
+        figures["critical_difference"] = critical_difference.critical_difference_plot(ranks, pairs)
     if any(len(curve) for curve in trained):  # methods that are not trained in epochs have a header only
         with_epochs = pd.concat([curve for curve in trained if len(curve)])
         titles = {name: test.title(name) for name in test.methods}

@@ -11,7 +11,9 @@ from jinja2 import Environment, StrictUndefined
 from physiopipe.files import atomic_file, read_json, sha256_file
 from physiopipe.params import Params
 from physiopipe.report import data_parts, quality_figures, quality_tables, reconstruction_figures, result_parts
+from physiopipe.report.critical_difference import has_ranks
 from physiopipe.report.data_facts import DataFacts, facts_of
+from physiopipe.report.pairwise_table import pairwise_matrix
 from physiopipe.report.parts import Part, Section, figure, slug
 from physiopipe.report.pretraining_parts import pretraining as pretraining_numbers
 from physiopipe.report.read_table import read_table
@@ -20,6 +22,7 @@ from physiopipe.results.evaluate import families, without_meaning
 from physiopipe.results.study import Study, study_of
 from physiopipe.results.test_set import read_test_set
 from physiopipe.results.typeset import typeset
+from physiopipe.results.without_beats import clips_of
 from physiopipe.windows.store import WindowStore
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -97,17 +100,27 @@ def write_report(
 
 def _picture_words(study: Study) -> str:
     dots = "Dots: subjects, seeds averaged. " if study.headline == "subject_auc" else ""
-    planted = " Dotted: expected of the planted effects' best classifier." if study.expected_best else ""
+    planted = " Dotted: the oracle, from the clips' true levels." if study.latents is not None else ""
     return f"{dots}Diamond and bar: the row's AUC and its interval. Grey line: chance.{planted} Bold: Ours, best row."
 
 
 def _result(folder: Path, study: Study) -> Section:
     rows, _ = families(folder / "predictions", study)
     test = read_test_set(folder / "predictions", study, rows)
-    table = typeset(read_table(folder / "table1.csv"), study, without_meaning(test))
+    costs = read_table(folder / "costs.csv")
+    table = typeset(read_table(folder / "table1.csv"), study, without_meaning(test), costs)
     figures, several = folder / "figures", len(study.tasks) > 1
     parts = result_parts.table1_parts(table)
+    if len(costs):
+        parts.append(_figure_part(figures, "Accuracy against cost", "cost", _COST))
     parts.append(Part("Comparisons", result_parts.comparisons(read_table(folder / "comparisons.csv"), study)))
+    ranks, pairs = read_table(folder / "ranks.csv"), read_table(folder / "pairwise.csv")
+    if len(pairs) > 1:
+        parts.append(Part("All pairs", pairwise_matrix(ranks, pairs, study)))
+    if has_ranks(ranks):
+        parts.append(_figure_part(figures, "Critical difference", "critical_difference", _RANKS))
+    beats = read_table(folder / "without_beats.csv")
+    parts.append(Part("ECG without heartbeats", result_parts.without_beats(beats, clips_of(test)), folded=True))
     changed, fused = (read_table(folder / f"{name}.csv") for name in ("ablations", "fusions"))
     parts.append(Part("Ablations", result_parts.contrasts(changed, ABLATIONS_ARE, study)))
     parts.append(Part("Fusions", result_parts.contrasts(fused, FUSIONS_ARE, study, explained=changed.empty)))
@@ -183,6 +196,16 @@ def _figure_part(figures: Path, title: str, name: str, caption: str, *, folded: 
 _ROBUSTNESS = (
     "Intervals over subjects. Trained on undamaged clips, tested on damaged ones: white noise on "
     "every channel of all modalities; EEG channels drawn for each subject; one modality absent."
+)
+_COST = (
+    "Diamond and bar: a row's AUC and its interval. Seconds: median over seeds and folds of fitting a row, as in Table "
+    "1; what is computed once for every fold is not in it. Rows of less than a millisecond stand at one. Grey line: "
+    "chance."
+)
+_RANKS = (
+    "Mean ranks over people and tasks. A bar joins rows that no paired test over people tells apart: p of .05 or more "
+    "after Holm's correction over all pairs. Beside each row: its AUC and interval, and its mean rank. Not told apart "
+    "is not equal."
 )
 _CONFUSION = "Clips by truth and prediction at .5, summed over seeds."
 _CURVES = "Thin lines: seeds and folds. Rings: the epoch whose weights are used, that of best validation AUC."

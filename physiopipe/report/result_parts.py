@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,10 +12,10 @@ from physiopipe.report.parts import Part, paragraph
 from physiopipe.results.contrasts_text import caption, notes_of, shown, with_interval
 from physiopipe.results.forms import as_html
 from physiopipe.results.intervals import MEAN
-from physiopipe.results.metrics import HEADLINE_WORDS
+from physiopipe.results.layout import Typeset
+from physiopipe.results.oracle import ORACLE
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import headline_rows, pretraining_gain
-from physiopipe.results.typeset import Typeset
 
 _SIGNIFICANT = 0.05
 
@@ -52,7 +52,7 @@ def what_is_counted(study: Study) -> str:
     levels = sorted(set(study.thresholds.values()))
     high = f" High is a value of {levels[0]:g} or more." if len(levels) == 1 else ""
     return (
-        f"{HEADLINE_WORDS[study.headline]}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
+        f"{study.headline_words}{of}, in percent, with {study.settings.confidence:.0%} intervals over "
         f"subjects; 50 is chance.{high}"
     )
 
@@ -71,16 +71,18 @@ def summary_table(table1: pd.DataFrame, metrics: Mapping[str, Any], study: Study
             ),
             "p": f"{row['p_value']:.2g}",
         }
-        share = metrics[row["method"]][MEAN].get("attainable_share")
+        share = metrics[row["method"]][MEAN].get("oracle_share")
         if share is not None:
             cells["Share"] = f"{share:.0%}"
         content.append(cells)
         classes.append(" ".join(name for name, on in (("best", is_best), ("ours", row["method"] == REFERENCE)) if on))
     table = as_table(pd.DataFrame(content), classes)
     if content and "Share" in content[0]:
+        oracle = metrics[ORACLE][MEAN][study.headline]
         table += paragraph(
-            "Share: the AUC's excess over chance, as a share of that which the planted effects' best classifier "
-            "is expected to have (an average over cohorts: a row can exceed it)."
+            f"Share: the AUC's excess over chance, as a share of the oracle's ({oracle:.1%}), which knows the levels "
+            "that these very clips were simulated from. Such a cohort tells whether a row finds what was planted, not "
+            "how rows rank on people."
         )
     return table
 
@@ -88,13 +90,16 @@ def summary_table(table1: pd.DataFrame, metrics: Mapping[str, Any], study: Study
 def table1_parts(table: Typeset) -> list[Part]:
     """Table 1: measured rows open, the paper's rows and the notes folded."""
     headline_first = sorted(table.measured, key=lambda block: "interval]" not in block.title)
-    measured = paragraph(table.caption) + "".join(as_html(block) for block in headline_first[:1])
-    rest = "".join(as_html(block) for block in headline_first[1:])
+    shown = max(1, sum("interval]" in block.title for block in headline_first))
+    measured = paragraph(table.caption) + "".join(as_html(block) for block in headline_first[:shown])
+    rest = "".join(as_html(block) for block in headline_first[shown:])
     parts = [Part("Table 1", measured)]
     if rest:
         parts.append(Part("Table 1: accuracy, F1, pooled AUC, balanced accuracy", rest, folded=True))
     if table.reported is not None:
         parts.append(Part(f"Table 1: {table.reported.title}", as_html(table.reported), folded=True))
+    if table.cost is not None:
+        parts.insert(1, Part("Table 1: cost", as_html(table.cost)))
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     return [*parts, Part("Notes to Table 1", f"<ol>{notes}</ol>", folded=True)]
 
@@ -115,11 +120,34 @@ def comparisons(rows: pd.DataFrame, study: Study) -> str:
     )
     of = ", mean of the tasks" if len(study.tasks) > 1 else ""
     words = (
-        f"{HEADLINE_WORDS[study.headline]}{of}, percentage points. Paired over subjects: signs of the subjects' "
+        f"{study.headline_words}{of}, percentage points. Paired over subjects: signs of the subjects' "
         "differences flipped, two-sided; Holm's correction for the number of comparisons. With n subjects no p can be "
         "under 2 / 2<sup>n</sup>."
     )
     return f"<p>{words}</p>{as_table(content)}"
+
+
+def without_beats(rows: pd.DataFrame, clips: Sequence[tuple[str, int, int, int]]) -> str:
+    """The headline of all people beside that without those of whom a clip's ECG shows no heartbeat."""
+    named = ", ".join(f"{subject} clip {clip} ({flagged} of {of} windows)" for subject, clip, flagged, of in clips)
+    words = paragraph(
+        f"ECG without a heartbeat counts as absent: {named or 'no clip has any'}."
+        + (" Where such clips are of one class, the absence itself tells the label." if clips else "")
+    )
+    if rows.empty:
+        return words
+    people = rows.iloc[0]
+    columns = {
+        "Method": rows["title"],
+        f"All {people['subjects']} people": _intervals(rows, "{}_percent"),
+        f"Without these: {people['subjects_without']}": _intervals(rows, "{}_without_percent"),
+    }
+    return words + as_table(pd.DataFrame(columns))
+
+
+def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
+    ends = (rows[name.format(end)] for end in ("value", "low", "high"))
+    return [with_interval(*row) for row in zip(*ends, strict=True)]
 
 
 def contrasts(frame: pd.DataFrame, what: str, study: Study, *, explained: bool = True) -> str:

@@ -1,6 +1,6 @@
 """How far the intervals of the tables can be trusted: their true coverage without any effect, as it was measured.
 
-The numbers are those of coverage.csv, which `benchmarks/coverage.py --write` writes; nothing else repeats them.
+The numbers are those of coverage.csv, which `benchmarks/interval_coverage.py --write` writes; nothing else has them.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def coverage_note(protocol: str, subjects: int, headline: Headline, tasks: Seque
         alarms = [f"{100 * (1 - share[case, P_QUANTITY]):.0f} %" for case in ("own", "clip")]
         permuted = mine.loc[mine["quantity"] == P_QUANTITY, "cohorts"].iloc[0]
         text += f" p was under .05 in {alarms[0]} and, with such clips, {alarms[1]} of {permuted:,} simulations."
-    return f"{text} Measured by benchmarks/coverage.py."
+    return f"{text} Measured by benchmarks/interval_coverage.py."
 
 
 def as_markdown(frame: pd.DataFrame) -> str:

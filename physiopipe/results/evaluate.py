@@ -10,15 +10,19 @@ import pandas as pd
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
-from physiopipe.results.intervals import MEAN, Estimates, estimate, resample_subjects
-from physiopipe.results.metrics import attainable_share
+from physiopipe.results.costs import costs_of
+from physiopipe.results.intervals import MEAN, Estimates, estimate
+from physiopipe.results.metrics import oracle_share
+from physiopipe.results.oracle import ORACLE, oracle_estimates
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
+from physiopipe.results.pairwise import FEWEST, pairwise_frame, ranks_frame
 from physiopipe.results.robustness_table import robustness_table
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import UNTRAINED, summary
-from physiopipe.results.table1 import Measured, assemble, expected_best
+from physiopipe.results.table1 import Measured, assemble
 from physiopipe.results.test_set import TestSet, read_test_set
 from physiopipe.results.typeset import typeset
+from physiopipe.results.without_beats import without_beats_table
 
 FUSION = "fusion"  # the family of rows that have a table of their own
 _DECIMALS = 6  # sums of another BLAS differ further down
@@ -27,7 +31,7 @@ _DECIMALS = 6  # sums of another BLAS differ further down
 def evaluate(folder: Path, study: Study) -> list[str]:
     """Write metrics.json, comparisons.csv and table1.csv, .md and .tex, then the side tables, then summary.json.
 
-    Returns lines for a reader of the terminal: what share of the expected excess is reached.
+    Returns lines for a reader of the terminal: what share of the oracle's excess is reached.
 
     Args:
         folder: results/<cohort>, which holds predictions/, ablations/ and robustness/.
@@ -38,8 +42,10 @@ def evaluate(folder: Path, study: Study) -> list[str]:
     rows, fusion_names = families(folder / "predictions", study)
     table = write_table1(folder, study, rows)
     changed = write_side_tables(folder, study, fusion_names)
+    beats = without_beats_table(folder / "predictions", study, rows)
+    write_text(folder / "without_beats.csv", beats.to_csv(index=False))
     write_json(folder / "summary.json", summary(table, changed, study))
-    return contrasts_text.share_of_the_expected(changed, REFERENCE, UNTRAINED)
+    return contrasts_text.share_of_the_oracle(changed, REFERENCE, UNTRAINED)
 
 
 def families(predictions: Path, study: Study) -> tuple[list[str], list[str]]:
@@ -53,22 +59,31 @@ def families(predictions: Path, study: Study) -> tuple[list[str], list[str]]:
 
 
 def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """Write metrics.json, comparisons.csv and table1.csv, .md and .tex of these rows; return the table."""
+    """Write metrics.json, comparisons.csv, pairwise.csv, ranks.csv, costs.csv and table1.csv, .md and .tex of these
+    rows; return the table. Seconds are in costs.csv and the last block of table1.md and .tex alone.
+    """
     test = read_test_set(folder / "predictions", study, names)
     settings, tasks, headline = study.settings, study.tasks, study.headline
-    weights = resample_subjects(len(test.subjects), settings.bootstrap, settings.resampling_seed)
+    weights = study.resamples(len(test.subjects))
     estimates = {
-        name: estimate(seeds, weights, settings.confidence, tasks, headline) for name, seeds in test.methods.items()
+        name: estimate(seeds, weights, settings.confidence, tasks, headline, study.metrics, study.interval)
+        for name, seeds in test.methods.items()
     }
     p_values = permutation_p_values(
         list(test.methods.values()), settings.permutations, settings.resampling_seed, tasks, headline
     )
     p_by_method = dict(zip(test.methods, p_values, strict=True))
     comparisons = compare(_pairs(test), estimates, settings.confidence, settings.permutations, settings.resampling_seed)
-    frame = assemble([Measured(name, estimates[name], p_by_method[name]) for name in test.methods], test, study)
-    table = typeset(frame, study, without_meaning(test))
-    write_json(folder / "metrics.json", _metrics(estimates, p_by_method, study))
+    ranks = ranks_frame(estimates, test, study)
+    costs = costs_of(folder / "costs", [(name, test.title(name)) for name in test.methods])
+    oracle = oracle_estimates(test, study)
+    frame = assemble(_measured(estimates, p_by_method, ranks, costs), test, study, oracle)
+    table = typeset(frame, study, without_meaning(test), costs)
+    write_json(folder / "metrics.json", _metrics(estimates, p_by_method, oracle, study))
     write_text(folder / "comparisons.csv", _comparison_frame(comparisons, test, study).to_csv(index=False))
+    write_text(folder / "pairwise.csv", pairwise_frame(estimates, test, study).to_csv(index=False))
+    write_text(folder / "ranks.csv", ranks.to_csv(index=False))
+    write_text(folder / "costs.csv", costs.to_csv(index=False))
     write_text(folder / "table1.csv", frame.to_csv(index=False))
     write_text(folder / "table1.md", forms.as_markdown(table))
     write_text(folder / "table1.tex", forms.as_latex(table, study.cohort))
@@ -101,6 +116,19 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def _measured(
+    estimates: Mapping[str, Estimates], p_values: Mapping[str, Mapping[str, float]], ranks: pd.DataFrame,
+    costs: pd.DataFrame,
+) -> list[Measured]:  # fmt: skip
+    rank = dict(zip(ranks["method"], ranks["mean_rank"], strict=True)) if len(ranks) >= FEWEST else {}
+    told = costs[costs["trained_parameters"].notna()]
+    trained = {str(row["method"]): int(row["trained_parameters"]) for row in told.to_dict("records")}
+    return [
+        Measured(name, one, p_values[name], float(rank.get(name, math.nan)), trained.get(name))
+        for name, one in estimates.items()
+    ]
+
+
 def _pairs(test: TestSet) -> list[tuple[str, str]]:
     if REFERENCE in test.methods:
         return [(REFERENCE, other) for other in test.methods if other != REFERENCE]
@@ -108,10 +136,13 @@ def _pairs(test: TestSet) -> list[tuple[str, str]]:
 
 
 def _metrics(
-    estimates: Mapping[str, Estimates], p_values: Mapping[str, Mapping[str, float]], study: Study
+    estimates: Mapping[str, Estimates],
+    p_values: Mapping[str, Mapping[str, float]],
+    oracle: Estimates | None,
+    study: Study,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Method → task → metric → number; what is undefined is left out. Beside the methods stands `attainable`, the
-    expected AUC of the planted effects' best classifier.
+    """Method → task → metric → number; what is undefined is left out. On simulated cohorts ORACLE stands beside the
+    methods, and each one's share of its excess over chance with them.
     """
     headline = study.headline
     content: dict[str, dict[str, dict[str, float]]] = {}
@@ -124,13 +155,18 @@ def _metrics(
                 f"{headline}_high": found.high[task][headline],
                 f"{headline}_p": p_values[name][task],
             }
-            best = expected_best(study, task, headline)
-            if math.isfinite(best):
-                numbers["attainable_share"] = attainable_share(found.value[task][headline], best)
+            if oracle is not None:
+                numbers["oracle_share"] = oracle_share(found.value[task][headline], oracle.value[task][headline])
             content[name][task] = _rounded(numbers)
-    if study.expected_best is not None:
-        content["attainable"] = {
-            task: _rounded({metric: expected_best(study, task, metric) for metric in ("auc", "subject_auc")})
+    if oracle is not None:
+        content[ORACLE] = {
+            task: _rounded(
+                {
+                    **oracle.value[task],
+                    f"{headline}_low": oracle.low[task][headline],
+                    f"{headline}_high": oracle.high[task][headline],
+                }
+            )
             for task in (*study.tasks, MEAN)
         }
     return content

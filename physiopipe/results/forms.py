@@ -3,7 +3,7 @@
 import html
 from collections.abc import Callable
 
-from physiopipe.results.typeset import Block, Typeset
+from physiopipe.results.layout import Block, Typeset
 
 
 def as_markdown(table: Typeset) -> str:

@@ -2,10 +2,14 @@
 
 Intervals resample subjects, with the same resamples for every method, so that differences are paired. New clips are
 not covered: all subjects see the same ones.
+
+Of four subjects there are 35 different bootstrap resamples, whose percentiles are far too narrow. Where so few are
+tested, an interval is the estimate ± Student's t times the jackknife's standard error: each subject is left out once.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +27,7 @@ from physiopipe.results.metrics import (
 )
 
 MEAN = "mean"  # of the tasks
+Interval = Literal["bootstrap", "leave_one_out"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class SeedPredictions:
         truth: (clip, task) whether it is high.
         probability: (clip, task) of its being high.
         threshold: (clip, task) chosen on the validation subjects of the clip's fold.
+        recording: (clip,) the number of its recording where windows are scored one by one, else None.
     """
 
     subject: npt.NDArray[np.int64]
@@ -42,6 +48,7 @@ class SeedPredictions:
     truth: npt.NDArray[np.bool_]
     probability: F64
     threshold: F64
+    recording: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Estimates:
     """Metrics of one method: `value`, and `low` and `high` ends of their intervals, by task (or mean) and metric.
 
     `resampled` keeps the headline metric of each resample (mean of the tasks), for paired differences, and
-    `contribution` what each subject adds to it, (subject,).
+    `contribution` what each subject adds to it, (subject,); `interval` says what the resamples are.
     """
 
     value: dict[str, dict[str, float]]
@@ -57,6 +64,12 @@ class Estimates:
     high: dict[str, dict[str, float]]
     resampled: F64
     contribution: F64
+    interval: Interval = "bootstrap"
+
+
+def without_each(subjects: int) -> F64:
+    """Weights that leave each subject out once, (subject, subject)."""
+    return 1 - np.eye(subjects)
 
 
 def resample_subjects(subjects: int, resamples: int, seed: int) -> F64:
@@ -71,8 +84,11 @@ def estimate(
     confidence: float,
     tasks: Sequence[str],
     headline: Headline = "subject_auc",
+    metrics: tuple[str, ...] = METRICS,
+    interval: Interval = "bootstrap",
 ) -> Estimates:
-    """Metrics of one method with percentile intervals; `weights` are the resamples (resample, subject).
+    """Metrics of one method with intervals; `weights` are the resamples (resample, subject), of the kind `interval`:
+    of `resample_subjects` or of `without_each`.
 
     Clips are pooled within a seed and the metrics averaged over seeds, in each resample alike.
     """
@@ -82,27 +98,53 @@ def estimate(
     contribution = np.zeros(subjects)
     for position, task in enumerate(tasks):
         counts = [counts_of(one, position, subjects) for one in seeds]
-        by_seed = [weighted_metrics(table, each) for each in counts]
-        for metric in METRICS:
+        by_seed = [weighted_metrics(table, each, metrics) for each in counts]
+        for metric in metrics:
             resampled[task][metric] = mean_of_defined(np.stack([one[metric] for one in by_seed]))
         contribution += contribution_of(counts, headline)
-    for metric in METRICS:
+    for metric in metrics:
         resampled[MEAN][metric] = mean_of_tasks({task: resampled[task][metric] for task in tasks})
     defined = sum(bool(np.isfinite(resampled[task][headline][0])) for task in tasks)
-    tails = (50 * (1 - confidence), 50 * (1 + confidence))
     value: dict[str, dict[str, float]] = {}
     low: dict[str, dict[str, float]] = {}
     high: dict[str, dict[str, float]] = {}
     for task, by_metric in resampled.items():
         value[task] = {metric: float(column[0]) for metric, column in by_metric.items()}
-        ends = {metric: percentiles(column[1:], tails) for metric, column in by_metric.items()}
+        ends = {metric: ends_of(column, confidence, interval) for metric, column in by_metric.items()}
         low[task] = {metric: pair[0] for metric, pair in ends.items()}
         high[task] = {metric: pair[1] for metric, pair in ends.items()}
-    return Estimates(value, low, high, resampled[MEAN][headline][1:], contribution / max(defined, 1))
+    headlines = resampled[MEAN][headline][1:]
+    return Estimates(value, low, high, headlines, contribution / max(defined, 1), interval)
+
+
+def ends_of(
+    column: F64, confidence: float, interval: Interval, least: float = 0.0, most: float = 1.0
+) -> tuple[float, float]:
+    """Ends of the interval of a metric whose estimate comes first in `column`, then that of each resample.
+
+    Args:
+        least, most: what the metric can be; the jackknife's ends are cut there.
+    """
+    if interval == "bootstrap":
+        return percentiles(column[1:], (50 * (1 - confidence), 50 * (1 + confidence)))
+    from scipy.stats import t
+
+    left_out = column[1:]
+    subjects = len(left_out)
+    if subjects < 2 or not np.isfinite(column).all():
+        return float("nan"), float("nan")
+    error = np.sqrt((subjects - 1) / subjects * np.square(left_out - left_out.mean()).sum())
+    reach = float(t.ppf((1 + confidence) / 2, subjects - 1) * error)
+    return max(least, float(column[0]) - reach), min(most, float(column[0]) + reach)
 
 
 def headline_interval(
-    seeds: Sequence[SeedPredictions], weights: F64, confidence: float, tasks: Sequence[str], headline: Headline
+    seeds: Sequence[SeedPredictions],
+    weights: F64,
+    confidence: float,
+    tasks: Sequence[str],
+    headline: Headline,
+    interval: Interval = "bootstrap",
 ) -> dict[str, tuple[float, float, float]]:
     """The headline metric alone with its interval (value, low, high), by task and for their mean; seeds averaged."""
     table = np.concatenate([np.ones((1, weights.shape[1])), weights])
@@ -111,8 +153,7 @@ def headline_interval(
         counts = [counts_of(one, position, weights.shape[1]) for one in seeds]
         columns[task] = mean_of_defined(np.stack([weighted_metrics(table, each)[headline] for each in counts]))
     columns[MEAN] = mean_of_tasks(columns)
-    tails = (50 * (1 - confidence), 50 * (1 + confidence))
-    return {task: (float(column[0]), *percentiles(column[1:], tails)) for task, column in columns.items()}
+    return {task: (float(column[0]), *ends_of(column, confidence, interval)) for task, column in columns.items()}
 
 
 def contribution_of(counts: Sequence[SubjectCounts], headline: Headline) -> F64:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 F64 = npt.NDArray[np.float64]
 
 METRICS = ("accuracy", "f1", "auc", "subject_auc", "balanced_accuracy", "balanced_accuracy_tuned", "macro_f1")
+WINDOW_METRICS = (*METRICS, "auc_pr")  # where each window is scored by itself, as others print it
 Headline = Literal["subject_auc", "auc"]  # what a cohort's tables lead with, see `Cohort.headline`
 HEADLINE_WORDS: dict[Headline, str] = {"subject_auc": "AUC within subjects", "auc": "AUC of all clips pooled"}
 THRESHOLD = 0.5  # a probability from here on says high
@@ -29,11 +30,14 @@ class SubjectCounts:
         tuned: likewise, at thresholds chosen on validation subjects.
         concordance: (subject, subject), pairs of a positive clip of the row's subject and a negative clip of the
             column's in which the positive one has the higher probability; ties count half.
+        by_score: (2, subject, distinct probability), positive and negative clips of each subject at each probability,
+            from the highest down.
     """
 
     confusion: F64
     tuned: F64
     concordance: F64
+    by_score: F64
 
     @property
     def positives(self) -> F64:
@@ -56,11 +60,15 @@ def count_by_subject(
         subject: (clip,) whose it is, an index below `subjects`.
     """
     member = (np.arange(subjects)[:, None] == subject[None, :]).astype(np.float64)
+    levels, level = np.unique(-probability, return_inverse=True)
+    by_score = np.zeros((2, subjects, len(levels)))
+    np.add.at(by_score, (np.where(truth, 0, 1), subject, level), 1.0)
     above = np.sign(probability[truth][:, None] - probability[~truth][None, :]) / 2 + 0.5
     return SubjectCounts(
         confusion=member @ _cells(truth, probability >= THRESHOLD),
         tuned=member @ _cells(truth, probability >= threshold),
         concordance=member[:, truth] @ above @ member[:, ~truth].T,
+        by_score=by_score,
     )
 
 
@@ -82,8 +90,10 @@ def confusion_metrics(confusion: F64) -> dict[str, F64]:
     }
 
 
-def weighted_metrics(weights: F64, counts: SubjectCounts) -> dict[str, F64]:
+def weighted_metrics(weights: F64, counts: SubjectCounts, metrics: tuple[str, ...] = METRICS) -> dict[str, F64]:
     """Every metric for each weighting (weighting, subject) of the subjects; NaN where it is undefined.
+
+    METRICS are always among them, `auc_pr` where `metrics` names it.
 
     `auc` is pooled over clips, as the paper prints it; `subject_auc` is the mean over subjects with clips of both
     classes of the AUC within the subject.
@@ -96,7 +106,23 @@ def weighted_metrics(weights: F64, counts: SubjectCounts) -> dict[str, F64]:
         "balanced_accuracy_tuned": confusion_metrics(weights @ counts.tuned)["balanced_accuracy"],
         "auc": _share(((weights @ counts.concordance) * weights).sum(1), (weights @ positives) * (weights @ negatives)),
         "subject_auc": _share(weights @ np.nan_to_num(own), weights @ defined),
+        **({"auc_pr": precision_recall_areas(weights, counts)} if "auc_pr" in metrics else {}),
     }
+
+
+def precision_recall_areas(weights: F64, counts: SubjectCounts) -> F64:
+    """Area under precision over recall, (weighting,), by the trapezoidal rule from recall 0 and precision 1 on.
+
+    As `sklearn.metrics.auc` of `precision_recall_curve`, which is how the area was printed elsewhere; it is above
+    average precision where few clips are positive. By chance it is about the share of positive clips.
+    """
+    hits, alarms = (np.cumsum(weights @ side, axis=1) for side in counts.by_score)
+    recall = _share(hits, hits[:, -1:])
+    precision = np.where(hits + alarms > 0, _share(hits, hits + alarms), 1.0)
+    start = np.ones((len(weights), 1))
+    height = np.concatenate([start, precision], axis=1)
+    steps = np.diff(np.concatenate([0 * start, recall], axis=1), axis=1)
+    return np.asarray((steps * (height[:, 1:] + height[:, :-1]) / 2).sum(axis=1), dtype=np.float64)
 
 
 def subject_aucs(counts: SubjectCounts) -> F64:
@@ -117,12 +143,9 @@ def pooled_contributions(counts: SubjectCounts) -> F64:
     return np.asarray(2 * halves - halves.mean(), dtype=np.float64)
 
 
-def attainable_share(auc: float, attainable: float) -> float:
-    """An AUC's excess over chance as a part of the expected one of the planted effects' best classifier.
-
-    That is an average over cohorts, so a part can be above 1; NaN where nothing was planted.
-    """
-    return (auc - 0.5) / (attainable - 0.5) if attainable > 0.5 else float("nan")
+def oracle_share(auc: float, oracle: float) -> float:
+    """An AUC's excess over chance as a part of the oracle's on the same clips; NaN where that has none."""
+    return (auc - 0.5) / (oracle - 0.5) if oracle > 0.5 else float("nan")
 
 
 def mean_of_tasks(by_task: Mapping[str, F64]) -> F64:

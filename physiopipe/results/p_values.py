@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from physiopipe.results.intervals import MEAN, Estimates, SeedPredictions, percentiles
+from physiopipe.results.intervals import MEAN, Estimates, SeedPredictions, ends_of
 from physiopipe.results.metrics import F64, Headline
+from physiopipe.results.recording_p_values import exchanged_p_values
 
 _EXACT_SUBJECTS = 12  # up to here all 2^n sign flips are cheaper than random ones, and exact
 _TOLERANCE = 1e-9  # equal sums of ranks in another order differ by rounding
@@ -43,7 +44,10 @@ def permutation_p_values(
     within a subject is linear in the truth (a sum of ranks), and so is the pooled AUC as long as the number of high
     clips stays, so one product a subject gives every permutation. Where the pooled AUC leads and no subject has clips
     of both classes, there is nothing to permute within subjects: whole subjects change their labels with each other.
+    Where windows are scored one by one, a subject's recordings exchange their labels, see `recording_p_values`.
     """
+    if any(one.recording is not None for seeds in methods for one in seeds):
+        return exchanged_p_values(methods, permutations, seed, tasks)
     rows = 1 + max(int(one.row.max()) for seeds in methods for one in seeds)
     truth = np.zeros((rows, len(tasks)))
     subject = np.full(rows, -1, dtype=np.int64)
@@ -80,12 +84,12 @@ def compare(
     All sign patterns are tried where there are few subjects (their smallest p is then 2 / 2^subjects), else random
     ones.
     """
-    tails = (50 * (1 - confidence), 50 * (1 + confidence))
     rows = []
     for first, second in pairs:
         one, other = estimates[first], estimates[second]
         parts = one.contribution - other.contribution
-        low, high = percentiles(one.resampled - other.resampled, tails)
+        resampled = np.concatenate([[parts.sum()], one.resampled - other.resampled])
+        low, high = ends_of(resampled, confidence, one.interval, least=-1.0)
         rows.append((first, second, float(parts.sum()), low, high, sign_flip_p(parts, permutations, seed)))
     corrected = holm([row[-1] for row in rows])
     return [Comparison(*row, p_holm) for row, p_holm in zip(rows, corrected, strict=True)]

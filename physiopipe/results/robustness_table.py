@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from physiopipe.experiments.predictions import read_predictions
-from physiopipe.results.intervals import headline_interval, resample_subjects
+from physiopipe.results.intervals import headline_interval
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import check_about, check_predictions, one_seed, title_of
 
@@ -31,13 +31,16 @@ def robustness_table(folder: Path, study: Study) -> pd.DataFrame:
         if about.get("without_meaning"):
             continue
         subjects = tuple(sorted(whole["subject"].unique()))
-        weights = resample_subjects(len(subjects), settings.bootstrap, settings.resampling_seed)
+        weights = study.resamples(len(subjects))
         for (condition, level), frame in whole.groupby(["condition", "level"], sort=False):
             check_predictions(path, frame, study)
             clips = frame[["subject", "clip"]].drop_duplicates().itertuples(index=False, name=None)
             numbered = {key: number for number, key in enumerate(sorted(clips))}
-            seeds = [one_seed(part, subjects, numbered, study.tasks) for _, part in frame.groupby("seed", sort=True)]
-            found = headline_interval(seeds, weights, settings.confidence, study.tasks, study.headline)
+            seeds = [
+                one_seed(part, subjects, numbered, study.tasks, study.scored_by)
+                for _, part in frame.groupby("seed", sort=True)
+            ]
+            found = headline_interval(seeds, weights, settings.confidence, study.tasks, study.headline, study.interval)
             rows += [
                 {
                     "cohort": study.cohort, "simulated": study.simulated, "protocol": settings.protocol,

@@ -1,13 +1,14 @@
 """Predictions read back from their files and held to each other: one cohort, protocol, seeds, clips and truth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from physiopipe.clips.clip_data import NUMBERS_OF_RECORDING
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.results.intervals import SeedPredictions
@@ -27,6 +28,7 @@ class TestSet:
         methods: by name, one SeedPredictions a seed.
         about: by name, what the predictions' file says of itself.
         without_meaning: by name, why a method says nothing on this cohort; such a method is not among `methods`.
+        clip_names: (subject, clip) of each row that `SeedPredictions.row` numbers.
     """
 
     __test__ = False  # no test of pytest's
@@ -37,6 +39,7 @@ class TestSet:
     methods: dict[str, list[SeedPredictions]]
     about: dict[str, dict[str, Any]]
     without_meaning: dict[str, str] = field(default_factory=dict)
+    clip_names: tuple[tuple[str, int], ...] = ()
 
     def title(self, name: str) -> str:
         """How tables and figures call a method."""
@@ -48,13 +51,16 @@ def title_of(name: str, about: Mapping[str, Any]) -> str:
     return str(about.get("title") or name.replace("_", " ").capitalize())
 
 
-def read_test_set(folder: Path, study: Study, names: Iterable[str]) -> TestSet:
-    """Read `folder`/<name>.parquet of these names."""
-    return read_predictions_of({name: folder / f"{name}.parquet" for name in names}, study)
+def read_test_set(folder: Path, study: Study, names: Iterable[str], without: Collection[str] = ()) -> TestSet:
+    """Read `folder`/<name>.parquet of these names, but for the subjects `without`."""
+    return read_predictions_of({name: folder / f"{name}.parquet" for name in names}, study, without)
 
 
-def read_predictions_of(files: Mapping[str, Path], study: Study) -> TestSet:
+def read_predictions_of(files: Mapping[str, Path], study: Study, without: Collection[str] = ()) -> TestSet:
     """Read these files, by name, and hold them to one cohort, protocol, seeds, clips and truth.
+
+    Args:
+        without: subjects whose predictions are left out.
 
     Raises:
         PhysiopipeError: a file is missing, of another cohort, protocol, seeds or tasks, or tested on other clips.
@@ -69,7 +75,7 @@ def read_predictions_of(files: Mapping[str, Path], study: Study) -> TestSet:
             without_meaning[name] = str(about[name]["without_meaning"])
             continue
         check_predictions(path, frame, study)
-        frames[name] = frame
+        frames[name] = frame[~frame["subject"].isin(list(without))]
     if not frames:
         return TestSet(study.tasks, (), 0, {}, about, without_meaning)
     first = next(iter(frames))
@@ -86,10 +92,12 @@ def read_predictions_of(files: Mapping[str, Path], study: Study) -> TestSet:
     clips = whole[["subject", "clip"]].drop_duplicates().sort_values(["subject", "clip"], ignore_index=True)
     rows = {key: row for row, key in enumerate(clips.itertuples(index=False, name=None))}
     methods = {
-        name: [one_seed(part, subjects, rows, study.tasks) for _, part in frame.groupby("seed", sort=True)]
+        name: [
+            one_seed(part, subjects, rows, study.tasks, study.scored_by) for _, part in frame.groupby("seed", sort=True)
+        ]
         for name, frame in frames.items()
     }
-    return TestSet(study.tasks, subjects, len(clips), methods, about, without_meaning)
+    return TestSet(study.tasks, subjects, len(clips), methods, about, without_meaning, tuple(rows))
 
 
 def check_about(path: Path, about: Mapping[str, Any], study: Study) -> None:
@@ -129,7 +137,11 @@ def _truth(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_seed(
-    frame: pd.DataFrame, subjects: tuple[str, ...], rows: Mapping[Any, int], tasks: tuple[str, ...]
+    frame: pd.DataFrame,
+    subjects: tuple[str, ...],
+    rows: Mapping[Any, int],
+    tasks: tuple[str, ...],
+    scored_by: Literal["clip", "window"] = "clip",
 ) -> SeedPredictions:
     """Predictions of one seed as the statistics take them; `rows` numbers the clips (subject, clip)."""
     wide = frame.pivot(index=["subject", "clip"], columns="label", values=["truth", "probability", "threshold"])
@@ -138,12 +150,14 @@ def one_seed(
         subject, clip = wide.index[int(gaps[0])]
         raise PhysiopipeError(f"Predictions of {frame['method'].iloc[0]} lack a task of {subject}, clip {clip}.")
     order = list(tasks)
+    numbers = np.array([clip for _, clip in wide.index], dtype=np.int64)
     return SeedPredictions(
         subject=np.array([subjects.index(subject) for subject, _ in wide.index], dtype=np.int64),
         row=np.array([rows[key] for key in wide.index], dtype=np.int64),
         truth=wide["truth"][order].to_numpy() == 1,
         probability=wide["probability"][order].to_numpy(dtype=np.float64),
         threshold=wide["threshold"][order].to_numpy(dtype=np.float64),
+        recording=numbers // NUMBERS_OF_RECORDING if scored_by == "window" else None,
     )
 
 

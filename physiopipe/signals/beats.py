@@ -10,6 +10,8 @@ of 1,800 draws each; four real one-lead recordings without beats 3.5 to 8.5, 68 
 of real 12-lead records from 22.7 on, but for one at 10.7: ventricular flutter, whose complexes are all broad.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,27 +27,42 @@ F32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 
+def beats_rate_hz(rates_hz: Iterable[float]) -> float | None:
+    """Of the rates that a recording is stored at, the one to look for heartbeats at; None where all are too low."""
+    return min((rate for rate in rates_hz if rate >= LEAST_RATE_HZ), key=lambda rate: abs(rate - 200.0), default=None)
+
+
 class Beats:
     """Steepness of a recording, or of several of one length, and what it says of any stretch.
 
     Args:
-        signal: (…, channel, time) ECG, filtered to 0.5 to 40 Hz or so, in any unit; float32, or int16 in steps.
         rate_hz: samples a second, from 100 on.
     """
 
-    def __init__(self, signal: npt.NDArray[np.floating] | npt.NDArray[np.int16], rate_hz: float) -> None:
+    def __init__(self, rate_hz: float) -> None:
         if rate_hz < LEAST_RATE_HZ:
             raise ValueError(
                 f"a rate of {rate_hz:g} Hz is too low to see heartbeats in: expected {LEAST_RATE_HZ:g} or more"
             )
-        half, mean, grid = (max(1, round(length_s * rate_hz)) for length_s in (_SLOPE_S, _MEAN_S, _GRID_S))
-        self._step_s = grid / rate_hz
-        self._first_s = (half + mean / 2) / rate_hz  # the middle of what the first value was measured over
+        sizes = (max(1, round(length_s * rate_hz)) for length_s in (_SLOPE_S, _MEAN_S, _GRID_S))
+        self._half, self._mean, self._grid = sizes
+        self._step_s = self._grid / rate_hz
+        self._first_s = (self._half + self._mean / 2) / rate_hz  # the middle of what the first value was measured over
         self._samples_a_beat = round(_BEAT_S / self._step_s)
+        self._pieces: list[F32] = []
+        self._unused: F32 | None = None
+
+    def add(self, signal: npt.NDArray[np.floating]) -> "Beats":
+        """Measure a piece, in order of time, in one unit: (…, channel, time) ECG, filtered to 0.5 to 40 Hz or so."""
         values = np.asarray(signal, dtype=np.float32)
-        slope = values[..., 2 * half :] - values[..., : -2 * half]
+        if self._unused is not None:
+            values = np.concatenate([self._unused, values], axis=-1)
+        slope = values[..., 2 * self._half :] - values[..., : -2 * self._half]
         sums = np.cumsum(np.square(slope), axis=-1, dtype=np.float64)
-        self._steepness = np.asarray(sums[..., mean::grid] - sums[..., :-mean:grid], dtype=np.float32)
+        found = sums[..., self._mean :: self._grid] - sums[..., : -self._mean : self._grid]
+        self._pieces.append(found.astype(np.float32))
+        self._unused = values[..., found.shape[-1] * self._grid :].copy()
+        return self
 
     def absent(self, start_s: npt.ArrayLike, window_s: npt.ArrayLike, present: Bools | None = None) -> Bools:
         """True for each window (…, window) in which no channel shows heartbeats.
@@ -57,18 +74,19 @@ class Beats:
         """
         start, length = np.broadcast_arrays(np.asarray(start_s, np.float64), np.asarray(window_s, np.float64))
         judged = np.maximum(length, JUDGED_S)
-        count = self._steepness.shape[-1]
+        steepness = self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces, axis=-1)
+        count = steepness.shape[-1]
         size = np.minimum(np.rint(judged / self._step_s).astype(np.int64), count)
         first = np.rint((start + (length - judged) / 2 - self._first_s) / self._step_s).astype(np.int64)
         first = np.clip(first, 0, count - size)
         stretches, which = np.unique(np.stack([first, size]), axis=1, return_inverse=True)  # shared by many windows
-        found = np.stack([self._prominence(*stretch) for stretch in stretches.T.tolist()], axis=-2)
+        found = np.stack([self._prominence(steepness, *stretch) for stretch in stretches.T.tolist()], axis=-2)
         shown = (found >= LEAST_PROMINENCE)[..., which.reshape(-1), :]
         return np.asarray(~(shown if present is None else shown & present).any(axis=-1))
 
-    def _prominence(self, first: int, size: int) -> F32:
+    def _prominence(self, steepness: F32, first: int, size: int) -> F32:
         """How far the steepest moments of a stretch stand out in each channel, (…, channel)."""
-        values = self._steepness[..., first : first + size]
+        values = steepness[..., first : first + size]
         if size == 0:
             return np.zeros(values.shape[:-1], np.float32)
         spans = max(1, size // self._samples_a_beat)

@@ -22,9 +22,9 @@ def phase_locking_values(
 ) -> F32:
     """How steadily the phases of two channels keep their distance, for every pair of channels in each window.
 
-    |mean over time of exp(i (phase a - phase b))|, of phases of the analytic signal (Hilbert transform) after a
-    Butterworth band-pass run forward and backward. 1: the distance never changes; independent signals come near 0,
-    the nearer the longer the window and the wider the band.
+    The magnitude of the mean over time of exp(i (phase a - phase b)), of phases of the analytic signal (Hilbert
+    transform) after a Butterworth band-pass run forward and backward. 1: the distance never changes; independent
+    signals come near 0, the nearer the longer the window and the wider the band.
 
     Args:
         windows: (N, channels, samples). Each is filtered by itself, extended by a reflection at its ends.

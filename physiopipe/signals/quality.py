@@ -48,11 +48,11 @@ class Judged(NamedTuple):
 
     Attributes:
         mains_hz: mains frequency; None, or half the rate and above: no mains power is found.
-        highpass_hz, order: as in `signals.filters.bandpass_notch`.
+        highpass_hz, order: as in `signals.filters.bandpass_notch`; None: no high-pass, so that all wander stays.
     """
 
     mains_hz: float | None
-    highpass_hz: float
+    highpass_hz: float | None
     order: int
 
 
@@ -256,7 +256,9 @@ def _part_baseline(values: F32, means: F32, samples: int, rate_hz: float, judged
     under = int(np.ceil(WANDER_HZ / bin_hz))
     spectrum[:, under:] = 0
     baseline = fft.irfft(spectrum, n=2 * means.shape[1], axis=1)[:, : means.shape[1]]
-    spectrum[:, :under] *= highpass_gain(np.arange(under, dtype=np.float64) * bin_hz, judged.highpass_hz, judged.order)
+    if judged.highpass_hz is not None:
+        frequency_hz = np.arange(under, dtype=np.float64) * bin_hz
+        spectrum[:, :under] *= highpass_gain(frequency_hz, judged.highpass_hz, judged.order)
     left = fft.irfft(spectrum, n=2 * means.shape[1], axis=1)[:, : means.shape[1]]
     left = left.reshape(len(means), -1, _FINE_IN_BLOCK)
     values[5] = np.einsum("cbk,cbk->cb", left, left) / _FINE_IN_BLOCK

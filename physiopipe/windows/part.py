@@ -26,7 +26,7 @@ from physiopipe.recordings.recording import RecordingBatch
 from physiopipe.windows.checksums import TABLES, described, folder_checksum
 from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vector
 
-QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains")
+QUALITY_FLAGS = ("missing", "flat", "clipping", "amplitude", "wander", "mains", "no_beats")
 TOOLS = ("physiopipe", "numpy", "scipy", "pyarrow")  # what made the bytes
 _NAME = pa.dictionary(pa.int32(), pa.string())
 

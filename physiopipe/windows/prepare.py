@@ -6,7 +6,6 @@ Each step reads the file of the step before, one stack of recordings at a time, 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +34,7 @@ from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s,
 from physiopipe.signals.pieces import LONG_SAMPLES, on_grid, pieces_of
 from physiopipe.signals.quality import Judged, measure_blocks, measure_blocks_of_long
 from physiopipe.signals.resampling import resample_to_rates, resampled_length, whole_seconds
+from physiopipe.signals.spectra import F32, check_finite
 from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
 
 RESAMPLING_CONTEXT_S = 2.0  # twice what `resample_to_rates` extends a recording by
@@ -108,6 +108,7 @@ def _read_raw(
 
 def filter_batch(recordings: Iterable[RecordingBatch | LongRecording | Rejected], output: Path, params: Filter) -> None:
     """Band-pass and notch every recording at its own rate; one that cannot be filtered is rejected with its reason.
+    Where the parameters name no corners, signals go on as they were read.
 
     A long one is filtered, and goes on, in pieces (`physiopipe.signals.pieces`).
 
@@ -115,12 +116,13 @@ def filter_batch(recordings: Iterable[RecordingBatch | LongRecording | Rejected]
     """
     with BatchWriter(output) as writer, tqdm(desc="filter", unit="", disable=None) as progress:
         for item in recordings:
-            for done in _filtered(item, params):
+            for done in filter_one(item, params):
                 writer.add(done)
             progress.update(_count(item))
 
 
-def _filtered(item: RecordingBatch | LongRecording | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
+def filter_one(item: RecordingBatch | LongRecording | Rejected, params: Filter) -> Iterator[RecordingBatch | Rejected]:
+    """One stack of recordings, filtered and measured, as `filter_batch` writes it: whole, or in pieces."""
     if isinstance(item, Rejected):
         yield item
         return
@@ -135,25 +137,34 @@ def _filtered(item: RecordingBatch | LongRecording | Rejected, params: Filter) -
         return
     mains_hz = params.notch_of(item.source)
     try:
-        filtered = bandpass_notch(
-            item.signal,
-            item.rate_hz,
-            highpass_hz=params.highpass_hz,
-            lowpass_hz=params.lowpass_hz,
-            order=params.order,
-            notch_hz=mains_hz,
-            notch_quality=params.notch_quality,
-        )
+        filtered = _filtered_array(item.signal, item.rate_hz, mains_hz, params)
     except PhysiopipeError as error:
         if len(item) == 1:
             yield Rejected(item.record[0], str(error))
         else:  # which one it is, and the others
             for number in range(len(item)):
-                yield from _filtered(_one_of(item, number), params)
+                yield from filter_one(_one_of(item, number), params)
         return
     judged = Judged(mains_hz, params.highpass_hz, params.order)
     blocks, block_s = measure_blocks(item.signal, item.rate_hz, judged)
     yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
+
+
+def _filtered_array(signal: F32, rate_hz: float, mains_hz: float | None, params: Filter) -> F32:
+    """Filtered, or the samples themselves where there is no filter."""
+    if params.corners_hz is None:
+        check_finite(signal)
+        return signal
+    highpass_hz, lowpass_hz = params.corners_hz
+    return bandpass_notch(
+        signal,
+        rate_hz,
+        highpass_hz=highpass_hz,
+        lowpass_hz=lowpass_hz,
+        order=params.order,
+        notch_hz=mains_hz,
+        notch_quality=params.notch_quality,
+    )
 
 
 def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[RecordingBatch | Rejected]:
@@ -161,23 +172,16 @@ def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[Re
     head, signal = recording.head, recording.signal
     samples, rate_hz = signal.shape[1], head.rate_hz
     mains_hz = params.notch_of(head.source)
-    filtering = partial(
-        bandpass_notch,
-        rate_hz=rate_hz,
-        highpass_hz=params.highpass_hz,
-        lowpass_hz=params.lowpass_hz,
-        order=params.order,
-        notch_hz=mains_hz,
-        notch_quality=params.notch_quality,
-    )
-    rings_s = ringing_s(
-        highpass_hz=params.highpass_hz, order=params.order, notch_hz=mains_hz, notch_quality=params.notch_quality
-    )
-    try:
-        check_corners(rate_hz, params.highpass_hz, params.lowpass_hz)
-        blocks = measure_blocks_of_long(
-            signal.read, samples, rate_hz, Judged(mains_hz, params.highpass_hz, params.order)
+    corners_hz, rings_s = params.corners_hz, 0.0
+    if corners_hz is not None:
+        rings_s = ringing_s(
+            highpass_hz=corners_hz[0], order=params.order, notch_hz=mains_hz, notch_quality=params.notch_quality
         )
+    try:
+        if corners_hz is not None:
+            check_corners(rate_hz, *corners_hz)
+        judged = Judged(mains_hz, params.highpass_hz, params.order)
+        blocks = measure_blocks_of_long(signal.read, samples, rate_hz, judged)
     except PhysiopipeError as error:
         yield Rejected(head.record, str(error))
         return
@@ -190,7 +194,7 @@ def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[Re
         raw = signal.read(piece.start, piece.stop)
         left = head_side.shape[1] if piece.start == 0 else 0
         raw = np.concatenate([head_side[:, :left], raw, tail_side[:, : 0 if piece.stop < samples else None]], axis=1)
-        filtered = filtering(raw)[:, left:]
+        filtered = _filtered_array(raw, rate_hz, mains_hz, params)[:, left:]
         first, end = max(piece.first - beside, 0), min(piece.end + beside, samples)
         yield replace(
             stack,
@@ -226,7 +230,7 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
             for rate, signal in resample_to_rates(item.signal, item.rate_hz, params.rates_hz).items():
                 resampled = replace(item, signal=signal, rate_hz=rate)
                 if item.whole:
-                    resampled = _own_samples(item, resampled)
+                    resampled = own_samples(item, resampled)
                 if item.unit == "mV":
                     counts, _, saturated = quantise(resampled.signal, MILLIVOLT_STEP)
                     if not saturated.any():
@@ -235,7 +239,7 @@ def resample_batch(filtered: Path, output: Path, params: Resample) -> None:
             progress.update(len(item))
 
 
-def _own_samples(piece: RecordingBatch, resampled: RecordingBatch) -> RecordingBatch:
+def own_samples(piece: RecordingBatch, resampled: RecordingBatch) -> RecordingBatch:
     """A resampled piece of a long recording without what came with it of its neighbours."""
     own = piece.signal.shape[2] - piece.before - piece.after
     first, begin, whole, end = (

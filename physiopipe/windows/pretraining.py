@@ -13,11 +13,12 @@ import pandas as pd
 
 from physiopipe.cohorts.registry import cohort
 from physiopipe.files import sha256_file
-from physiopipe.params import Filter, Params
+from physiopipe.params import Params
 from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.group import processes_here
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.training.pretrain import pretrain as pretrain_encoder
+from physiopipe.windows.encoder_input import preparation_text
 from physiopipe.windows.held_out import held_out_records
 from physiopipe.windows.store import StoredSamples, WindowStore
 
@@ -38,7 +39,7 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         "channels": " ".join(about["channels"]),
         "unit": about["unit"],
         "rates_hz": " ".join(str(rate) for rate in rates),
-        "filter": _in_words(params.filter[known.name]["ecg"]),
+        **preparation_text(params.filter[known.name]["ecg"], params.shard[known.name]["ecg"]),
         "windows_sha256": sha256_file(folder / "manifest.json"),
     }
     pretrain_encoder(
@@ -49,14 +50,6 @@ def pretrain_on_store(folder: Path, params: Params, files: PretrainFiles) -> Non
         params.run,
         files,
         provenance,
-    )
-
-
-def _in_words(band: Filter) -> str:
-    notches = ", ".join(f"{source} {hz:g} Hz" for source, hz in band.notch_hz.items())
-    return (
-        f"{band.highpass_hz:g}-{band.lowpass_hz:g} Hz, Butterworth of order {band.order}, zero phase; "
-        f"notch (quality {band.notch_quality:g}): {notches}"
     )
 
 

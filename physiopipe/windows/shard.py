@@ -11,6 +11,7 @@ from physiopipe.files import atomic_folder
 from physiopipe.params import PATCH_SAMPLES, Shard
 from physiopipe.recordings.batchfile import read_batch
 from physiopipe.recordings.recording import RecordingBatch, Rejected
+from physiopipe.signals.beats import Beats, beats_rate_hz
 from physiopipe.signals.quality import Blocks, RecordQuality
 from physiopipe.signals.windowing import MILLIVOLT_STEP, Quantised, Windows, cut_windows, quantise
 from physiopipe.windows.long_windows import LongWindows
@@ -21,13 +22,18 @@ def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[i
     """Cut a resampled batch into windows and store them as a part."""
     with atomic_folder(folder) as temporary, tqdm(desc="shard", unit="", disable=None) as progress:
         writer = PartWriter(temporary, name, rates_hz, params.patches)
+        beats_at_hz = beats_rate_hz(rates_hz) if name.modality == "ecg" else None
         for _, group in groupby(read_batch(resampled), _records):
             rates, cuts = [], []
             pieces = LongWindows(params)
+            beats = Beats(beats_at_hz) if beats_at_hz else None
             for item in group:
                 if isinstance(item, Rejected):
                     writer.reject(*item)
-                elif item.whole:
+                    continue
+                if beats and item.rate_hz == beats_at_hz:
+                    beats.add(item.signal * item.step if item.signal.dtype == np.int16 else item.signal)
+                if item.whole:
                     pieces.add(item)
                 else:
                     rates.append(item)
@@ -37,7 +43,7 @@ def shard_batch(resampled: Path, folder: Path, name: PartName, rates_hz: tuple[i
             if not rates:
                 continue
             if sum(len(cut.start) for cut in cuts):
-                writer.add(rates[0], _stored(rates, cuts, params))
+                writer.add(rates[0], stored_windows(rates, cuts, params, beats))
             else:
                 reason = f"{rates[0].seconds:.1f} s long: at no rate does it fill {params.min_fill:.0%} of a window"
                 for record in rates[0].record:
@@ -60,7 +66,9 @@ def _cut(stack: RecordingBatch, params: Shard) -> Windows:
     )
 
 
-def _stored(rates: list[RecordingBatch], cuts: list[Windows], params: Shard) -> StoredWindows:
+def stored_windows(
+    rates: list[RecordingBatch], cuts: list[Windows], params: Shard, beats: Beats | None
+) -> StoredWindows:
     """Flag and quantise the windows of a stack of recordings, at every rate."""
     stack = rates[0]
     assert stack.blocks is not None, "measured by filter_batch"
@@ -70,8 +78,10 @@ def _stored(rates: list[RecordingBatch], cuts: list[Windows], params: Shard) -> 
     windows_at = [len(cut.start) for cut in cuts]
     rate_hz = np.repeat([rate.rate_hz for rate in rates], windows_at)
     start_s = np.concatenate([cut.start for cut in cuts]) / rate_hz
-    flat_leads, flags = quality.flags(start_s, params.patches * PATCH_SAMPLES / rate_hz)
+    window_s = params.patches * PATCH_SAMPLES / rate_hz
+    flat_leads, flags = quality.flags(start_s, window_s)
     present = ~flat_leads & ~missing[:, None]
+    flags["no_beats"] = beats.absent(start_s, window_s, present) if beats else np.zeros_like(flags["flat"])
     quantised, first = [], 0
     for rate, cut in zip(rates, cuts, strict=True):
         absent = ~present[:, first : first + len(cut.start)]

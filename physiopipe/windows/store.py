@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import is_sealed, read_json
 from physiopipe.windows.checksums import Checked, damaged
 from physiopipe.windows.identity import check_identity
+from physiopipe.windows.part import index_schema
 from physiopipe.windows.zarr_shards import ShardedReader, read_vector
 
 _OTHER_FILES = 256  # open files left to the rest of the process
@@ -76,7 +79,10 @@ class WindowStore:
     def index(self) -> pd.DataFrame:
         """One row a window, see `physiopipe.windows.part.index_schema`; names are categories."""
         self._checked.compare(self.folder / "index.parquet")
-        return pd.read_parquet(self.folder / "index.parquet")
+        path = self.folder / "index.parquet"
+        names = [column.name for column in index_schema(()) if pa.types.is_dictionary(column.type)]
+        frame: pd.DataFrame = pq.read_table(path, read_dictionary=names).to_pandas()  # a tenth of the memory of strings
+        return frame
 
     def attributes(self, modality: str, rate_hz: int) -> dict[str, Any]:
         """Attributes of the first part of a modality and rate: unit, channels, rate_hz, ..."""

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_cohort import store_cohort as store_root
 
-from physiopipe.clips.selection import choose_clips, load_clips
+from physiopipe.clips.selection import choose_clips, clips_without_beats, load_clips
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import read_json, sealed, write_json
 from physiopipe.windows.checksums import described
@@ -23,7 +23,7 @@ def store_cohort(folder: Path, *args: Any, **changes: Any) -> Path:
 
 def test_stored_clips_come_back(tmp_path: Path, make_clips) -> None:
     made = make_clips(subjects=3, clips=4, windows=3, patches=10)
-    made.eeg_present[:, 5] = False
+    made.eeg_present[:, 4] = False
     made.ecg_present[4, 1] = False
     found = load_clips(store_cohort(tmp_path, made), 60.0, HIGH_FROM)
     assert found.subjects.tolist() == made.subjects.tolist()
@@ -37,6 +37,23 @@ def test_stored_clips_come_back(tmp_path: Path, make_clips) -> None:
         assert stored.dtype == np.float32
         half_unit = np.abs(original).max(axis=(1, 2, 3)) / 32767 / 2
         assert (np.abs(stored - original).max(axis=(1, 2, 3)) <= half_unit * 1.01).all()
+
+
+def test_ecg_without_beats_counts_as_absent(tmp_path: Path, make_clips) -> None:
+    made = make_clips(subjects=2, clips=2, windows=3, patches=10)
+    flagged = np.zeros(12, bool)
+    flagged[[0, 1, 2, 7]] = True
+    folder = store_cohort(tmp_path, made, no_beats=flagged)
+    found = load_clips(folder, 60.0, HIGH_FROM)
+    np.testing.assert_array_equal(found.ecg_present, made.ecg_present & ~flagged[:, None])
+    assert (np.abs(found.ecg).max(axis=(1, 2, 3)) == 0).tolist() == flagged.tolist()
+    np.testing.assert_array_equal(found.eeg_present, made.eeg_present)
+    store = WindowStore(folder)
+    names = [str(name) for name in made.subjects]
+    expected = [(names[0], int(made.clips[0]), 3, 3), (names[2], int(made.clips[2]), 1, 3)]
+    assert clips_without_beats(store, choose_clips(store, 60.0, HIGH_FROM)) == expected
+    found = load_clips(store_cohort(tmp_path / "last", made, no_beats=flagged), 20.0, HIGH_FROM)
+    assert (~found.ecg_present.any(axis=1)).sum() == 3, "of the last seconds alone"
 
 
 def test_only_the_last_seconds_are_used(tmp_path: Path, make_clips) -> None:

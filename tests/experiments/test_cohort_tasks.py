@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from made_cohort import store_cohort, study_of
+from small_methods import parameters as small_parameters
 from test_cross_validation import parameters, run
-from test_ours import parameters as small_parameters
 
 from physiopipe.cohorts.base import Task
 from physiopipe.cohorts.registry import cohort as registered

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_cohort import store_challenge, store_cohort, study_of
 from planted_clips import planted_clips
-from test_ours import parameters
+from small_methods import parameters
 
 from physiopipe.checksums import checksum_of, kept_file, read_kept
 from physiopipe.experiments.ablations import run_ablation
@@ -127,6 +127,12 @@ def kept_of(study: Study, pattern: str) -> list[Path]:
     return sorted(study.state_folder.rglob(pattern))
 
 
+def results_of(study: Study) -> dict[Path, bytes]:
+    """Every kept file but seconds, which are never the same twice."""
+    files = [path for path in kept_of(study, "*") if path.is_file()]
+    return {path: path.read_bytes() for path in files if ".json" not in path.name and path.suffix != ".seconds"}
+
+
 def flip(path: Path, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1 << (at % 8)
@@ -145,7 +151,7 @@ def test_a_flipped_bit_anywhere_is_noticed_named_and_mended(
         return tuple((tmp_path / name).read_bytes() for name in ("a.parquet", "a.csv", "r.parquet"))
 
     first = everything()
-    kept = {path: path.read_bytes() for path in kept_of(study, "*") if path.is_file()}
+    kept = results_of(study)
     (victim, *_) = sorted(study.state_folder.glob(kind))
     for place in (0, len(kept[victim]) // 3, len(kept[victim]) // 2, len(kept[victim]) - 1):
         flip(victim, place)
@@ -156,7 +162,7 @@ def test_a_flipped_bit_anywhere_is_noticed_named_and_mended(
         assert everything() == first
         said = capsys.readouterr().err
         assert f"{victim} is damaged" in said
-        assert {path: path.read_bytes() for path in kept_of(study, "*") if path.is_file()} == kept
+        assert results_of(study) == kept
 
 
 @pytest.mark.parametrize("kind", ["window_features/*.npy", "finetune/*.safetensors"])
@@ -210,7 +216,7 @@ def test_nothing_that_is_kept_can_be_executed(tmp_path: Path, cohort: Path) -> N
     for name in ("handcrafted", "ours"):
         run_method(study_of(name, small(tmp_path), cohort), tmp_path / "a.parquet")
     suffixes = {path.suffix for path in (tmp_path / "state").rglob("*") if path.is_file()}
-    assert suffixes == {".npy", ".parquet", ".csv", ".safetensors", ".sha256"}
+    assert suffixes == {".npy", ".seconds", ".parquet", ".csv", ".json", ".safetensors", ".sha256"}
     for path in (tmp_path / "state").rglob("*.npy"):
         assert np.load(path, allow_pickle=False).dtype == np.float32
 

@@ -28,6 +28,7 @@ def test_every_registered_method_says_what_it_is() -> None:
         assert found.name == name
         assert found.note.endswith(".")
         assert issubclass(found.Settings, Section)
+        assert found.trained_parameters is not Method.trained_parameters  # it tells
         assert settings_class(name) is found.Settings
         assert found.Settings() == found.Settings.model_validate({})  # every parameter has a default
     assert len({found.title for found in classes.values()}) == len(classes)

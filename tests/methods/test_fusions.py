@@ -6,14 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_cohort import store_cohort, study_of
 from sklearn.metrics import roc_auc_score
-from test_ours import parameters, setup, sides
+from small_methods import parameters, setup, sides
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
-from physiopipe.experiments.cross_validation import run_method
-from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import Ours
 from physiopipe.methods.registry import method_class
@@ -43,12 +40,13 @@ def test_what_is_planted_is_learnt_by_who_can_see_it(make_clips, tmp_path: Path,
     assert abs(auc[2] - 0.5) < 0.25
 
 
-@pytest.mark.parametrize("name", ["gated", "cross_attention", "mixture", "ecg_only"])
-@pytest.mark.parametrize("frozen", [True, False])
-def test_same_seed_same_numbers_and_another_seed_others(make_clips, tmp_path: Path, name: str, frozen: bool) -> None:
+@pytest.mark.parametrize("name", FUSIONS)
+def test_trained_along_too_a_seed_gives_its_numbers_and_another_seed_others(
+    make_clips, tmp_path: Path, name: str
+) -> None:
     train, validation, test = sides(make_clips(subjects=6, clips=3, windows=1, patches=2))
     found = [
-        made(name, setup(tmp_path / str(i), frozen=frozen, epochs=2)).fit(train, validation, seed).predict(test)
+        made(name, setup(tmp_path / str(i), frozen=False, epochs=2)).fit(train, validation, seed).predict(test)
         for i, seed in enumerate((3, 3, 4))
     ]
     np.testing.assert_array_equal(found[0], found[1])
@@ -84,7 +82,7 @@ def test_only_one_modality_is_read(make_clips, tmp_path: Path) -> None:
 
 def test_patch_embeddings_serve_every_fusion_and_are_those_of_the_encoder(make_clips, tmp_path: Path) -> None:
     clips = make_clips(subjects=4, clips=3, windows=2)
-    clips.eeg_present[3, 5] = False
+    clips.eeg_present[3, 4] = False
     clips.valid_patches[2] = 1
     ours = made("ours", setup(tmp_path))
     whole = ours._embeddings(clips)
@@ -189,17 +187,3 @@ def test_transductive_removes_a_subjects_level(make_clips, tmp_path: Path, monke
         auc[name] = roc_auc_score(test.labels[:, 0], found[:, 0])
     assert auc["transductive"] > 0.85
     assert auc["ours"] < 0.8
-
-
-@pytest.mark.parametrize("name", [*TRAINED, "nearest_neighbours"])
-def test_predictions_are_blind_to_test_labels(make_clips, tmp_path: Path, name: str) -> None:
-    made_clips = make_clips(subjects=6, clips=4, windows=1, patches=10)
-    found = []
-    for folder in ("a", "b"):
-        cohort = store_cohort(tmp_path / folder, made_clips)
-        out = tmp_path / folder / "o.parquet"
-        run_method(study_of(name, parameters(tmp_path / folder, epochs=1), cohort), out)
-        found.append(read_predictions(out)[0])
-        made_clips.labels[np.isin(made_clips.subjects, found[0]["subject"].unique())] ^= 1
-    assert (found[0]["truth"] != found[1]["truth"]).all()
-    np.testing.assert_array_equal(found[0]["probability"], found[1]["probability"])

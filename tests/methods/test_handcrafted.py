@@ -116,6 +116,6 @@ def test_remembered_windows_are_looked_up_whatever_their_neighbours(make_clips, 
 def test_nearest_neighbours_say_which_side_is_empty(make_clips, setup: Setup) -> None:
     clips = make_clips(subjects=2, clips=2, windows=1, patches=10)
     nobody = clips.of_subjects([])
-    with pytest.raises(PhysiopipeError, match="no training clip to compare with"):
+    with pytest.raises(PhysiopipeError, match="No training clips"):
         NearestNeighbours(setup).fit(nobody, clips, 0)
     assert NearestNeighbours(setup).fit(clips, nobody, 0).predict(nobody).shape == (0, clips.labels.shape[1])

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from made_cohort import store_cohort, study_of
 from pydantic import BaseModel
-from test_ours import parameters
+from small_methods import parameters
 
 from physiopipe.clips.selection import ClipChoice, choose_clips
 from physiopipe.errors import PhysiopipeError
@@ -41,10 +41,10 @@ def _choose_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clips are chosen once for each rule: it takes most of the time, and hundreds of digests are asked for."""
     known: dict[str, ClipChoice] = {}
 
-    def choose(store: WindowStore, last_s: float, high_from: dict[str, float]) -> ClipChoice:
-        key = f"{store.folder} {last_s} {high_from}"
+    def choose(store: WindowStore, *rule: Any) -> ClipChoice:
+        key = f"{store.folder} {rule}"
         if key not in known:
-            known[key] = choose_clips(store, last_s, high_from)
+            known[key] = choose_clips(store, *rule)
         return known[key]
 
     monkeypatch.setattr(cross_validation, "choose_clips", choose)

@@ -1,6 +1,5 @@
 """The two rows on a frozen GPT-2: what is planted is learnt, by training people alone, and what is kept is enough."""
 
-import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +65,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("channels", "tasks"), [((19, 1), ("arithmetic",)), ((3, 2), ("valence", "arousal", "dominance"))]
+    ("channels", "tasks"), [((4, 1), ("arithmetic",)), ((3, 2), ("valence", "arousal", "dominance"))]
 )
 def test_what_is_planted_is_learnt(
     name: str, channels: tuple[int, int], tasks: tuple[str, ...], tmp_path: Path
@@ -80,53 +79,6 @@ def test_what_is_planted_is_learnt(
     for task in range(min(len(tasks), 2)):  # nothing is planted of a third
         assert roc_auc_score(test.labels[:, task], found[:, task]) > 0.8
     assert [point.split for point in method.curve()] == ["train", "validation"] * 25
-
-
-@pytest.mark.slow
-@BOTH
-def test_labels_exchanged_within_people_teach_nothing(name: str, tmp_path: Path) -> None:
-    """160 test clips of 20 people: the AUC of chance has a standard deviation of 0.046, and 0.15 is over three."""
-    whole = planted((3, 1), ("valence",), subjects=27, effect=1)
-    random = np.random.default_rng(5)
-    labels = whole.labels.copy()
-    for subject in np.unique(whole.subjects):
-        mine = np.flatnonzero(whole.subjects == subject)
-        labels[mine] = labels[random.permutation(mine)]
-    train, validation, test = sides(replace(whole, labels=labels))
-    assert len(test) == 160
-    found = make(name, tmp_path).fit(train, validation, 0).predict(test.without_labels())
-    assert abs(roc_auc_score(test.labels[:, 0], found[:, 0]) - 0.5) < 0.15
-
-
-@BOTH
-def test_a_clip_does_not_see_the_others(name: str, tmp_path: Path) -> None:
-    train, validation, test = sides(planted())
-    method = make(name, tmp_path, epochs=2).fit(train, validation, 0)
-    together = method.predict(test)
-    for clip in (0, 5, len(test) - 1):
-        alone = method.predict(test.of_windows(test.clip_of == clip))
-        np.testing.assert_allclose(alone, together[clip : clip + 1], rtol=0, atol=1e-5)
-
-
-@BOTH
-def test_test_people_change_nothing_and_a_seed_gives_its_bytes(name: str, tmp_path: Path) -> None:
-    """What is prepared of all windows at once holds the test people's, too: it must not show in what is fitted."""
-    whole = planted()
-    other = replace(whole, eeg=whole.eeg.copy(), ecg=whole.ecg.copy())
-    names = sorted(set(whole.subjects.tolist()))[7:]
-    theirs = np.isin(whole.subjects, names)[whole.clip_of]
-    other.eeg[theirs] = 7 * whole.eeg[theirs, :, ::-1] ** 2
-    other.ecg[theirs] *= -40
-    found = []
-    for clips, seed in ((whole, 3), (other, 3), (whole, 4)):
-        method = make(name, tmp_path / str(len(found)), epochs=2)
-        method.precompute(clips.without_labels())
-        train, validation, _ = sides(clips)
-        found.append(copy.copy(method).fit(train, validation, seed).state()[0])
-    unprepared = make(name, tmp_path, epochs=2).fit(*sides(whole)[:2], 3).state()[0]
-    assert same(found[0], found[1])
-    assert same(found[0], unprepared)
-    assert not same(found[0], found[2])
 
 
 @BOTH
@@ -236,13 +188,6 @@ def test_a_prompt_says_what_the_clips_are(tmp_path: Path) -> None:
     data, task = method.state()[1]["sentences"]
     assert data == "EEG of 19 channels and ECG of 1, 2 s at 128 Hz."
     assert task == "high or low arithmetic."
-
-
-@BOTH
-def test_no_training_clip_is_refused(name: str, tmp_path: Path) -> None:
-    _, validation, _ = sides(planted())
-    with pytest.raises(PhysiopipeError, match="No training clips"):
-        make(name, tmp_path).fit(validation.of_subjects([]), validation, 0)
 
 
 @BOTH

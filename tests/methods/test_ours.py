@@ -1,52 +1,24 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from made_cohort import store_cohort, study_of
-from sklearn.metrics import roc_auc_score
+from small_methods import parameters, setup, sides
 
 from physiopipe.clips.embeddings import Encoders, encoder_inputs
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
-from physiopipe.methods.base import Setup
 from physiopipe.methods.ours import Ours
-from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
-from physiopipe.params import Params, check_params
 
 # Methods that small encoders make small. Rows with pretraining or a language model of their own have tests of their own
 SMALL = (
     "always_high", "clip_prior", "chance", "handcrafted", "nearest_neighbours", "ecg_only", "eeg_only", "ours",
     "transductive", "gated", "cross_attention", "mixture",
 )  # fmt: skip
-SIZES = {"layers": 1, "width": 40, "feedforward": 40, "heads": 4}
-
-
-def parameters(
-    tmp_path: Path, weights: dict[str, Any] | None = None, eeg_scale_uv: float = 100.0, **settings: Any
-) -> Params:
-    """Small encoders; `settings` are those of every trained method that has them."""
-    method = {}
-    for name in METHODS:
-        known = {"hidden": 32, "features": 420, "filters": 8, **settings}
-        method[name] = {key: value for key, value in known.items() if key in settings_class(name).model_fields}
-    content = {
-        "pretrain": {"encoder": SIZES},
-        "encoders": {"eeg": SIZES, "eeg_weights": weights or {"origin": "none"}, "eeg_scale_uv": eeg_scale_uv},
-        "methods": list(METHODS),
-        "method": method,
-        "evaluate": {"protocol": "paper", "seeds": [0]},
-        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
-    }
-    return check_params(content, "test")
-
-
-def setup(tmp_path: Path, ecg_encoder: Path | None = None, **settings: Any) -> Setup:
-    return Setup(parameters(tmp_path, **settings), ecg_encoder, tmp_path / "state")
 
 
 @pytest.fixture
@@ -55,24 +27,6 @@ def ecg_encoder(tmp_path: Path) -> Path:
     path = tmp_path / "ecg_encoder.safetensors"
     save_encoder(path, CrissCrossEncoder(parameters(tmp_path).pretrain.encoder), {"normalisation": "lead_zscore"})
     return path
-
-
-def sides(clips):
-    names = sorted(set(clips.subjects))
-    cut = 2 * len(names) // 3
-    return clips.of_subjects(names[:cut]), clips.of_subjects(names[cut:-2]), clips.of_subjects(names[-2:])
-
-
-def test_planted_effects_are_learnt(make_clips, tmp_path: Path) -> None:
-    train, validation, test = sides(make_clips(subjects=15, clips=12, windows=2, effect=2.0))
-    model = Ours(setup(tmp_path)).fit(train, validation, 0)
-    held_out = make_clips(subjects=6, clips=12, windows=2, seed=5, effect=2.0)
-    found = model.predict(held_out.without_labels())
-    auc = [roc_auc_score(held_out.labels[:, label], found[:, label]) for label in range(3)]
-    assert auc[0] > 0.85  # planted in the EEG
-    assert auc[1] > 0.8  # planted in the ECG: lost if only one modality reached the heads
-    assert abs(auc[2] - 0.5) < 0.25
-    assert model.predict(test).shape == (len(test), 3)
 
 
 def test_clip_probability_is_the_mean_over_its_windows(make_clips, tmp_path: Path) -> None:
@@ -112,17 +66,6 @@ def test_folds_and_seeds_share_embeddings_and_other_weights_do_not(
     assert len(list(folder.glob("*.npy"))) == 2 * 6 + 4  # the EEG's are the same
     Ours(setup(tmp_path, epochs=1, eeg_scale_uv=50.0)).fit(train, train.of_subjects([]), 0)
     assert len(list(folder.glob("*.npy"))) == 2 * 6 + 4 + 4
-
-
-@pytest.mark.parametrize("frozen", [True, False])
-def test_same_seed_same_numbers(make_clips, tmp_path: Path, frozen: bool) -> None:
-    train, validation, test = sides(make_clips(subjects=6, clips=3, windows=1, patches=2))
-    found = [
-        Ours(setup(tmp_path / str(i), frozen=frozen, epochs=2)).fit(train, validation, seed).predict(test)
-        for i, seed in enumerate((3, 3, 4))
-    ]
-    np.testing.assert_array_equal(found[0], found[1])
-    assert not np.array_equal(found[0], found[2])
 
 
 def test_end_to_end_starts_from_the_encoders_and_leaves_them_for_the_next_fold(make_clips, tmp_path: Path) -> None:

@@ -1,21 +1,17 @@
 """What holds of both methods that read one channel at a time."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments.cross_validation import run_method
-from physiopipe.experiments.predictions import read_predictions
 from physiopipe.methods.base import Setup
 from physiopipe.methods.registry import method_class
 from physiopipe.methods.series import SeriesMethod
@@ -82,59 +78,6 @@ def test_planted_effects_are_learnt(tmp_path: Path, name: str) -> None:
 
 
 @both
-def test_a_clip_is_predicted_alike_alone_and_among_others(make_clips, tmp_path: Path, name: str) -> None:
-    train, validation, test = sides(make_clips(subjects=8, clips=2, windows=2, patches=2))
-    model = made(tmp_path, name).fit(train, validation, 0)
-    whole = model.predict(test)
-    for clip in range(len(test)):
-        alone = test.of_windows(test.clip_of == clip)
-        np.testing.assert_allclose(model.predict(alone), whole[clip : clip + 1], atol=1e-5)
-
-
-@both
-def test_same_seed_same_bytes_and_no_trace_in_torch(make_clips, tmp_path: Path, name: str) -> None:
-    train, validation, test = sides(make_clips(subjects=8, clips=2, windows=1, patches=2))
-    before = torch.get_rng_state(), torch.get_num_threads()
-    fitted = [made(tmp_path, name).fit(train, validation, seed) for seed in (3, 3, 4)]
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert torch.get_num_threads() == before[1]
-    assert state_bytes(fitted[0]) == state_bytes(fitted[1]) != state_bytes(fitted[2])
-    assert fitted[0].predict(test).tobytes() == fitted[1].predict(test).tobytes()
-
-
-@both
-def test_restored_it_predicts_the_same_bytes(make_clips, tmp_path: Path, name: str) -> None:
-    train, validation, test = sides(make_clips(subjects=8, clips=2, windows=1, patches=2))
-    model = made(tmp_path, name).fit(train, validation, 0)
-    arrays, about = load(state_bytes(model)), model.state()[1]
-    again = made(tmp_path, name).restore(arrays, about)
-    assert again.predict(test).tobytes() == model.predict(test).tobytes()
-    assert again.trained_parameters == model.trained_parameters > 10_000
-    assert state_bytes(again) == state_bytes(model)
-
-
-@both
-@pytest.mark.parametrize(("channels", "tasks"), [((19, 1), ("a",)), ((32, 1), ("a", "b"))])
-def test_other_channels_and_tasks_with_holes(
-    tmp_path: Path, name: str, channels: tuple[int, int], tasks: tuple[str, ...]
-) -> None:
-    clips = planted_clips(subjects=6, clips=2, windows=2, patches=2, channels=channels, tasks=tasks)
-    clips.eeg_present[::3, 4] = False
-    clips.eeg[::3, 4] = np.nan
-    clips.valid_patches[1] = 1
-    clips.eeg[1, :, 1] = np.inf
-    train, validation, test = sides(clips)
-    test.eeg_present[:2], test.ecg_present[:2] = False, False  # both windows of the first clip: nothing is known of it
-    model = made(tmp_path, name, finetune_epochs=1).fit(train, validation, 0)
-    found = model.predict(test.without_labels())
-    assert found.shape == (len(test), len(tasks))
-    assert ((found > 0) & (found < 1)).all()
-    np.testing.assert_allclose(found[0], train.labels.mean(axis=0))
-    weights = [value for value in model.state()[0].values() if value.dtype.kind == "f"]
-    assert all(np.isfinite(value).all() for value in weights)
-
-
-@both
 def test_only_training_people_are_learnt_from(make_clips, tmp_path: Path, name: str) -> None:
     """With one epoch validation people choose nothing, so what they are must leave no trace; nor may labels reach the
     stage without them."""
@@ -192,32 +135,3 @@ def test_what_the_row_says_of_itself(tmp_path: Path, name: str) -> None:
     assert f"finetune epochs 3 of {epochs}" in model.provenance
     assert model.fingerprint()["settings"]["pretrain_series"] == SMALL[name]["pretrain_series"]
     assert (model.workers(15, 2), model.workers(1, 2)) == (2, 1)
-
-
-@both
-def test_a_study_keeps_its_folds_and_finds_them_again(make_clips, tmp_path: Path, name: str, capsys) -> None:
-    windows = store_cohort(tmp_path / "data", make_clips(subjects=6, clips=2, windows=1, patches=2))
-    study = study_of(name, parameters(tmp_path, name, finetune_epochs=1), windows)
-    tables = []
-    for out in (tmp_path / "a.parquet", tmp_path / "b.parquet"):
-        run_method(study, out)
-        tables.append(read_predictions(out))
-    assert tables[0][0].equals(tables[1][0])
-    assert " done, " not in capsys.readouterr().out.rpartition("a.parquet")[2].rpartition("fitted folds are kept")[2]
-
-
-@pytest.mark.slow
-@both
-def test_labels_exchanged_within_people_are_not_learnt(tmp_path: Path, name: str) -> None:
-    """96 held-out clips three times over: the mean AUC's standard error is 0.035, a third of the bound."""
-    found = []
-    shuffle: Callable[..., Any] = np.random.default_rng(3).permutation
-    for seed in range(3):
-        clips = oscillating(subjects=22, clips=10, windows=1, patches=2, channels=(4, 2), seed=seed, tasks=("a",))
-        for subject in np.unique(clips.subjects):
-            own = clips.subjects == subject
-            clips.labels[own] = shuffle(clips.labels[own])
-        train, validation, test = sides(clips)
-        model = made(tmp_path / str(seed), name, finetune_learning_rate=1e-3).fit(train, validation, seed)
-        found.append(roc_auc_score(test.labels[:, 0], model.predict(test.without_labels())[:, 0]))
-    assert abs(np.mean(found) - 0.5) < 0.11

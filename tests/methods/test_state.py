@@ -1,55 +1,19 @@
-"""What a method has learnt is kept as arrays and comes back as it was; any number of channels and tasks will do."""
+"""What rows with encoders have learnt is kept as arrays and comes back as it was; other channels will do."""
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import safetensors.numpy
 from planted_clips import planted_clips
 from sklearn.metrics import roc_auc_score
-from test_ours import SMALL, setup, sides
+from small_methods import setup, sides
+from test_every_method import restored
 
 from physiopipe.clips.clip_data import ClipData
-from physiopipe.experiments.corruptions import Condition, corrupted
-from physiopipe.methods.base import Method
 from physiopipe.methods.registry import method_class
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
 
 TRAINED = ("ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture")
-SHAPES = {  # channels of EEG and ECG, tasks
-    "14 + 2, three tasks": ((14, 2), ("valence", "arousal", "dominance")),
-    "19 + 1, one task": ((19, 1), ("asleep",)),
-    "5 + 1, two tasks": ((5, 1), ("stress", "load")),
-}
-
-
-def restored(model: Method, fresh: Method) -> Method:
-    """A new object of the method with the state of a fitted one, brought through bytes as it is kept."""
-    arrays, about = model.state()
-    content = safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
-    return fresh.restore(safetensors.numpy.load(content), json.loads(json.dumps(about)))
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", SMALL)
-def test_every_method_is_fitted_kept_and_restored_on_any_channels_and_tasks(
-    tmp_path: Path, name: str, shape: str
-) -> None:
-    channels, tasks = SHAPES[shape]
-    clips = planted_clips(subjects=6, clips=4, windows=2, patches=4, channels=channels, tasks=tasks)
-    clips.labels[:, -1] |= (clips.clips > 3).astype(np.int8)  # labels that are not balanced
-    train, validation, test = sides(clips)
-    options = {"epochs": 2}
-    model = method_class(name)(setup(tmp_path, **options)).fit(train, validation, 3)
-    found = model.predict(test.without_labels())
-    assert found.shape == (len(test), len(tasks))
-    assert ((found >= 0) & (found <= 1)).all()
-    again = restored(model, method_class(name)(setup(tmp_path, **options)))
-    for shown in (test, corrupted(test, Condition("lost_ecg"), 0), corrupted(test, Condition("noise_snr_db", 0.0), 0)):
-        hidden = shown.without_labels()
-        assert again.predict(hidden).tobytes() == model.predict(hidden).tobytes()
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -66,6 +30,7 @@ def test_encoders_that_were_trained_along_are_kept_too(tmp_path: Path, name: str
     assert of_encoders == {"ecg_only": {"ecg"}, "eeg_only": {"eeg"}, "transductive": set()}.get(name, both)
     again = restored(model, method_class(name)(setup(tmp_path, ecg, **options)))
     assert again.predict(test.without_labels()).tobytes() == model.predict(test.without_labels()).tobytes()
+    assert again.trained_parameters == model.trained_parameters
 
 
 def test_a_task_of_one_class_and_features_that_nobody_has_survive(tmp_path: Path) -> None:

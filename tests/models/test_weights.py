@@ -346,47 +346,42 @@ def hub() -> Iterator[str]:
     server.server_close()
 
 
-def fetch_in_a_process(endpoint: str, home: Path, **changes: str) -> str:
-    """What the fetch prints; a process of its own because the client reads its settings once, at import."""
-    named = {"repository": "some/model", "filename": "weights.pth", "revision": COMMIT, **changes}
-    weights = Weights(origin="hub", **named)
+def fetch_in_a_process(endpoint: str, home: Path, *changes: dict[str, str]) -> list[str]:
+    """What each fetch prints; a process of its own because the client reads its settings once, at import."""
+    usual = {"repository": "some/model", "filename": "weights.pth", "revision": COMMIT}
+    weights = [Weights(origin="hub", **{**usual, **changed}).model_dump_json() for changed in changes]
     code = (
         "import sys\n"
         "from physiopipe.errors import PhysiopipeError\n"
         "from physiopipe.models.weights import fetch_weights\n"
         "from physiopipe.params import Weights\n"
-        "try: print('PATH', fetch_weights(Weights.model_validate_json(sys.argv[1])))\n"
-        "except PhysiopipeError as error: print('ERROR', error)\n"
+        "for text in sys.argv[1:]:\n"
+        "    try: print('PATH', fetch_weights(Weights.model_validate_json(text)))\n"
+        "    except PhysiopipeError as error: print('ERROR', str(error).replace('\\n', ' '))\n"
     )
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment.pop("HF_HUB_OFFLINE", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code, weights.model_dump_json()], env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, *weights], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.splitlines()
 
 
-def test_hub_file_is_checked(hub: str, tmp_path: Path) -> None:
+def test_a_file_from_the_hub_is_checked_and_a_missing_one_told(hub: str, tmp_path: Path) -> None:
     right = hashlib.sha256(CONTENT).hexdigest()
-    printed = fetch_in_a_process(hub, tmp_path, sha256=right)
-    assert printed.startswith("PATH")
-    assert Path(printed.split(maxsplit=1)[1].strip()).read_bytes() == CONTENT
-    printed = fetch_in_a_process(hub, tmp_path, sha256="0" * 64)
-    assert printed.startswith("ERROR")
-    assert right in printed
-    assert "0" * 64 in printed
-
-
-def test_hub_without_the_file(hub: str, tmp_path: Path) -> None:
-    printed = fetch_in_a_process(hub, tmp_path, filename="other.pth")
-    assert printed.startswith("ERROR other.pth of some/model")
-    assert "404" in printed or "NotFound" in printed
+    wanted = ({"sha256": right}, {"sha256": "0" * 64}, {"filename": "other.pth"})
+    good, wrong, missing = fetch_in_a_process(hub, tmp_path, *wanted)
+    assert good.startswith("PATH")
+    assert Path(good.split(maxsplit=1)[1]).read_bytes() == CONTENT
+    assert wrong.startswith("ERROR")
+    assert right in wrong
+    assert "0" * 64 in wrong
+    assert missing.startswith("ERROR other.pth of some/model")
+    assert "404" in missing or "NotFound" in missing
 
 
 @pytest.mark.exhaustive  # the client waits and tries again before it gives up
 def test_hub_out_of_reach(tmp_path: Path) -> None:
-    printed = fetch_in_a_process("http://127.0.0.1:1", tmp_path)
+    (printed,) = fetch_in_a_process("http://127.0.0.1:1", tmp_path, {})
     assert printed.startswith("ERROR weights.pth of some/model")
     assert "`none`" in printed
     assert "`file`" in printed

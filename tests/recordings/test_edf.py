@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.edf import EdfSamples, in_unit, read_edf, read_edf_header, read_edf_samples
+from physiopipe.recordings.edf import EdfSamples, in_unit, read_edf_header, read_edf_samples
 from physiopipe.recordings.edf_writing import EdfChannel, edf_bytes
 from physiopipe.recordings.recording import RejectedRecord
 
@@ -193,8 +192,6 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         read_edf_header(tmp_path / "none.edf")
     with pytest.raises(RejectedRecord, match="is not a file"):
         read_edf_header(tmp_path)
-    with pytest.raises(PhysiopipeError, match="is missing: expected a recording in EDF"):
-        read_edf(tmp_path / "none.edf", ("ECG",), "ecg", "s01")
 
 
 @pytest.mark.sample

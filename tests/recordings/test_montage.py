@@ -6,8 +6,7 @@ import pytest
 
 from physiopipe.cohorts.dreamer import EEG_CHANNELS
 from physiopipe.errors import PhysiopipeError
-from physiopipe.recordings.montage import as_mne, positions_m
-from physiopipe.recordings.recording import Recording
+from physiopipe.recordings.montage import positions_m
 
 
 def test_every_dreamer_electrode_has_its_place() -> None:
@@ -25,18 +24,6 @@ def test_every_dreamer_electrode_has_its_place() -> None:
         np.testing.assert_allclose(found[left], np.array(found[right]) * [-1, 1, 1], atol=0.012)
     with pytest.raises(PhysiopipeError, match="no position is known for XX"):
         positions_m(("AF3", "XX"))
-
-
-def test_mne_gets_volts_and_the_montage() -> None:
-    signal = np.random.default_rng(0).normal(0, 20, (14, 1280)).astype(np.float32)
-    raw = as_mne(Recording(signal, 128.0, EEG_CHANNELS, "uV", "dreamer", "s01_c01_eeg", "s01", 1))
-    np.testing.assert_allclose(raw.get_data() * 1e6, signal, rtol=1e-6)
-    placed = raw.get_montage().get_positions()["ch_pos"]
-    assert set(placed) == set(EEG_CHANNELS)
-    assert all(np.isfinite(place).all() for place in placed.values())
-    ecg = Recording(signal[:2], 256.0, ("II", "III"), "unspecified", "dreamer", "s01_c01_ecg", "s01", 1)
-    with pytest.raises(PhysiopipeError, match="its unit is unspecified"):
-        as_mne(ecg)
 
 
 def test_mne_is_imported_by_whoever_asks_and_no_sooner() -> None:

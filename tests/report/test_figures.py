@@ -2,6 +2,7 @@ import itertools
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from made_up_predictions import (
     LABELS,
+    make_latents,
     make_params,
     make_predictions,
     make_study,
@@ -32,7 +34,8 @@ from physiopipe.results.study import study_of
 from physiopipe.results.test_set import TestSet
 
 NAMES = {
-    "auc_by_task", "challenge_composition", "challenge_lengths", "challenge_quality_ecg", "confusion",
+    "auc_by_task", "challenge_composition", "challenge_lengths", "challenge_quality_ecg", "confusion", "cost",
+    "critical_difference",
     "dreamer_lengths", "dreamer_quality_ecg", "dreamer_quality_eeg", "dreamer_values", "finetuning_loss", "headline",
     "pretraining_loss", "reconstruction_100hz", "reconstruction_200hz", "reconstruction_500hz",
     "reconstruction_1000hz", "robustness", "roc",
@@ -69,7 +72,7 @@ def test_two_test_subjects_of_few_clips_are_enough(
     write_predictions_of_all(results / "predictions", (0,), subjects=2, clips=4)
     write_side_predictions(results, (0,), subjects=2, clips=4)
     params = make_params(seeds=[0])
-    evaluate(results, study_of(params, "dreamer"))
+    evaluate(results, replace(study_of(params, "dreamer"), latents=make_latents(2, 4)))
     draw(results, windows, params)
     assert (results / "figures" / "roc.png").exists()
 

@@ -128,7 +128,7 @@ def test_table_counts_each_source_and_all_of_them(windows: Path) -> None:
     ptb = index[index["source"] == "ptb"]
     assert table.loc["ptb", ["windows", "missing", "mains"]].tolist() == [len(ptb), 0, ptb["mains"].sum()]
     assert table.loc["all sources", "wander"] == index["wander"].sum()
-    anyone = index[["missing", "flat", "clipping", "amplitude", "wander", "mains"]].any(axis=1)
+    anyone = index[["missing", "flat", "clipping", "amplitude", "wander", "mains", "no_beats"]].any(axis=1)
     assert table.loc["all sources", "any flag"] == anyone.sum() < table.loc["all sources", list(FLAGS)].sum()
     page = words_of(quality(WindowStore(windows / "challenge"), facts("challenge")))
     assert f"{ptb['mains'].sum()} ({ptb['mains'].mean():.1%})" in page
@@ -152,7 +152,7 @@ def test_thresholds_are_the_parameters_with_their_units() -> None:
         assert words in table.loc[flag, "Raised when"]
     assert "(60 Hz, ptb 50 Hz)" in table.loc["mains", "Raised when"]
     assert table["Judged on the signal"].to_dict() == {
-        flag: "stored" if flag in ("amplitude", "saturated") else "raw" for flag in FLAGS
+        flag: "stored" if flag in ("amplitude", "no_beats", "saturated") else "raw" for flag in FLAGS
     }
     eeg = thresholds(facts_of(check_params(settings, "test"), "dreamer"), "eeg", "µV").set_index("Flag")["Raised when"]
     assert "±100 µV" in eeg["amplitude"]

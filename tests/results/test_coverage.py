@@ -1,4 +1,4 @@
-"""What the tables' intervals cover without any effect: the small form of benchmarks/coverage.py."""
+"""What the tables' intervals cover without any effect: the small form of benchmarks/interval_coverage.py."""
 
 import csv
 import importlib.util
@@ -18,7 +18,7 @@ MEAN, LABEL, POOLED = QUANTITIES
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "coverage.py")
+    spec = importlib.util.spec_from_file_location("coverage_benchmark", ROOT / "benchmarks" / "interval_coverage.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -29,7 +29,7 @@ def study(tasks: tuple[str, ...], headline: Headline = "subject_auc") -> Study:
     return replace(
         make_study(bootstrap=200, permutations=199), cohort="sums", title="Sums", simulated=False, tasks=tasks,
         thresholds=dict.fromkeys(tasks, 1.0), methods=NAMES, ablations=("ecg_untrained",), robustness=("ours",),
-        headline=headline, caveats=(CAVEAT,), expected_best=None, reported=None, footnotes=(),
+        headline=headline, caveats=(CAVEAT,), latents=None, reported=None, footnotes=(),
     )  # fmt: skip
 
 
@@ -162,9 +162,10 @@ def test_every_registered_cohort_with_labels_makes_a_study(name: str) -> None:
     made = study_of(check_params(content, "test"), name)
     assert (made.cohort, made.title, made.tasks, made.headline) == (name, known.title, known.task_names, known.headline)
     assert made.simulated
-    assert made.expected_best is not None
-    assert set(made.expected_best) == set(made.tasks) == set(made.thresholds)
+    assert set(made.tasks) == set(made.thresholds)
+    assert (made.latents is None) == (not known.latents)
+    assert made.latents is None or made.latents.tasks == made.tasks
     assert (made.reported is None) == (not known.reported)
     real = study_of(check_params(content | {"data": {}}, "test"), name)
     assert not real.simulated
-    assert real.expected_best is None
+    assert real.latents is None

@@ -33,7 +33,7 @@ def stored(signal: np.ndarray, rate_hz: float, rate: int = 200, mains_hz: float 
 
 def absent(signal: np.ndarray, rate_hz: float = 200.0, window_s: float = 10.0) -> np.ndarray:
     starts = np.arange(0, max(signal.shape[-1] / rate_hz - window_s, 0) + 1e-6, window_s)
-    return Beats(signal, rate_hz).absent(starts, window_s)
+    return Beats(rate_hz).add(signal).absent(starts, window_s)
 
 
 @pytest.mark.parametrize("rhythm", RHYTHMS)
@@ -67,7 +67,7 @@ def test_the_unit_does_not_matter(seed: int, exponent: int) -> None:
 def test_one_lead_with_beats_is_enough_and_absent_ones_do_not_count() -> None:
     rng = np.random.default_rng(0)
     leads = np.vstack([rng.normal(0, 0.1, (3, 10_000)), simulate_leads(rng, "sinus", 10_000, 500, 50.0)[1] / 1000])
-    beats = Beats(stored(leads, 500.0), 200.0)
+    beats = Beats(200.0).add(stored(leads, 500.0))
     assert not beats.absent([0.0, 10.0], 10.0).any()
     without = np.array([[True, True, True, False], [True] * 4])
     assert beats.absent([0.0, 10.0], 10.0, without).tolist() == [True, False]
@@ -85,15 +85,27 @@ def test_a_stack_is_judged_as_its_recordings_are() -> None:
     rng = np.random.default_rng(5)
     ecg = np.stack([stored(simulate_leads(rng, rhythm, 7000, 500, 50.0)[:3] / 1000, 500.0) for rhythm in RHYTHMS])
     ecg[2] = stored(rng.normal(size=(3, 7000)), 500.0)
-    together = Beats(ecg, 200.0).absent([0.0, 2.0, 3.0], [10.0, 4.0, 11.0])
+    together = Beats(200.0).add(ecg).absent([0.0, 2.0, 3.0], [10.0, 4.0, 11.0])
     for one, found in zip(ecg, together, strict=True):
-        np.testing.assert_array_equal(Beats(one, 200.0).absent([0.0, 2.0, 3.0], [10.0, 4.0, 11.0]), found)
+        np.testing.assert_array_equal(Beats(200.0).add(one).absent([0.0, 2.0, 3.0], [10.0, 4.0, 11.0]), found)
     assert together.all(axis=1).tolist() == [number == 2 for number in range(len(RHYTHMS))]
+
+
+@settings(deadline=None, max_examples=30)
+@given(edges=st.lists(st.integers(0, 4000), max_size=6), rate=st.sampled_from([100.0, 200.0, 250.0]))
+def test_pieces_are_judged_as_the_whole_is(edges: list[int], rate: float) -> None:
+    ecg = simulate_leads(np.random.default_rng(1), "sinus", 4000, int(rate), 50.0)[:2].astype(np.float32)
+    ecg[:, 2000:] = np.random.default_rng(2).normal(0, 0.1, (2, 2000))
+    pieces = Beats(rate)
+    for piece in np.split(ecg, sorted(edges), axis=1):
+        pieces.add(piece)
+    starts = np.arange(0, 4000 / rate - 4, 1.5)
+    np.testing.assert_array_equal(pieces.absent(starts, 4.0), Beats(rate).add(ecg).absent(starts, 4.0))
 
 
 def test_too_low_a_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="64 Hz is too low"):
-        Beats(np.zeros((1, 640), np.float32), 64.0)
+        Beats(64.0)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def published_input(wildcards):
 
 def plan_input(wildcards):
     """The plan of a cohort, or of the one whose published tree is kept in a folder of data/raw."""
-    name = wildcards.get("cohort") or plan.cohort_of_tree(wildcards.tree)
+    name = wildcards.get("cohort") or plan.cohort_of_tree(PARAMS, wildcards.tree)
     return plan.plan_folder(PARAMS, name) / "batches.csv"
 
 

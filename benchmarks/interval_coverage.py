@@ -10,7 +10,7 @@ prior   hardly any noise: what the training subjects' share of high says, as the
 
 Intervals and p-values are the package's own (`resample_subjects`, `estimate`, `permutation_p_values`).
 
-    python benchmarks/coverage.py [--cohorts 2000] [--permuted 600] [--resamples 1000] [--write]
+    python benchmarks/interval_coverage.py [--cohorts 2000] [--permuted 600] [--resamples 1000] [--write]
 
 Last line: JSON. `--write` puts the numbers where the notes of the tables and docs/benchmarks.md find them:
 physiopipe/results/coverage.csv, and a table in Markdown on standard output.

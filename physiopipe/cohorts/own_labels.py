@@ -1,0 +1,147 @@
+"""The table of a cohort of one's own: which file is whose, and what it is labelled.
+
+Columns: `file` (or BIDS's `filename`), the path below the folder; `subject` (or BIDS's `participant_id`), which a BIDS
+path tells too; `clip`, a number from 1, where the order of the rows is not meant; one column a label. In a BIDS folder
+a table without files holds one row a person, whose labels count for each of that person's recordings.
+"""
+
+import csv
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from physiopipe.errors import PhysiopipeError
+from physiopipe.params.own_cohorts import OwnCohort
+from physiopipe.recordings.tree import record_of
+
+_FILE, _SUBJECT = ("file", "filename"), ("subject", "participant_id")
+_SUBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
+_OF_BIDS_PATH = re.compile(r"sub-([A-Za-z0-9]+)")
+_NOT_KNOWN = ("", "n/a", "na", "nan")  # BIDS: n/a
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A recording of the table: `ratings` by label; one that is not known is left out."""
+
+    file: str
+    subject: str
+    clip: int
+    ratings: dict[str, float]
+
+
+def read_labels(root: Path, declared: OwnCohort) -> dict[str, Labelled]:
+    """Every recording that the table names, by its path below the folder, in the table's order.
+
+    Raises:
+        PhysiopipeError: no such table, a column or a value that is missing or wrong, a file named twice.
+    """
+    path = root / declared.labels
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise PhysiopipeError(
+            f"{path} cannot be read ({error.strerror}): expected a table with the columns file, subject and "
+            f"{', '.join(declared.tasks)}. `data.<name>.path` names its folder, `cohorts.own.<name>.labels` the table."
+        ) from None
+    return dict(_read(path, root, declared.model_dump_json(), about.st_mtime_ns, about.st_size))
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, root: Path, declared_json: str, *_: int) -> dict[str, Labelled]:
+    declared = OwnCohort.model_validate_json(declared_json)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise PhysiopipeError(f"{path} is no UTF-8 text: save the table as .csv or .tsv in UTF-8.") from None
+    reader = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ",")
+    columns = [name.strip() for name in reader.fieldnames or ()]
+    reader.fieldnames = columns
+    file_column, subject_column = (_first(columns, names) for names in (_FILE, _SUBJECT))
+    if missing := [task for task in declared.tasks if task not in columns]:
+        raise PhysiopipeError(f"{path} has no column {', '.join(missing)}; it has: {', '.join(columns) or 'none'}.")
+    if file_column is None and (declared.layout != "bids" or subject_column is None):
+        wanted = "file" if declared.layout != "bids" else "file or participant_id"
+        raise PhysiopipeError(f"{path} has no column {wanted}; it has: {', '.join(columns) or 'none'}.")
+    if subject_column is None and declared.layout != "bids":
+        raise PhysiopipeError(f"{path} has no column subject; it has: {', '.join(columns)}.")
+    found: dict[str, Labelled] = {}
+    clips: dict[str, int] = defaultdict(int)
+    for number, row in enumerate(reader, start=2):
+        where = f"{path}, line {number}"
+        values = {key: (value or "").strip() for key, value in row.items() if key is not None}
+        subject = _subject(values.get(subject_column or "", ""), values.get(file_column or "", ""), declared, where)
+        ratings = {task: value for task in declared.tasks if (value := _label(values[task], task, where)) is not None}
+        files = [_file(values[file_column], where)] if file_column else _of_person(root, subject)
+        if not files:
+            raise PhysiopipeError(f"{where}: {root} holds no sub-{subject}/…_eeg.edf. Take the row out, or bring them.")
+        for file in files:
+            if file in found:
+                raise PhysiopipeError(f"{where}: {file} is named twice: one row a file is expected.")
+            clips[subject] += 1
+            clip = _clip(values.get("clip", ""), where) if file_column and values.get("clip") else clips[subject]
+            found[file] = Labelled(file, subject, clip, ratings)
+    _check_unique(path, found)
+    return found
+
+
+def _check_unique(path: Path, found: dict[str, Labelled]) -> None:
+    if not found:
+        raise PhysiopipeError(f"{path} names no recording: there is nothing to do.")
+    seen: dict[str, str] = {}
+    for one in found.values():
+        for key in (f"the name {record_of(one.file)}", f"person {one.subject} and clip {one.clip}"):
+            if (other := seen.setdefault(key, one.file)) != one.file:
+                raise PhysiopipeError(
+                    f"{path}: {other} and {one.file} share {key}: each must have its own. Rename one, or mend the "
+                    "column clip."
+                )
+
+
+def _first(columns: list[str], names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name in columns), None)
+
+
+def _file(text: str, where: str) -> str:
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".edf":
+        raise PhysiopipeError(f"{where}: expected the path of an .edf file below the folder, found {text[:80]!r}.")
+    return path.as_posix()
+
+
+def _subject(text: str, file: str, declared: OwnCohort, where: str) -> str:
+    if declared.layout == "bids":
+        named = _OF_BIDS_PATH.match(text or file)
+        text = named[1] if named else text
+    if _SUBJECT_NAME.fullmatch(text) is None:
+        raise PhysiopipeError(
+            f"{where}: expected a person's name of letters, digits, `.`, `_` and `-`, found {text[:80]!r}."
+        )
+    return text
+
+
+def _label(text: str, task: str, where: str) -> float | None:
+    if text.lower() in _NOT_KNOWN:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise PhysiopipeError(f"{where}: {task} is {text[:40]!r}, expected a number, or n/a where it is not known.")
+    return value
+
+
+def _clip(text: str, where: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise PhysiopipeError(f"{where}: clip is {text[:40]!r}, expected a whole number from 1 on.")
+    return int(text)
+
+
+def _of_person(root: Path, subject: str) -> list[str]:
+    """The EDF recordings of a BIDS person, in the order of their names, over all sessions."""
+    found = (root / f"sub-{subject}").rglob("*_eeg.edf")
+    return sorted(path.relative_to(root).as_posix() for path in found)

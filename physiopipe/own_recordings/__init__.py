@@ -1,0 +1,1 @@
+"""Encoders and fitted methods on recordings of one's own, whatever made them."""
