@@ -30,7 +30,10 @@ _MODULES = {
     "evaluate": ("physiopipe.results.evaluate",),
     "report": ("physiopipe.report.page", "physiopipe.report.figures"),
 }
-_FILES = {"evaluate": ("results/coverage.csv",), "report": ("results/coverage.csv", "report/page.html")}
+_FILES = {
+    "evaluate": ("results/coverage.csv",),
+    "report": ("results/coverage.csv", "report/page.html", "cohorts/sources.csv"),
+}
 
 
 def stage_digests(params: Params) -> dict[str, str]:
@@ -40,11 +43,18 @@ def stage_digests(params: Params) -> dict[str, str]:
         modules[stage] += _of_cohorts(params)
     found = {stage: code_digest(*names) for stage, names in modules.items()}
     for stage, names in _FILES.items():
-        found[stage] = sha256_json([found[stage], *(sha256_file(_ROOT / name) for name in names)])
+        files = (*names, *_tables_of_cohorts(params))
+        found[stage] = sha256_json([found[stage], *(sha256_file(_ROOT / name) for name in files)])
     found["windows"] = f"processing version {PROCESSING_VERSION}"
     for name in dict.fromkeys((*params.methods, *params.robustness.methods)):
         found[f"finetune-{name}"] = code_digest(method_module(name), _EXPERIMENT)
     return found
+
+
+def _tables_of_cohorts(params: Params) -> list[str]:
+    """Tables that a cohort's module reads: those of its own name (`dreamer_reported.csv`)."""
+    tables = (f"{module.partition('.')[2].replace('.', '/')}.csv" for module in _of_cohorts(params))
+    return [name for name in tables if (_ROOT / name).is_file()]
 
 
 def _of_cohorts(params: Params) -> list[str]:

@@ -55,6 +55,8 @@ def _of_cohort(params: Params, name: str) -> tuple[str, int]:
     try:
         batches = plan.planned_batches(params, name)
     except PhysiopipeError:
+        if params.simulated(name):
+            return f"windows of {name} (simulated): not begun; its recordings are made here, none are downloaded", 0
         return f"windows of {name} ({kind}): not begun; its size is known once its lists are read", 0
     here = [batch for batch in batches if plan.recordings_file(params, name, batch).exists()]
     parts = plan.planned_parts(params, name)

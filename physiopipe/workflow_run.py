@@ -82,6 +82,7 @@ def mark_stale_windows(params: Params) -> None:
     file of a fixed time (`STAMP`): so whether a cohort is collected anew is decided here, by contents.
     """
     _bring_back_from_the_future()
+    _forget_stale_overviews()
     manifests = {name: DATA / "windows" / name / "manifest.json" for name in params.cohorts.in_use}
     stale = [path for name, path in manifests.items() if path.exists() and not windows_are_current(params, name)]
     if stale or not STAMP.exists():
@@ -93,6 +94,19 @@ def mark_stale_windows(params: Params) -> None:
             os.utime(manifest, (_STAMP_TIME_S - 1, _STAMP_TIME_S - 1))
         except PermissionError:  # a colleague's file
             manifest.unlink()
+
+
+def _forget_stale_overviews() -> None:
+    """Take away the last file of each overview that was made from other windows than are here."""
+    for made_from in (DATA / "overview").glob("*/made_from.json"):
+        manifest = DATA / "windows" / made_from.parent.name.rpartition("-")[0] / "manifest.json"
+        try:
+            current = read_json(made_from)["windows"] == read_json(manifest)["content_sha256"]
+        except (PhysiopipeError, KeyError, TypeError):
+            current = False
+        if not current:
+            with contextlib.suppress(OSError):
+                made_from.unlink()
 
 
 def _bring_back_from_the_future() -> None:

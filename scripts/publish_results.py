@@ -74,11 +74,18 @@ def publish(study: Path, cohort: str, target: Path, note: str) -> None:
             for name, about in windows.items()
         ),
         *([f"- {note}"] if note else []),
-        "- Made by `dvc repro` with [params.yaml](params.yaml), kept by `scripts/publish_results.py`. Tables: "
-        "[table1.md](table1.md), [ablations.md](ablations.md); every number from the files of `predictions/` and "
-        "`ablations/` here.",
+        "- Made by `dvc repro` with [params.yaml](params.yaml), kept by `scripts/publish_results.py`. "
+        + _what_is_here(target),
     ]  # fmt: skip
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _what_is_here(target: Path) -> str:
+    """The tables that are here, and the folders that their numbers come from."""
+    tables = [name for name in TABLES if name.endswith(".md") and (target / name).is_file()]
+    folders = [f"`{kind}/`" for kind in ("predictions", "ablations") if any((target / kind).glob("*.parquet"))]
+    links = ", ".join(f"[{name}]({name})" for name in tables)
+    return f"Tables: {links}; every number from the files of {' and '.join(folders)} here."
 
 
 def _cohorts(study: Path) -> list[str]:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 def test_a_changed_template_or_table_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = preset_with(ROOT / "presets", "demo", [])
     before = stage_code.stage_digests(params)
-    for names in stage_code._FILES.values():
+    for names in (*stage_code._FILES.values(), ("cohorts/dreamer_reported.csv",)):
         for name in names:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / "physiopipe" / name, tmp_path / name)
@@ -24,6 +24,22 @@ def test_a_changed_template_or_table_is_noticed(tmp_path: Path, monkeypatch: pyt
         handle.write("<!-- changed -->")
     changed = stage_code.stage_digests(params)
     assert {stage for stage in before if before[stage] != changed[stage]} == {"report"}
+
+
+@pytest.mark.parametrize("table", ["cohorts/dreamer_reported.csv", "cohorts/sources.csv"])
+def test_a_changed_number_of_the_paper_or_licence_of_a_source_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    params = preset_with(ROOT / "presets", "demo", [])
+    before = stage_code.stage_digests(params)
+    shutil.copytree(ROOT / "physiopipe", tmp_path / "physiopipe", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(stage_code, "_ROOT", tmp_path / "physiopipe")
+    assert stage_code.stage_digests(params) == before
+    path = tmp_path / "physiopipe" / table
+    path.write_text(path.read_text().replace("9", "8"))
+    changed = stage_code.stage_digests(params)
+    expected = {"report"} if table.endswith("sources.csv") else {"evaluate", "report"}
+    assert {stage for stage in before if before[stage] != changed[stage]} == expected
 
 
 def test_what_cohorts_name_by_import_strings_counts() -> None:

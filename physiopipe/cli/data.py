@@ -23,6 +23,22 @@ verbs = typer.Typer()
 
 
 @verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
+def windows(
+    cohort: Annotated[str, typer.Option("--cohort", help="a cohort of the study")] = "",
+    pretraining: Annotated[bool, typer.Option("--pretraining", help="the cohort that is pretrained on")] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Bring data/windows/<cohort> up to date: `snakemake --cores all` for this one cohort."""
+    import os
+
+    loaded = load(params)
+    name = chosen_cohort(loaded.cohorts.pretraining if pretraining else cohort, loaded).name
+    command = ["snakemake", "--cores", "all", "--", f"data/windows/{name}/manifest.json"]
+    print(f"> {' '.join(command)}", flush=True)
+    os.execvp(command[0], command)  # it takes this process's place, so a signal meets it alone
+
+
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
 def simulate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     """Write a simulated cohort in the layout of the published one."""
     from physiopipe.files import hold_lock
@@ -91,6 +107,7 @@ def download(
             loaded.run,
             expected_amounts(planned_sizes(plan.plan_folder(loaded, cohort))),
             allow_missing=getattr(loaded.data[cohort], "allow_missing", False),
+            simulated=loaded.simulated(cohort),
         )
     print(f"{batch}: {len(planned.records) - len(rejects)} recordings here, {len(rejects)} rejected")
 
@@ -221,6 +238,23 @@ def collect(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
     missing = plan.missing_sources(loaded, cohort)
     told = [*(each.in_words() for each in rejections), f"missing sources: {', '.join(missing) or 'none'}"]
     print(f"{cohort}: {'. '.join(told)}")
+
+
+@verbs.command(rich_help_panel=FOR_THE_WORKFLOW)
+def overview(
+    cohort: CohortName,
+    modality: ModalityName,
+    output: Annotated[Path, typer.Option(help="the folder that it is written into")],
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Draw and count what data/windows/<cohort> holds of one modality, for `snakemake --report`."""
+    from physiopipe import plan
+    from physiopipe.report.data_facts import facts_of
+    from physiopipe.report.overview import write_overview
+
+    loaded = load(params)
+    chosen_modality(cohort, modality, loaded)
+    write_overview(plan.DATA / "windows" / cohort, output, facts_of(loaded, cohort), modality)
 
 
 @verbs.command(rich_help_panel=FOR_YOU)

@@ -224,13 +224,13 @@ def _electrode_noise(rng: np.random.Generator, n_samples: int, rate_hz: int, mai
     """Noise (9, n_samples) of the electrodes RA, LA, LL, V1..V6 in mV: muscle, wander by breath and skin, mains."""
     t = np.arange(n_samples) / rate_hz
     noise = rng.standard_normal((9, n_samples), np.float32) * np.float32(0.008 * np.exp(rng.normal(0, 0.6)))
-    wander_mv = 0.06 * np.exp(rng.normal(0, 0.7))
-    for frequency in (*rng.uniform(0.03, 0.15, 2), rng.uniform(0.15, 0.4)):
-        phase = rng.uniform(0, 6.28)
-        angle = (2 * np.pi * frequency * t + phase).astype(np.float32)
-        weights = rng.normal(0, wander_mv, (9, 2)).astype(np.float32)
-        noise += weights[:, :1] * np.sin(angle) + weights[:, 1:] * np.cos(angle)
-    mains_mv = 0.012 * np.exp(rng.normal(0, 1.0))  # the difference that the amplifier's common-mode rejection leaves
+    # Sizes and their spread as in 361 published records (docs/data.md): most baselines hardly move, some do, slowly.
+    wander_mv = 0.0078 * np.exp(rng.normal(0, 0.5)) * np.exp(rng.normal(0, 0.45, (9, 1)))
+    for lowest_hz, highest_hz, spread in ((0.03, 0.2, 0.9), (0.15, 0.35, 0.6), (0.25, 0.5, 0.3)):
+        angle = 2 * np.pi * rng.uniform(lowest_hz, highest_hz) * t + rng.uniform(0, 6.28)
+        weights = (wander_mv * np.exp(rng.normal(0, spread)) * rng.normal(0, 1, (9, 2))).astype(np.float32)
+        noise += weights @ np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32)
+    mains_mv = 0.004 * np.exp(rng.normal(0, 0.6))  # the difference that the amplifier's common-mode rejection leaves
     for harmonic, share in ((1, 1.0), (3, 0.2)):
         if harmonic * mains_hz < 0.45 * rate_hz:
             drift = 1 + rng.normal(0, 0.0005)

@@ -101,7 +101,7 @@ COHORT = Cohort(
                 align="end",
                 max_windows_per_record=None,
                 min_fill=1.0,
-                quality=Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0),
+                quality=Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0, wander_share=1.0),
             ),
             montage="colin27_1020",
         ),

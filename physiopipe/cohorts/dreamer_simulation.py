@@ -25,7 +25,8 @@ from physiopipe.cohorts.planted_levels import Latents, draw_levels, shifts, task
 from physiopipe.cohorts.planted_signals import LEVELS, Head, Hidden, ecg_of_levels, eeg_of_levels
 from physiopipe.files import atomic_file
 
-# How often 1..5 were given in the real file, of its 23 × 18 clips.
+# How often 1..5 were given in the real file, of its 23 x 18 clips: counted from DREAMER{1}.Data{p}.ScoreValence,
+# ScoreArousal and ScoreDominance of DREAMER.mat (Katsigiannis & Ramzan 2018, doi:10.1109/JBHI.2017.2688239).
 REAL_COUNTS = {
     "valence": (77, 84, 90, 108, 55),
     "arousal": (21, 93, 119, 132, 49),

@@ -107,7 +107,9 @@ COHORT = Cohort(
             # What its authors left in: they filtered to 0.5-45 Hz, and 0.1 % of the power is above 45 Hz.
             filter=Filter(highpass_hz=0.5, lowpass_hz=45.0, notch_hz={"default": 50.0}),
             resample=Resample(rates_hz=(200,)),
-            shard=Shard.model_validate(_CUT_BACK | {"quality": Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0)}),
+            shard=Shard.model_validate(
+                _CUT_BACK | {"quality": Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0, wander_share=1.0)}
+            ),
             montage="colin27_1020",
         ),
         "ecg": Modality(

@@ -48,7 +48,7 @@ def cohort_of(name: str, declared: OwnCohort) -> Cohort:
     """The cohort of a declaration. Its preparation is that of cohorts with known units: EEG in µV, ECG in mV."""
     data = create_model(f"OwnData_{name}", __base__=OwnData, __doc__=OwnData.__doc__)
     data.declared, data.cohort = declared, name
-    quality = Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0)
+    quality = Quality(flat_peak_to_peak=1.0, amplitude_limit=100.0, wander_share=1.0)
     return Cohort(
         name=name,
         title=declared.title or name,

@@ -3,12 +3,14 @@
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, TypeVar
 
@@ -19,10 +21,11 @@ Make = Callable[[Any], None]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
+_LAST_WORDS_S = 5.0
 # in a worker: which of the workers it is, how it begins, and, once it has begun, how it makes a share
 _number: int
 _gpus: bool
-_begin_work: Callable[[], Make]
+_begin_work: bytes  # pickled
 _make_share: Make | None = None
 
 
@@ -42,17 +45,20 @@ def run_in_processes(
     """
     context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, _begin, (begin, gpus, context.Value("i", 0)))
+    # What a process cannot unpickle would end it without a word; as bytes, that is an error of the share
+    pool = ProcessPoolExecutor(workers, context, _begin, (pickle.dumps(begin), gpus, context.Value("i", 0)))
+    mine: set[BaseProcess] = set()
     try:
         with _one_thread_each():
-            futures = {pool.submit(_make, share): share for share in shares}
+            futures = {pool.submit(_make, pickle.dumps(share)): share for share in shares}
+        mine = set(multiprocessing.active_children()) - before
         for future in as_completed(futures):
             future.result()
             yield futures[future]
     except BrokenProcessPool:
         raise PhysiopipeError(
-            f"{name}: one of {workers} processes was killed, most likely for want of memory. Finished folds are "
-            "kept: run again, with run.threads: 1 for one process alone."
+            f"{name}: one of {workers} processes {_end_of(mine)}. Finished folds are kept: run again, with "
+            "run.threads: 1 for one process alone."
         ) from None
     except BaseException:
         for process in set(multiprocessing.active_children()) - before:
@@ -62,7 +68,22 @@ def run_in_processes(
         pool.shutdown(cancel_futures=True)
 
 
-def _begin(begin: Callable[[], Make], gpus: bool, turn: "Synchronized[int]") -> None:
+def _end_of(processes: Iterable[BaseProcess]) -> str:
+    """How the first of the pool's processes ended; the pool then stops the others by SIGTERM."""
+    for process in processes:
+        process.join(_LAST_WORDS_S)
+    codes = {process.exitcode for process in processes}
+    if -signal.SIGKILL in codes:
+        return "was killed, most likely for want of memory"
+    other = sorted(code for code in codes if code and code != -signal.SIGTERM)
+    if not other:
+        return "was stopped from outside"
+    if other[0] < 0:
+        return f"ended by {signal.Signals(-other[0]).name}"
+    return f"ended with exit code {other[0]}; what it said is above"
+
+
+def _begin(begin: bytes, gpus: bool, turn: "Synchronized[int]") -> None:
     """In a new worker: its number, and the kernel's word that it ends with its parent, which alone hears Ctrl-C."""
     global _begin_work, _number, _gpus
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -73,15 +94,26 @@ def _begin(begin: Callable[[], Make], gpus: bool, turn: "Synchronized[int]") -> 
         turn.value += 1
 
 
-def _make(share: Any) -> None:
+def _make(share: bytes) -> None:
     """In a worker: make a share, on the GPU whose turn it is."""
     global _make_share
     if _make_share is None:
-        _make_share = _begin_work()
+        _make_share = _given(_begin_work)()
         torch = sys.modules.get("torch")
         if torch is not None and _gpus and torch.cuda.is_available():
             torch.cuda.set_device(_number % torch.cuda.device_count())
-    _make_share(share)
+    _make_share(_given(share))
+
+
+def _given(pickled: bytes) -> Any:
+    """What the parent process has handed over; our own bytes, from no file."""
+    try:
+        return pickle.loads(pickled)
+    except Exception as error:
+        raise PhysiopipeError(
+            f"a new process cannot read what it is to do ({type(error).__name__}: {error}): the code or a library of "
+            "this installation changed while it ran, or differs there. Run again; run.threads: 1 needs no process."
+        ) from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ A window's nearest neighbours are other windows of its own clip, where these are
 known without any physiology. Between subjects it is a weak, honest method.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.methods.base import Arrays, prevalence
 from physiopipe.methods.handcrafted import WindowFeatures
 from physiopipe.params.section import Count, Section
-
-if TYPE_CHECKING:
-    pass
 
 
 class NearestNeighboursSettings(Section):
@@ -61,6 +58,8 @@ class NearestNeighbours(WindowFeatures):
         ]
 
     def predict(self, test: ClipData) -> F64:
+        if not len(test):
+            return np.empty((0, self._labels.shape[1]))
         features = self._standardised(self._window_features(test).astype(np.float64))
         columns = []
         for model in self._neighbours:

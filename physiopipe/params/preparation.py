@@ -83,8 +83,12 @@ class Quality(Section):
     flat_peak_to_peak: Positive = Field(0.01, description="a lead whose range stays under this is flat, stored unit")
     amplitude_limit: Positive = Field(10.0, description="an absolute value above this is flagged, stored unit")
     clipping_share: Share = Field(0.02, description="share of samples at a lead's extremes: clipping")
-    wander_share: Share = Field(0.8, description="share of raw power under 0.5 Hz: baseline wander")
-    mains_share: Share = Field(0.2, description="share of raw power within 1 Hz of the mains: noise")
+    wander_share: Share = Field(
+        0.05, description="baseline under 0.5 Hz that passes the high-pass, as a share of the power above it: wander"
+    )
+    mains_share: Share = Field(
+        0.2, description="power within 1 Hz of the mains, as a share of the raw power above 0.5 Hz: noise"
+    )
 
 
 class Shard(Section):

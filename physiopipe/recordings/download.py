@@ -8,37 +8,34 @@ lock on one of that many slot files while its connection lives. Light imports: e
 """
 
 import fcntl
-import json
 import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import checksum_file, read_json, sha256_json, shorten, write_json
+from physiopipe.files import sha256_json, shorten
 from physiopipe.recordings.download_progress import Amount, DownloadProgress
+from physiopipe.recordings.download_stamp import (
+    Downloaded,
+    NotHere,
+    checksum_or_error,
+    files_in,
+    finished_download,
+    write_stamp,
+)
 from physiopipe.recordings.transport import MissingFile, Tree, UnusableFile, WrongContent, check_relative
 from physiopipe.recordings.tree import Batch, record_of
 
 if TYPE_CHECKING:
     from physiopipe.params import Run
 
-WRONG = "not what was published"
 MOST_WRONG_SHARE = 0.05  # of a batch's files: beyond, the server or the way to it is wrong, and not single files
 _SLOT_POLL_S = 0.05
-
-
-@dataclass(frozen=True)
-class Downloaded:
-    """What a download's stamp says: the records that are here whole, and (record, reason) of those that are not."""
-
-    records: tuple[str, ...]
-    rejected: tuple[tuple[str, str], ...]
 
 
 def download_batch(
@@ -50,7 +47,8 @@ def download_batch(
     run: "Run",
     all_batches: Mapping[str, Amount] | None = None,
     allow_missing: bool = True,
-) -> list[tuple[str, str]]:
+    simulated: bool = False,
+) -> list[NotHere]:
     """Bring every file of `batch` below `raw_root`, in the tree's layout, and write `stamp`, last.
 
     Files that are there and right are kept; partial ones go on where they stopped. With a stamp of the same files, all
@@ -59,85 +57,68 @@ def download_batch(
     Args:
         allow_missing: go on where the tree lists files that it does not have, or has no checksum of.
         all_batches: what the whole download wants (`expected_amounts`), of which progress is shown; None: this batch.
+        simulated: the tree was made here, and progress says so.
 
     Returns:
-        (record, reason) of each record that the tree lists and does not have as published: a file is missing, or its
-        checksum stays wrong.
+        Each record that the tree lists and does not have as published: a file is missing, or its checksum stays wrong.
 
     Raises:
         PhysiopipeError: wrong checksums of more than one file and of a twentieth of them, a host that cannot be
             reached, too little disk space.
     """
     listed = sha256_json([list(entry) for entry in batch.files])
-    earlier = _finished(stamp, listed, raw_root)
-    if earlier is not None:
+    earlier = finished_download(stamp, listed, raw_root)
+    if earlier is not None and (allow_missing or not any(each.absent for each in earlier.rejected)):
         return list(earlier.rejected)
     raw_root.mkdir(parents=True, exist_ok=True)
-    rejected: dict[str, str] = {}
+    rejected: dict[str, NotHere] = {}
+
+    def reject(relative: str, reason: str, absent: bool) -> None:
+        record = record_of(relative)
+        rejected.setdefault(record, NotHere(record, shorten(f"{relative}: {reason}"), absent))
+
     wanted: list[tuple[str, str]] = []
     replaced: list[str] = []
     for relative, sha256 in batch.files:
         check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
-            rejected.setdefault(record_of(relative), f"{relative}: no checksum of it is published")
+            reject(relative, "no checksum of it is published", absent=True)
         elif not (raw_root / relative).is_file():
             wanted.append((relative, sha256))
-        elif _checksum_of(raw_root / relative, sha256) != sha256:
+        elif checksum_or_error(raw_root / relative, sha256) != sha256:
             wanted.append((relative, sha256))
             replaced.append(relative)
     _forget(replaced, raw_root, stamp)
     _check_space(tree, batch, raw_root, [relative for relative, _ in wanted])
-    absent = {relative for relative, _ in wanted}
-    before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in absent]
+    fetched = {relative for relative, _ in wanted}
+    before = [(raw_root / path).stat().st_size for path, sha256 in batch.files if sha256 and path not in fetched]
     amounts = all_batches or expected_amounts([(batch.name, len(batch.files), batch.size)])
     noted = lock_folder.parent / f"progress-{raw_root.name}"
-    with DownloadProgress(noted, batch.name, amounts, Amount(len(before), sum(before))) as progress:
+    here = Amount(len(before), sum(before))
+    with DownloadProgress(noted, batch.name, amounts, here, simulated=simulated) as progress:
         unusable = _fetch_all(tree, batch, wanted, raw_root, lock_folder, run, progress)
     for relative, finding in unusable.items():
-        what = "listed, but not on the server" if isinstance(finding, MissingFile) else WRONG
-        rejected.setdefault(record_of(relative), f"{relative}: {what} ({finding})")
-    reasons = [(record, shorten(rejected[record])) for record in batch.records if record in rejected]
-    absent_ones = [(record, reason) for record, reason in reasons if WRONG not in reason]
+        absent = isinstance(finding, MissingFile)
+        what = "listed, but not on the server" if absent else "not what was published"
+        reject(relative, f"{what} ({finding})", absent)
+    not_here = [rejected[record] for record in batch.records if record in rejected]
+    absent_ones = [each for each in not_here if each.absent]
     if absent_ones and not allow_missing:
-        told = "\n".join(f"  {reason}" for _, reason in absent_ones[:5])
+        told = "\n".join(f"  {each.reason}" for each in absent_ones[:5])
         raise PhysiopipeError(
             f"{len(absent_ones)} of {len(batch.records)} records of {batch.name} are listed, not to be had:\n{told}\n"
             "Complete the tree at `base_url` or take another one, or set `allow_missing: true` in the cohort's section "
             "of `data` to go on without them. Files that are here are kept."
         )
     files = {relative: sha256 for relative, sha256 in batch.files if sha256 and relative not in unusable}
-    records = [record for record in batch.records if record not in rejected]
-    write_json(stamp, {"listed": listed, "files": files, "records": records, "rejected": reasons})
-    return reasons
+    records = tuple(record for record in batch.records if record not in rejected)
+    write_stamp(stamp, listed, files, Downloaded(records, tuple(not_here)))
+    return not_here
 
 
 def expected_amounts(batches: Iterable[tuple[str, int, int]]) -> dict[str, Amount]:
     """Files and about how many bytes each (batch, files, bytes) will be."""
     return {name: Amount(files, size) for name, files, size in batches}
-
-
-def read_download(stamp: Path, raw_root: Path | None = None) -> Downloaded:
-    """Read the stamp of a finished download; with `raw_root`, every file that it names must still have its sha256.
-
-    Where one has not, the stamp is removed: the next run then fetches that file again, and it alone.
-
-    Raises:
-        PhysiopipeError: no such stamp, or a file was removed or changed since: a record that was downloaded must not
-            turn into a rejected one.
-    """
-    content = read_json(stamp)
-    try:
-        changed = None if raw_root is None else _first_changed(content["files"], raw_root)
-        downloaded = _parse(content)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise PhysiopipeError(f"{stamp} is not the stamp of a download: delete it and run again.") from None
-    if changed is not None:
-        stamp.unlink(missing_ok=True)
-        raise PhysiopipeError(
-            f"{changed} was removed or changed since it was downloaded: its bytes are not those that {stamp} names, "
-            "which is removed. Run again, and what is missing or changed is fetched again."
-        )
-    return downloaded
 
 
 @contextmanager
@@ -255,50 +236,7 @@ def _forget(replaced: list[str], raw_root: Path, stamp: Path) -> None:
     """
     gone = set(replaced)
     for other in (raw_root / "complete").glob("*/*.json") if gone else ():
-        if other != stamp and not gone.isdisjoint(_listed_in(other)):
+        if other != stamp and not gone.isdisjoint(files_in(other)):
             other.unlink(missing_ok=True)
     for relative in replaced:
         (raw_root / relative).unlink()
-
-
-def _listed_in(stamp: Path) -> set[str]:
-    try:
-        return set(read_json(stamp)["files"])
-    except (PhysiopipeError, KeyError, TypeError):
-        return set()
-
-
-def _finished(stamp: Path, listed: str, raw_root: Path) -> Downloaded | None:
-    """What an earlier run has left whole, or None."""
-    if not stamp.exists():
-        return None
-    try:
-        content = json.loads(stamp.read_text(encoding="utf-8"))
-        if content["listed"] != listed or _first_changed(content["files"], raw_root) is not None:
-            return None
-        return _parse(content)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def _first_changed(files: dict[str, str], raw_root: Path) -> Path | None:
-    """The first file of a stamp that is not there with its bytes."""
-    for relative, checksum in files.items():
-        path = raw_root / relative
-        if not path.is_file() or _checksum_of(path, checksum) != checksum:
-            return path
-    return None
-
-
-def _checksum_of(path: Path, like: str) -> str:
-    try:
-        return checksum_file(path, like)
-    except OSError as error:
-        raise PhysiopipeError(
-            f"{path} cannot be read ({error.strerror}): look at the disk or its permissions, then run again."
-        ) from None
-
-
-def _parse(content: Any) -> Downloaded:
-    rejected = tuple((str(record), str(reason)) for record, reason in content["rejected"])
-    return Downloaded(tuple(str(record) for record in content["records"]), rejected)

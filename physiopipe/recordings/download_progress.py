@@ -37,11 +37,19 @@ class DownloadProgress:
         wanted: of every batch of the download, this one included; bytes may be estimates.
         here: files and bytes of this batch that were here before.
         line_every_s: least time between two lines where there is no terminal, s.
+        simulated: nothing is downloaded: files of this machine are checked and linked, and their bytes say nothing.
     """
 
     def __init__(
-        self, folder: Path, batch: str, wanted: Mapping[str, Amount], here: Amount, line_every_s: float = _LINE_EVERY_S
+        self,
+        folder: Path,
+        batch: str,
+        wanted: Mapping[str, Amount],
+        here: Amount,
+        line_every_s: float = _LINE_EVERY_S,
+        simulated: bool = False,
     ) -> None:
+        self._simulated = simulated
         self._folder, self._batch, self._wanted = folder, batch, wanted
         self._files, self._bytes = here.files, here.bytes
         self._line_every_s = line_every_s
@@ -91,22 +99,29 @@ class DownloadProgress:
             terminal = self._stack.enter_context(Path("/dev/tty").open("w"))  # noqa: SIM115 - the stack closes it
         except OSError:
             return True
-        self._bar = tqdm(
-            total=0, initial=here.bytes, desc="download", unit="B", unit_scale=True, file=terminal, leave=False
-        )
+        if self._simulated:
+            self._bar = tqdm(total=0, initial=here.files, desc="simulated", unit=" files", file=terminal, leave=False)
+        else:
+            self._bar = tqdm(
+                total=0, initial=here.bytes, desc="download", unit="B", unit_scale=True, file=terminal, leave=False
+            )
         return True
 
     def _show(self, last: bool) -> None:
         here, wanted = sum_of(self._folder, self._wanted)
         files = f"{here.files:,} of {wanted.files:,} files"
         if self._bar is not None:
-            self._bar.total = wanted.bytes
-            self._bar.set_postfix_str(files, refresh=False)
-            self._bar.n = here.bytes
+            self._bar.total = wanted.files if self._simulated else wanted.bytes
+            self._bar.n = here.files if self._simulated else here.bytes
+            if not self._simulated:
+                self._bar.set_postfix_str(files, refresh=False)
             self._bar.refresh()
         now = time.monotonic()
         if last or now - self._printed >= self._line_every_s:
             self._printed = now
+            if self._simulated:
+                print(f"simulated recordings: {files} checked", flush=True)
+                return
             size = f"{here.bytes / 1e6:,.1f} of about {wanted.bytes / 1e6:,.1f} MB"
             print(f"download: {files}, {size}{self._left(here, wanted)}", flush=True)
 

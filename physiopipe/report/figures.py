@@ -54,10 +54,10 @@ def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params
 def _draw_pretraining(folder: Path, out: Path, facts: DataFacts) -> None:
     loss = read_table(folder / "loss.csv")
     baselines = read_json(folder / "metrics.json")["baselines"]
-    _save(loss_figures.pretraining_loss(loss, baselines), out / "pretraining_loss", simulated=facts.simulated)
+    save(loss_figures.pretraining_loss(loss, baselines), out / "pretraining_loss", simulated=facts.simulated)
     for window in reconstruction_figures.read_reconstructions(folder / "reconstructions.npz"):
         figure = reconstruction_figures.reconstruction_plot(window)
-        _save(figure, out / window.name, simulated=facts.simulated)
+        save(figure, out / window.name, simulated=facts.simulated)
 
 
 def _draw_results(folder: Path, out: Path, study: Study) -> None:
@@ -84,7 +84,7 @@ def _draw_results(folder: Path, out: Path, study: Study) -> None:
         titles = {name: test.title(name) for name in test.methods}
         figures["finetuning_loss"] = loss_figures.finetuning_loss(with_epochs, titles)
     for name, figure in figures.items():
-        _save(figure, out / name, simulated=study.simulated)
+        save(figure, out / name, simulated=study.simulated)
 
 
 def _draw_data(windows: Path, out: Path, facts: DataFacts) -> None:
@@ -97,14 +97,15 @@ def _draw_data(windows: Path, out: Path, facts: DataFacts) -> None:
     if facts.tasks:
         figures["values"] = data_figures.values_plot(index, facts.tasks, facts.thresholds)
     for name, figure in figures.items():
-        _save(figure, out / f"{facts.cohort}_{name}", simulated=facts.simulated)
+        save(figure, out / f"{facts.cohort}_{name}", simulated=facts.simulated)
     for modality, figure in quality_figures.quality_plots(WindowStore(windows), facts).items():
         path = out / f"{facts.cohort}_quality_{modality}"
-        _save(figure, path, simulated=facts.simulated)
-        _to_palette(path.with_suffix(".png"))
+        save(figure, path, simulated=facts.simulated)
+        to_palette(path.with_suffix(".png"))
 
 
-def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
+def save(figure: Figure, path: Path, *, simulated: bool) -> None:
+    """Write a figure as `path`.png and `path`.svg, marked where nobody was recorded."""
     if simulated:
         figure.supxlabel("simulated cohort", x=0.995, ha="right", fontsize=8, style="italic", color="#444444")
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
@@ -113,7 +114,7 @@ def _save(figure: Figure, path: Path, *, simulated: bool) -> None:
         figure.set_layout_engine("none")  # it is laid out: doing so again takes as long as drawing
 
 
-def _to_palette(path: Path) -> None:
+def to_palette(path: Path) -> None:
     """Make a PNG of black and red lines on white four times smaller: 16 greys, and 16 shades of the red."""
     shades = np.linspace(0, 1, 16)[:, None]
     red = np.array(to_rgb(quality_figures.MARKED))

@@ -78,12 +78,14 @@ def example_rows(index: pd.DataFrame, modality: str) -> dict[str, list[int]]:
 
 def quality_plots(store: WindowStore, facts: DataFacts) -> dict[str, Figure]:
     """The strips of each modality of a cohort."""
-    figures = {}
-    for modality, unit in units_of(store).items():
-        examples = strips(store, modality, facts.quality[modality].amplitude_limit)
-        channels = tuple(_attributes(store, modality)["channels"])
-        figures[modality] = strips_plot(examples, channels, unit)
-    return figures
+    return {modality: quality_plot(store, facts, modality) for modality in units_of(store)}
+
+
+def quality_plot(store: WindowStore, facts: DataFacts, modality: str) -> Figure:
+    """The strips of one modality of a cohort."""
+    examples = strips(store, modality, facts.quality[modality].amplitude_limit)
+    channels = tuple(_attributes(store, modality)["channels"])
+    return strips_plot(examples, channels, units_of(store)[modality])
 
 
 def units_of(store: WindowStore) -> dict[str, str]:

@@ -57,10 +57,13 @@ def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
         largest = f"a sample past ±{LARGEST_INT16 * MILLIVOLT_STEP:g} mV, the range of int16 in steps of 1 µV"
     else:
         largest = "cannot occur: every window is stored on its own scale"
+    kept = "which nothing takes away"
+    if filtering.highpass_hz is not None:
+        kept = f"as the high-pass of {filtering.highpass_hz:g} Hz leaves it"
+    above = f"the lead's raw power above {WANDER_HZ:g} Hz"
     no_beats = "no lead shows heartbeats (steepest moments against the calmest quarter of 10 s or more)"
     if modality != "ecg":
         no_beats = "cannot occur: no ECG"
-    share = "of a lead's raw power about its median"
     rows = {
         "missing": ("a lead was not recorded and does not follow from others", "raw", "–"),
         "flat": (f"a lead's range is under {limits.flat_peak_to_peak:g} {unit}", "raw", "flat_peak_to_peak"),
@@ -73,11 +76,12 @@ def thresholds(facts: DataFacts, modality: str, unit: str) -> pd.DataFrame:
             "stored", "amplitude_limit",
         ),
         "wander": (
-            f"more than {100 * limits.wander_share:g}% {share} is under {WANDER_HZ:g} Hz",
+            f"the baseline under {WANDER_HZ:g} Hz, {kept}, has "
+            f"more than {100 * limits.wander_share:g}% of {above}",
             "raw", "wander_share",
         ),
         "mains": (
-            f"more than {100 * limits.mains_share:g}% {share} is within 1 Hz of the mains "
+            f"more than {100 * limits.mains_share:g}% of {above} is within 1 Hz of the mains "
             f"({', '.join(mains)})", "raw", f"mains_share; filter.{facts.cohort}.{modality}.notch_hz",
         ),
         "no_beats": (no_beats, "stored", "–"),

@@ -94,6 +94,12 @@ def ringing_s(*, highpass_hz: float, order: int, notch_hz: float | None, notch_q
     return float(16 / slowest)
 
 
+def highpass_gain(frequency_hz: F64, highpass_hz: float, order: int) -> F64:
+    """What both passes of a Butterworth high-pass leave of an amplitude at each frequency, far below half the rate."""
+    ratio = (np.asarray(frequency_hz, dtype=np.float64) / highpass_hz) ** (2 * order)
+    return np.asarray(ratio / (1 + ratio), dtype=np.float64)
+
+
 def check_corners(rate_hz: float, highpass_hz: float, lowpass_hz: float) -> None:
     """Raise PhysiopipeError unless 0 < highpass_hz < lowpass_hz < rate_hz / 2."""
     if not 0 < highpass_hz < lowpass_hz < rate_hz / 2:

@@ -1,6 +1,10 @@
 """Findings about each window of a recording, from its raw signal. A flag marks a window, it never drops one.
 
 Everything is measured once over blocks of about half a second, so the windows of every rate cost next to nothing.
+
+Shares are of a lead's power above `WANDER_HZ`, so that a wandering baseline, which the high-pass takes away, hides no
+mains. Wander itself is counted as the high-pass leaves it, for that is what a stored window holds: in real ECG a
+baseline of a hundred times the power of the beats leaves 0.3 % of theirs (median; docs/data.md has the table).
 """
 
 from collections.abc import Callable
@@ -12,6 +16,7 @@ import numpy.typing as npt
 from numpy import fft  # `shard` uses this module, and nothing else that would import scipy
 
 from physiopipe.params import Quality
+from physiopipe.signals.filters import highpass_gain
 from physiopipe.signals.spectra import check_finite
 
 Bools = npt.NDArray[np.bool_]
@@ -38,13 +43,26 @@ class Flags(NamedTuple):
     flags: dict[str, Bools]
 
 
+class Judged(NamedTuple):
+    """What the flags need to know of the filter that follows: its notch and its high-pass (`params.Filter`).
+
+    Attributes:
+        mains_hz: mains frequency; None, or half the rate and above: no mains power is found.
+        highpass_hz, order: as in `signals.filters.bandpass_notch`; None: no high-pass, so that all wander stays.
+    """
+
+    mains_hz: float | None
+    highpass_hz: float | None
+    order: int
+
+
 class Blocks(NamedTuple):
     """What is measured of a recording, over blocks of about 0.5 s; a rest shorter than a block is not judged.
 
     Attributes:
         values: float32 (…, 6, channel, block): highest and lowest value about the lead's offset (its median), mean
-            power about it, share of samples at either extreme of the whole recording, power of the mains, power under
-            0.5 Hz.
+            power above 0.5 Hz, share of samples at either extreme of the whole recording, power of the mains, power
+            under 0.5 Hz that passes the high-pass.
         block_s: length of a block, s.
     """
 
@@ -52,13 +70,13 @@ class Blocks(NamedTuple):
     block_s: float
 
 
-def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, mains_hz: float | None) -> Blocks:
+def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, judged: Judged) -> Blocks:
     """Measure a recording, or several of one length, whatever windows are cut from it later.
 
     Args:
         raw: float (…, channel, time), not filtered, in the stored unit.
         raw_rate_hz: samples a second.
-        mains_hz: mains frequency; None, or half the rate and above: no mains power is found.
+        judged: the filter that follows.
     """
     *leads, samples = raw.shape
     signal = np.asarray(raw, dtype=np.float32).reshape(-1, samples)
@@ -72,17 +90,15 @@ def measure_blocks(raw: npt.NDArray[np.floating], raw_rate_hz: float, mains_hz: 
     highest = blocks.max(axis=2, out=values[0])
     lowest = blocks.min(axis=2, out=values[1])
     extremes = (highest.max(axis=1, keepdims=True), lowest.min(axis=1, keepdims=True))
-    _measure(blocks, values, extremes, raw_rate_hz, mains_hz)
+    _measure(blocks, values, extremes, raw_rate_hz, judged.mains_hz)
     if size == fine * _FINE_IN_BLOCK:
-        values[5] = _wander_power(_means(centred, fine), centred.shape[1], raw_rate_hz)
+        _part_baseline(values, _means(centred, fine), centred.shape[1], raw_rate_hz, judged)
     else:
         values[5] = 0
     return Blocks(np.moveaxis(values.reshape(6, *leads, count), 0, -3), size / raw_rate_hz)
 
 
-def measure_blocks_of_long(
-    read: Callable[[int, int], F32], samples: int, raw_rate_hz: float, mains_hz: float | None
-) -> Blocks:
+def measure_blocks_of_long(read: Callable[[int, int], F32], samples: int, raw_rate_hz: float, judged: Judged) -> Blocks:
     """`measure_blocks` of one recording that is read in stretches, twice.
 
     Args:
@@ -100,10 +116,10 @@ def measure_blocks_of_long(
     for first, end in edges:
         signal = read(first, end)
         thinned.append(signal[:, -first % step :: step].copy())
-        judged = signal[:, : min(end, count * size) - first]
-        if judged.shape[1]:
-            highs.append(judged.max(axis=1, keepdims=True))
-            lows.append(judged.min(axis=1, keepdims=True))
+        inside = signal[:, : min(end, count * size) - first]
+        if inside.shape[1]:
+            highs.append(inside.max(axis=1, keepdims=True))
+            lows.append(inside.min(axis=1, keepdims=True))
         check_finite(np.stack([signal.max(axis=1), signal.min(axis=1)]))
     offset = _offsets(np.concatenate(thinned, axis=1))
     extremes = (np.maximum.reduce(highs) - offset, np.minimum.reduce(lows) - offset)
@@ -116,11 +132,11 @@ def measure_blocks_of_long(
         mine = values[:, :, first // size : end // size]
         blocks.max(axis=2, out=mine[0])
         blocks.min(axis=2, out=mine[1])
-        _measure(blocks, mine, extremes, raw_rate_hz, mains_hz)
+        _measure(blocks, mine, extremes, raw_rate_hz, judged.mains_hz)
         means.append(_means(centred, fine))
     for row in range(len(offset)):  # one by one: the transforms are as long as the recording
         mine = np.concatenate([of_stretch[row : row + 1] for of_stretch in means], axis=1)
-        values[5, row] = _wander_power(mine, count * size, raw_rate_hz)[0]
+        _part_baseline(values[:, row : row + 1], mine, count * size, raw_rate_hz, judged)
     return Blocks(np.moveaxis(values, 0, -3), size / raw_rate_hz)
 
 
@@ -154,7 +170,7 @@ class RecordQuality:
     """Flags of any windows of a recording, or of several of one length.
 
     A window is judged by the blocks that lie inside it (for a shorter window, the one it starts in). A flag is raised
-    when any present lead that is not flat is above the limit; shares are of the power about the recording's offset.
+    when any present lead that is not flat is above the limit; shares are of its power above WANDER_HZ.
 
     Args:
         blocks: see `measure_blocks`.
@@ -228,14 +244,30 @@ def _means(centred: F32, fine: int) -> F32:
     return (centred.reshape(-1, fine) @ np.full(fine, 1 / fine, dtype=np.float32)).reshape(len(centred), -1)
 
 
-def _wander_power(means: F32, samples: int, rate_hz: float) -> F32:
-    """Power under WANDER_HZ in each block, from the means of a whole recording of so many samples."""
+def _part_baseline(values: F32, means: F32, samples: int, rate_hz: float, judged: Judged) -> None:
+    """Take the power under WANDER_HZ out of row 2 of `values`, and put what the high-pass leaves of it into row 5.
+
+    Args:
+        means: of `_means`, of a whole recording of so many samples.
+    """
     # The recording is taken as mirrored at its end: a drift does not look like a step.
     spectrum = fft.rfft(np.concatenate([means, means[:, ::-1]], axis=1), axis=1)
-    spectrum[:, int(np.ceil(WANDER_HZ * 2 * samples / rate_hz)) :] = 0
+    bin_hz = rate_hz / (2 * samples)
+    under = int(np.ceil(WANDER_HZ / bin_hz))
+    spectrum[:, under:] = 0
     baseline = fft.irfft(spectrum, n=2 * means.shape[1], axis=1)[:, : means.shape[1]]
-    baseline = baseline.reshape(len(means), -1, _FINE_IN_BLOCK)
-    return np.asarray(np.einsum("cbk,cbk->cb", baseline, baseline) / _FINE_IN_BLOCK, dtype=np.float32)
+    if judged.highpass_hz is not None:
+        frequency_hz = np.arange(under, dtype=np.float64) * bin_hz
+        spectrum[:, :under] *= highpass_gain(frequency_hz, judged.highpass_hz, judged.order)
+    left = fft.irfft(spectrum, n=2 * means.shape[1], axis=1)[:, : means.shape[1]]
+    left = left.reshape(len(means), -1, _FINE_IN_BLOCK)
+    values[5] = np.einsum("cbk,cbk->cb", left, left) / _FINE_IN_BLOCK
+    # Of x - b over a mean m of x, where the baseline b is a straight line: x² - b (2m - b) - (its rise)² / 12.
+    taken = baseline * (2 * means - baseline)
+    if means.shape[1] > 1:
+        taken += np.gradient(baseline, axis=1) ** 2 / 12
+    taken = taken.reshape(left.shape).sum(axis=2) / _FINE_IN_BLOCK
+    np.maximum(values[2] - taken, 0, out=values[2])
 
 
 @lru_cache(maxsize=16)

@@ -16,7 +16,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file, write_json
 from physiopipe.params import Filter, Resample, Section
 from physiopipe.recordings.batchfile import SUFFIX, BatchWriter, read_batch
-from physiopipe.recordings.download import WRONG, read_download
+from physiopipe.recordings.download_stamp import read_download
 from physiopipe.recordings.recording import (
     OF_EACH,
     HeldSignal,
@@ -32,7 +32,7 @@ from physiopipe.recordings.recording import (
 from physiopipe.recordings.tree import Batch
 from physiopipe.signals.filters import bandpass_notch, check_corners, ringing_s, surroundings
 from physiopipe.signals.pieces import LONG_SAMPLES, on_grid, pieces_of
-from physiopipe.signals.quality import measure_blocks, measure_blocks_of_long
+from physiopipe.signals.quality import Judged, measure_blocks, measure_blocks_of_long
 from physiopipe.signals.resampling import resample_to_rates, resampled_length, whole_seconds
 from physiopipe.signals.spectra import F32, check_finite
 from physiopipe.signals.windowing import MILLIVOLT_STEP, quantise
@@ -90,11 +90,11 @@ def _read_raw(
     known: Cohort, modality: str, batch: Batch, raw_folder: Path, stamp: Path, data: Section
 ) -> Iterator[Recording | LongRecording | Rejected]:
     assert isinstance(known.publication, PublishedTree)
-    missing = dict(read_download(stamp, raw_folder).rejected)
+    missing = {each.record: each for each in read_download(stamp, raw_folder).rejected}
     read = imported(known.publication.read)
     for record, first in batch.first_files.items():
         if record in missing:
-            yield Rejected(record, missing[record], absent=WRONG not in missing[record])
+            yield Rejected(record, missing[record].reason, absent=missing[record].absent)
             continue
         try:
             found = read(raw_folder / first, batch.source, modality, data)
@@ -145,7 +145,8 @@ def filter_one(item: RecordingBatch | LongRecording | Rejected, params: Filter) 
             for number in range(len(item)):
                 yield from filter_one(_one_of(item, number), params)
         return
-    blocks, block_s = measure_blocks(item.signal, item.rate_hz, mains_hz)
+    judged = Judged(mains_hz, params.highpass_hz, params.order)
+    blocks, block_s = measure_blocks(item.signal, item.rate_hz, judged)
     yield replace(item, signal=filtered, blocks=blocks, block_s=block_s)
 
 
@@ -179,7 +180,8 @@ def _filtered_in_pieces(recording: LongRecording, params: Filter) -> Iterator[Re
     try:
         if corners_hz is not None:
             check_corners(rate_hz, *corners_hz)
-        blocks = measure_blocks_of_long(signal.read, samples, rate_hz, mains_hz)
+        judged = Judged(mains_hz, params.highpass_hz, params.order)
+        blocks = measure_blocks_of_long(signal.read, samples, rate_hz, judged)
     except PhysiopipeError as error:
         yield Rejected(head.record, str(error))
         return

@@ -11,6 +11,8 @@ import wfdb
 from physiopipe.cohorts.challenge import SOURCES, SimulateChallenge
 from physiopipe.cohorts.challenge_simulation import LEADS, RHYTHMS, simulate_challenge, simulate_leads
 from physiopipe.errors import PhysiopipeError
+from physiopipe.params import Quality
+from physiopipe.signals.quality import Judged, RecordQuality, measure_blocks
 
 RATES = {"ptb": 1000, "st_petersburg_incart": 257}
 PARAMS = SimulateChallenge(records_per_source=4, max_length_s=30, seed=1)
@@ -136,3 +138,18 @@ def test_no_two_sources_share_a_record_name(tmp_path: Path) -> None:
     simulate_challenge(tmp_path / "tree" / "SHA256SUMS.txt", SimulateChallenge(records_per_source=3, max_length_s=6.0))
     names = [path.stem for path in (tmp_path / "tree").rglob("*.hea")]
     assert len(names) == len(set(names)) == 24
+
+
+def test_baselines_wander_as_those_of_real_records_do() -> None:
+    """RMS of what a 0.5 Hz high-pass leaves of the part under 0.5 Hz: quartiles over 361 published records of each
+    record's median over leads and windows; 3 % of their windows carry the flag (docs/data.md)."""
+    left, flagged = [], 0
+    for seed in range(240):
+        leads = simulate_leads(np.random.default_rng([11, seed]), "sinus", 2500, 250, 50) / np.float32(1000)
+        blocks = measure_blocks(leads, 250.0, Judged(50.0, 0.5, 3))
+        left.append(np.sqrt(np.median(blocks.values[5].mean(axis=1))))
+        quality = RecordQuality(blocks, missing=np.zeros(12, bool), limits=Quality())
+        flagged += quality.flags(np.zeros(1), 10.0).flags["wander"].all()
+    for found, real_mv in zip(np.quantile(left, [0.25, 0.5, 0.75]), (0.0013, 0.0019, 0.0033), strict=True):
+        assert 0.65 < found / real_mv < 1.5
+    assert 0 < flagged < 0.1 * 240

@@ -6,8 +6,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.clips.cache import SubjectCache
+from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Setup
 from physiopipe.methods.handcrafted import Handcrafted
+from physiopipe.methods.nearest_neighbours import NearestNeighbours
 from physiopipe.params import Params
 
 
@@ -109,3 +111,11 @@ def test_remembered_windows_are_looked_up_whatever_their_neighbours(make_clips, 
     before = calls
     cache.of(some)
     assert calls == before
+
+
+def test_nearest_neighbours_say_which_side_is_empty(make_clips, setup: Setup) -> None:
+    clips = make_clips(subjects=2, clips=2, windows=1, patches=10)
+    nobody = clips.of_subjects([])
+    with pytest.raises(PhysiopipeError, match="No training clips"):
+        NearestNeighbours(setup).fit(nobody, clips, 0)
+    assert NearestNeighbours(setup).fit(clips, nobody, 0).predict(nobody).shape == (0, clips.labels.shape[1])

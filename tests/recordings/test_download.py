@@ -23,7 +23,8 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
 from physiopipe.params import Run
 from physiopipe.recordings import download, http_tree
-from physiopipe.recordings.download import connection_slot, download_batch, read_download
+from physiopipe.recordings.download import connection_slot, download_batch
+from physiopipe.recordings.download_stamp import NotHere, read_download
 from physiopipe.recordings.tree import Batch, open_tree
 
 FOLDER = "training/georgia/g1"
@@ -67,7 +68,7 @@ def planned(base_url: str) -> Batch:
     return batch
 
 
-def bring(base_url: str, batch: Batch, here: Path, run: Run = RUN) -> list[tuple[str, str]]:
+def bring(base_url: str, batch: Batch, here: Path, run: Run = RUN) -> list[NotHere]:
     return download_batch(open_tree(base_url, run), batch, here / "raw", here / "stamp.json", here / "locks", run)
 
 
@@ -162,7 +163,8 @@ def test_a_raw_file_that_became_a_pipe_does_not_hang(server: Server, tmp_path: P
 def test_a_checksum_that_stays_wrong_is_a_named_reject(server: Server, tmp_path: Path) -> None:
     batch = planned(server.url)
     server.always[FIRST] = wrong_bytes
-    ((record, reason),) = bring(server.url, batch, tmp_path)
+    ((record, reason, absent),) = bring(server.url, batch, tmp_path)
+    assert not absent
     assert record == "E00001"
     assert re.fullmatch(
         rf"{FIRST}: not what was published \(its checksum begins [0-9a-f]{{16}}, published is [0-9a-f]{{16}}; "
@@ -173,7 +175,37 @@ def test_a_checksum_that_stays_wrong_is_a_named_reject(server: Server, tmp_path:
     assert not list((tmp_path / "raw").rglob("E00001.mat*"))
     stamped = read_download(tmp_path / "stamp.json", tmp_path / "raw")
     assert stamped.records == ("E00002", "E00003")
-    assert stamped.rejected == ((record, reason),)
+    assert stamped.rejected == ((record, reason, False),)
+
+
+def test_absent_and_wrong_are_told_apart_whatever_the_path_is_like(tmp_path: Path) -> None:
+    """A reason is cut at 200 characters: a type says it, and no word of a reason that may be cut off."""
+    names = ("y", "x" * 190)  # this one fills the reason
+    content = b"as published"
+    listed = [(f"{name}.{end}", hashlib.sha256(content).hexdigest()) for name in names for end in ("hea", "mat")]
+    batch = Batch("b", "b", tuple(listed))
+    source = tmp_path / "source"
+    source.mkdir()
+    for path, _ in listed:
+        (source / path).write_bytes(content)
+    (source / f"{names[0]}.mat").unlink()  # absent
+    (source / f"{names[1]}.mat").write_bytes(b"another")  # wrong
+    found = {each.record: each for each in bring(str(source), batch, tmp_path)}
+    assert {name: each.absent for name, each in found.items()} == {names[0]: True, names[1]: False}
+    assert all(len(each.reason) <= 200 for each in found.values())
+    assert [each.absent for each in read_download(tmp_path / "stamp.json").rejected] == [True, False]
+
+
+def test_what_was_absent_is_asked_for_again_once_it_may_not_be(tmp_path: Path, root: Path) -> None:
+    batch = planned(str(root))
+    content = (root / FIRST).read_bytes()
+    (root / FIRST).unlink()
+    assert [each.record for each in bring(str(root), batch, tmp_path)] == ["E00001"]
+    place = (tmp_path / "raw", tmp_path / "stamp.json", tmp_path / "locks", RUN)
+    with pytest.raises(PhysiopipeError, match="allow_missing"):
+        download_batch(open_tree(str(root), RUN), batch, *place, allow_missing=False)
+    (root / FIRST).write_bytes(content)
+    assert download_batch(open_tree(str(root), RUN), batch, *place, allow_missing=False) == []
 
 
 def test_many_wrong_checksums_are_the_servers_fault_and_reject_nothing(server: Server, tmp_path: Path) -> None:
@@ -353,8 +385,8 @@ def test_a_listed_file_that_is_not_there_is_a_named_reject(server: Server, tmp_p
     (root / FOLDER / "E00003.hea").unlink()
     rejects = bring(server.url, batch, tmp_path)
     assert rejects == [
-        ("E00001", f"{FIRST}: listed, but not on the server (HTTP 404)"),
-        ("E00003", f"{FOLDER}/E00003.hea: listed, but not on the server (HTTP 404)"),
+        ("E00001", f"{FIRST}: listed, but not on the server (HTTP 404)", True),
+        ("E00003", f"{FOLDER}/E00003.hea: listed, but not on the server (HTTP 404)", True),
     ]
     stamped = read_download(tmp_path / "stamp.json", tmp_path / "raw")
     assert stamped.records == ("E00002",)
@@ -368,7 +400,9 @@ def test_a_listed_file_that_is_not_there_is_a_named_reject(server: Server, tmp_p
 def test_a_file_without_a_published_checksum_is_a_named_reject(server: Server, tmp_path: Path, root: Path) -> None:
     sums = root / "SHA256SUMS.txt"
     sums.write_text("".join(line for line in sums.read_text().splitlines(True) if FIRST not in line))
-    assert bring(server.url, planned(server.url), tmp_path) == [("E00001", f"{FIRST}: no checksum of it is published")]
+    assert bring(server.url, planned(server.url), tmp_path) == [
+        ("E00001", f"{FIRST}: no checksum of it is published", True)
+    ]
     assert server.requests[FIRST] == 0
 
 
@@ -481,11 +515,11 @@ def test_a_folder_is_linked_and_checked(tmp_path: Path, root: Path) -> None:
     batch = planned(str(root))
     (root / FOLDER / "E00002.hea").unlink()
     rejects = bring(f"file://{root}", batch, tmp_path)
-    assert rejects == [("E00002", f"{FOLDER}/E00002.hea: listed, but not on the server (no such file)")]
+    assert rejects == [("E00002", f"{FOLDER}/E00002.hea: listed, but not on the server (no such file)", True)]
     assert (tmp_path / "raw" / FIRST).samefile(root / FIRST)
     assert not list((tmp_path / "raw").rglob("*.partial"))
     (root / FOLDER / "E00003.mat").write_bytes(b"something else")
-    assert [record for record, _ in bring(str(root), batch, tmp_path / "again")] == ["E00002", "E00003"]
+    assert [each.record for each in bring(str(root), batch, tmp_path / "again")] == ["E00002", "E00003"]
     assert not (tmp_path / "again" / "raw" / FOLDER / "E00003.mat").exists()
 
 

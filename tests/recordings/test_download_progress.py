@@ -78,3 +78,16 @@ with DownloadProgress(Path({str(tmp_path)!r}), "b", {{"b": Amount(3, 3_000_000)}
     assert b"3 of 3 files" in shown
     assert b"3.00M/3.00M" in shown
     assert "3 of 3 files, 3.0 of about 3.0 MB" in (tmp_path / "log").read_text()
+
+
+def test_a_simulated_cohort_says_so_and_speaks_of_no_download(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {"a": Amount(3, 354_600_000)}
+    with DownloadProgress(tmp_path, "a", wanted, Amount(0, 0), simulated=True) as progress:
+        for _ in range(3):
+            progress.add(7)
+    told = capsys.readouterr().out
+    assert told.splitlines()[-1] == "simulated recordings: 3 of 3 files checked"
+    assert "download" not in told
+    assert "MB" not in told

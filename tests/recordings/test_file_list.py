@@ -10,7 +10,8 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import checksum_file
 from physiopipe.params import Run
 from physiopipe.recordings import http_tree
-from physiopipe.recordings.download import download_batch, read_download
+from physiopipe.recordings.download import download_batch
+from physiopipe.recordings.download_stamp import read_download
 from physiopipe.recordings.file_list import ListedFile, described, read_list, write_list
 from physiopipe.recordings.tree import Batch, open_tree, record_of
 
@@ -98,7 +99,8 @@ def test_wrong_bytes_are_found_by_md5_and_not_kept(root: Path, tmp_path: Path) -
         rejected = download_batch(
             open_tree(server.url, RUN), BATCH, tmp_path / "raw", tmp_path / "stamp.json", tmp_path / "locks", RUN
         )
-    ((record, reason),) = rejected
+    ((record, reason, absent),) = rejected
+    assert not absent
     assert record == "sub-01_task-run1"
     assert "its checksum begins md5:" in reason
     assert not (tmp_path / "raw" / first).exists()
@@ -110,8 +112,8 @@ def test_events_that_are_not_there_leave_out_their_record_alone(root: Path, tmp_
         rejected = download_batch(
             open_tree(server.url, RUN), BATCH, tmp_path / "raw", tmp_path / "stamp.json", tmp_path / "locks", RUN
         )
-    assert [record for record, _ in rejected] == ["sub-01_task-run1"]
-    assert "not on the server" in rejected[0][1]
+    assert [each.record for each in rejected] == ["sub-01_task-run1"]
+    assert "not on the server" in rejected[0].reason
 
 
 def test_a_bucket_with_a_dot_in_its_name_is_part_of_the_path(monkeypatch: pytest.MonkeyPatch) -> None:

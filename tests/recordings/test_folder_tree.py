@@ -56,7 +56,7 @@ def test_a_record_that_is_a_pipe_or_a_loop_is_a_named_reject(root: Path, tmp_pat
     os.mkfifo(root / FIRST)
     (root / FOLDER / "E00003.hea").unlink()
     (root / FOLDER / "E00003.hea").symlink_to("E00003.hea")
-    (first, why), (third, loop) = bring(str(root), batch, tmp_path)
+    (first, why, _), (third, loop, _) = bring(str(root), batch, tmp_path)
     assert (first, third) == ("E00001", "E00003")
     assert ODD in why
     assert "a loop of links" in loop

@@ -95,7 +95,7 @@ def test_netrc_opens_a_tree_and_is_never_told_on(
     for relative, _ in batch.files:
         server.always[relative] = only_with_password
     server.always[FIRST] = status(404)
-    assert [record for record, _ in bring(server.url, batch, tmp_path)] == ["E00001"]
+    assert [each.record for each in bring(server.url, batch, tmp_path)] == ["E00001"]
     server.always[FIRST] = status(403)
     with pytest.raises(PhysiopipeError, match="HTTP 403") as error:
         bring(server.url, batch, tmp_path / "again")

@@ -12,7 +12,7 @@ from physiopipe.recordings.recording import Recording, RecordingBatch, Unit, rec
 from physiopipe.signals import pieces as signal_pieces
 from physiopipe.signals.filters import ringing_s
 from physiopipe.signals.pieces import pieces_of
-from physiopipe.signals.quality import measure_blocks, measure_blocks_of_long
+from physiopipe.signals.quality import Judged, measure_blocks, measure_blocks_of_long
 from physiopipe.windows import prepare
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.part import PartName
@@ -121,8 +121,10 @@ def test_samples_that_are_not_finite_reject_the_whole_recording(tmp_path: Path) 
 def test_blocks_of_a_long_recording_are_those_of_a_short_one(samples: int) -> None:
     signal = rough(samples / 257, 257.0)[:, :samples]
     signal[0, 1000:1100] = signal[0].max()  # clipped
-    expected = measure_blocks(signal, 257.0, 50.0)
-    found = measure_blocks_of_long(lambda first, end: signal[:, first:end], signal.shape[1], 257.0, 50.0)
+    expected = measure_blocks(signal, 257.0, Judged(50.0, 0.5, 3))
+    found = measure_blocks_of_long(
+        lambda first, end: signal[:, first:end], signal.shape[1], 257.0, Judged(50.0, 0.5, 3)
+    )
     assert found.block_s == expected.block_s
     np.testing.assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-6)
 

@@ -63,7 +63,7 @@ def test_the_real_sample_over_http_twice(study: Study, server: str, sample_folde
     page = (study.folder / "results/dreamer/report.html").read_text()
     assert "st_petersburg_incart" in page  # said to be missing
     assert ran(study.run("dvc", "repro")) <= {"inputs"}
-    assert "Nothing to be done" in study.run("snakemake", "--cores", "2")
+    assert "Nothing to be done" in study.run("snakemake", "--cores", "2", "windows")
 
 
 def test_the_real_sample_from_a_folder_gives_millivolts(study: Study, sample_folder: Path) -> None:

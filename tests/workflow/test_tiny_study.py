@@ -1,5 +1,6 @@
 """The whole study on the tiny preset: what it makes, and what it does not make again."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from studies import Study
 
-from physiopipe.files import read_json
+from physiopipe.files import read_json, write_json
 
 pytestmark = pytest.mark.workflow
 
@@ -76,14 +77,14 @@ def test_windows_have_the_papers_shape_at_every_rate(tiny: Study) -> None:
 
 def test_a_second_run_does_nothing(tiny: Study) -> None:
     assert ran(tiny.run("dvc", "repro")) <= {"inputs"}
-    assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+    assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2", "windows")
     assert tiny.run("git", "status", "--porcelain") == ""
 
 
 def test_a_learning_rate_reruns_no_job_and_no_windows(tiny: Study) -> None:
     try:
         tiny.preset("tiny", "pretrain.learning_rate=0.002")
-        assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+        assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2", "windows")
         stages = ran(tiny.run("dvc", "repro", "--dry"))
         assert "pretrain" in stages
         assert not any("windows" in stage for stage in stages)
@@ -96,14 +97,14 @@ def test_an_eeg_filter_remakes_no_ecg_part_and_reverting_it_remakes_none(tiny: S
     before = tiny.parts()
     try:
         tiny.preset("tiny", "filter.dreamer.eeg.lowpass_hz=45")
-        done = jobs(tiny.run("snakemake", "--cores", "2"))
-        assert done == {"all": 1, "filter": 1, "resample": 1, "shard": 1, "collect": 1}
+        done = jobs(tiny.run("snakemake", "--cores", "2", "windows"))
+        assert done == {"windows": 1, "filter": 1, "resample": 1, "shard": 1, "collect": 1}
         after = tiny.parts()
         assert {path: after[path] for path in before} == before
         assert [path.split("/")[2] for path in after.keys() - before.keys()] == ["dreamer-eeg"]
     finally:
         tiny.preset("tiny")
-    assert jobs(tiny.run("snakemake", "--cores", "2")) == {"all": 1, "collect": 1}
+    assert jobs(tiny.run("snakemake", "--cores", "2", "windows")) == {"windows": 1, "collect": 1}
     assert tiny.parts() == after
     assert ran(tiny.run("dvc", "repro")) <= {"inputs"}
 
@@ -111,10 +112,32 @@ def test_an_eeg_filter_remakes_no_ecg_part_and_reverting_it_remakes_none(tiny: S
 def test_what_run_holds_changes_no_result(tiny: Study) -> None:
     try:
         tiny.preset("tiny", "run.connections=2", "run.threads=1")
-        assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+        assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2", "windows")
         assert ran(tiny.run("dvc", "repro", "--dry")) <= {"inputs"}
     finally:
         tiny.preset("tiny")
+
+
+def test_snakemakes_own_report_holds_figures_and_tables_of_the_windows_that_are_here(tiny: Study) -> None:
+    overviews = [tiny.folder / f"data/overview/{name}" for name in ("challenge-ecg", "dreamer-ecg", "dreamer-eeg")]
+    tiny.run("snakemake", "--cores", "2")
+    tiny.run("snakemake", "--report", "overview.html")
+    page = (tiny.folder / "overview.html").read_text()
+    for folder in overviews:
+        for figure in ("quality.png", "lengths.png"):
+            assert base64.b64encode((folder / figure).read_bytes()).decode() in page, (folder, figure)
+    assert "DREAMER (simulated)" in page
+    assert "A flag marks a window; it never drops one" in page
+    flags = pd.read_csv(overviews[0] / "flags.csv")
+    index = pd.read_parquet(tiny.folder / "data/windows/challenge/index.parquet")
+    assert flags["windows"].iloc[-1] == len(index)
+    # Windows of other content and older time, as `dvc checkout` leaves them: the overview of old ones is not kept
+    made_from = overviews[0] / "made_from.json"
+    write_json(made_from, {"windows": "others"})
+    output = tiny.run("snakemake", "--cores", "2")
+    assert jobs(output) == {"all": 1, "overview": 1}
+    assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
+    (tiny.folder / "overview.html").unlink()
 
 
 def _leaves(content: object) -> list[list[object]]:

@@ -73,3 +73,9 @@ def parts_input(wildcards):
         part.folder / "part.json"
         for part in plan.planned_parts(PARAMS, wildcards.cohort)
     ]
+
+
+def titled(wildcards):
+    """What the report calls a cohort."""
+    title = cohort(wildcards.cohort).title
+    return f"{title} (simulated)" if PARAMS.simulated(wildcards.cohort) else title
