@@ -68,7 +68,7 @@ def test_each_series_by_itself_has_sd_1_whatever_the_unit(make_clips, tmp_path: 
     flat = (found.values == 0).all(axis=1)
     assert flat.sum() == 2
     half = (found.values[:, 128:] == 0).all(axis=1) & ~flat
-    assert half.sum() == 5 + 2
+    assert half.sum() == 14 + 2
     for rows in (found.values[~flat & ~half], found.values[half][:, :128]):
         np.testing.assert_allclose(rows.mean(axis=1), 0, atol=1e-5)
         np.testing.assert_allclose(rows.std(axis=1), 1, rtol=1e-4)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
-from test_ours import SIZES
+from small_methods import SIZES
 
 from physiopipe.experiments.ablations import ABLATION_OF, run_ablation, variant_of
 from physiopipe.experiments.cross_validation import run_method

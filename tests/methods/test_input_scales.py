@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from planted_clips import planted_clips
-from test_ours import SIZES, setup
+from small_methods import SIZES, setup
 
 from physiopipe.clips.amplitude import scale_remarks
 from physiopipe.clips.embeddings import ecg_input, encoder_inputs
