@@ -62,7 +62,8 @@ def store_tree(folder: Path, name: str, params: Params, **shard: Any) -> Path:
     """Windows of a cohort that is a tree of files, from where it lies: downloaded and checked, then read."""
     known, data = cohort(name), params.data[name]
     assert isinstance(known.publication, PublishedTree)
-    location = getattr(data, "base_url", None) or source_location(params, name)  # simulated trees lie where tests say
+    named = str(getattr(data, "base_url", ""))
+    location = named if Path(named).is_dir() else source_location(params, name)  # a simulated tree lies where tests say
     tree, raw = open_tree(location, params.run), folder / "raw"
     partly = getattr(data, "allow_missing", False)
     stamps = {}

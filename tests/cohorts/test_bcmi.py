@@ -339,7 +339,8 @@ def test_a_trial_gives_two_windows_of_ten_seconds(parts: dict[str, Path], modali
 def test_a_run_that_was_not_downloaded_is_one_reject(root: Path, tmp_path: Path) -> None:
     batch = Batch("sub-01", "bcmi", (("sub-01/eeg/sub-01_task-run1_eeg.edf", ""),))
     write_json(
-        tmp_path / "stamp.json", {"listed": "", "files": {}, "records": [], "rejected": [["sub-01_task-run1", "gone"]]}
+        tmp_path / "stamp.json",
+        {"listed": "", "files": {}, "records": [], "rejected": [["sub-01_task-run1", "gone", True]]},
     )
     assert list(read_recordings(COHORT, "ecg", tmp_path / "stamp.json", batch, root, DATA)) == [
         Rejected("sub-01_task-run1", "gone", absent=True)
