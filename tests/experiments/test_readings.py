@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
