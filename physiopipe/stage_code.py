@@ -20,6 +20,7 @@ _MODULES = {
     "ablate": (
         "physiopipe.experiments.ablations",
         "physiopipe.methods.ours",
+        "physiopipe.methods.handcrafted",
         "physiopipe.methods.nearest_neighbours",
         "physiopipe.methods.brant_x_style",
         "physiopipe.methods.single_modality",
@@ -51,5 +52,5 @@ def _of_cohorts(params: Params) -> list[str]:
     named = []
     for name in params.cohorts.in_use:
         known = cohort(name)
-        named += [cohort_places().get(name, OWN), *filter(None, (known.attainable, known.reported))]
+        named += [cohort_places().get(name, OWN), *filter(None, (known.latents, known.reported))]
     return list(dict.fromkeys(each.partition(":")[0] for each in named))

@@ -1,11 +1,14 @@
 """Predictions as the methods write them, on a made-up cohort: subjects' own levels, a clip effect, a known signal."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from physiopipe.cohorts.planted_levels import Latents
 from physiopipe.experiments.predictions import write_predictions
 from physiopipe.methods.registry import METHODS
 from physiopipe.params import Params, check_params
@@ -59,15 +62,30 @@ def make_params(**evaluate: object) -> Params:
 
 
 def make_study(**evaluate: object) -> Study:
-    return study_of(make_params(**evaluate), "dreamer")
+    return replace(study_of(make_params(**evaluate), "dreamer"), latents=make_latents())
+
+
+def make_truth(subjects: int, clips: int) -> npt.NDArray[np.bool_]:
+    """What is high, (subject, clip, label)."""
+    world = np.random.default_rng(7)
+    return world.random((subjects, clips, 3)) < world.uniform(0.4, 0.85, (subjects, 1, 3))
+
+
+def make_latents(subjects: int = 12, clips: int = 18) -> Latents:
+    """Levels of the clips that the predictions are of, 1.64 SD higher where they are high."""
+    truth = make_truth(subjects, clips).reshape(-1, 3)
+    return Latents(
+        LABELS, tuple(f"s{number + 1:02d}" for number in range(subjects) for _ in range(clips)),
+        tuple(range(1, clips + 1)) * subjects, np.where(truth, 4.0, 2.0), truth,
+        1.64 * (truth - truth.mean(axis=0)) + np.random.default_rng(8).normal(size=truth.shape), np.full(3, 1.64), 0.5,
+    )  # fmt: skip
 
 
 def make_predictions(
     method: str, seeds: tuple[int, ...], subjects: int, clips: int, shift: float, protocol: str = "crossval"
 ) -> pd.DataFrame:
     """Predictions of one method; the truth is the same for every method and seed."""
-    world = np.random.default_rng(7)
-    truth = world.random((subjects, clips, 3)) < world.uniform(0.4, 0.85, (subjects, 1, 3))
+    truth = make_truth(subjects, clips)
     rows = []
     for seed in seeds:
         noise = np.random.default_rng([seed, *method.encode()])

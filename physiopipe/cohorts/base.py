@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from physiopipe.params.clips import Artefacts, BaselineUse, EcgLeads
 from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
 if TYPE_CHECKING:
+    from physiopipe.cohorts.planted_levels import Latents
     from physiopipe.cohorts.reported import Reported
     from physiopipe.recordings.recording import Recording, Rejected, Unit
 
@@ -61,6 +63,17 @@ class ClipRule(Section):
     """Which part of a recording makes a clip, and from which value on it is high."""
 
     last_s: Positive | None = Field(60.0, description="part of a clip that is used: its last seconds; null: all of it")
+    baseline: BaselineUse = Field(
+        "none",
+        description="subtract_features: features and embeddings less their mean at rest before the clip; "
+        "zscore_by_person: on the scale (mean, SD) of all of the person's recordings of rest",
+    )
+    artefacts: Artefacts = Artefacts()
+    ecg_leads: EcgLeads = Field(
+        "recorded",
+        description="limb: I, II, III, aVR, aVL and aVF from two of I, II and III, in the rows that pretraining has "
+        "them in; recorded: the leads as they are",
+    )
 
     def threshold(self, task: Task) -> float:
         """The least value of a task that is high."""
@@ -144,8 +157,8 @@ class Cohort:
         publication: how it is published.
         data, simulate, clips: the classes of its sections of params.yaml.
         simulator: `(last file, section) → None`, an import string.
-        attainable: `(simulate section, clip rule) → {task: (pooled, within subjects)}`, the expected AUC of the planted
-            effects' best classifier; an import string, or empty.
+        latents: `(simulate section) → planted_levels.Latents`, what the simulation draws of each clip before any
+            signal, kept apart from the recordings: what an oracle knows. An import string; empty: nothing is planted.
         without_meaning: baselines that say nothing on this cohort, with the reason.
         headline: the metric that its tables lead with.
         scored_by: what is labelled, predicted and counted: a clip, with all of its windows, or each window by itself;
@@ -156,6 +169,8 @@ class Cohort:
         caveats: sentences that stand beside every number of this cohort.
         source_rates_hz: `(data section) → {source: Hz}` where sources differ in rate.
         longest_clip: `(data, simulate) → s`, the length of the longest recording.
+        baseline: `data section → whether it asks for the baselines`, recordings of rest before each clip; None where
+            nobody recorded any.
         reading: keys of `data` that change what is read of a recording, besides those that say where it lies.
         data_notes: sentences on units and origin for the report, from its data section.
         reported: rows that a paper printed on this cohort, an import string of a `cohorts.reported.Reported`, or empty.
@@ -173,7 +188,7 @@ class Cohort:
     citation: str
     tasks: tuple[Task, ...] = ()
     clips: type[ClipRule] = ClipRule
-    attainable: str = ""
+    latents: str = ""
     without_meaning: Mapping[str, str] = field(default_factory=dict)
     headline: Literal["subject_auc", "auc"] = "subject_auc"
     scored_by: Literal["clip", "window"] = "clip"
@@ -182,6 +197,7 @@ class Cohort:
     caveats: tuple[str, ...] = ()
     source_rates_hz: Callable[[Any], Mapping[str, float]] | None = None
     longest_clip: Callable[[Any, Any], float] | None = None
+    baseline: Callable[[Any], bool] | None = None
     reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""
@@ -212,8 +228,18 @@ class Cohort:
         return how.last_file if isinstance(how, PublishedTree) else how.file_name
 
     def simulate_to(self, last: Path, section: Section) -> None:
-        """Write the simulated cohort; `last` is its file that appears last."""
+        """Write the simulated cohort; `last` is its file that appears last.
+
+        What was drawn of each clip lies beside its folder (`latents_file`), where no reader of recordings looks.
+        """
+        if found := self.latents_of(section):
+            found.write(latents_file(last))
         imported(self.simulator)(last, section)
+
+    def latents_of(self, section: Section) -> "Latents | None":
+        """What the simulation of this section draws of each clip; None where nothing is planted."""
+        found: Latents | None = imported(self.latents)(section) if self.latents else None
+        return found
 
     def printed_rows(self) -> "Reported | None":
         """Rows that a paper printed on this cohort."""
@@ -228,6 +254,11 @@ class Cohort:
         assert isinstance(self.publication, OneFile)
         found: Iterator[Recording | Rejected] = imported(self.publication.read)(path, data, simulated)
         return found
+
+
+def latents_file(last: Path) -> Path:
+    """Where the levels that a simulated cohort was made from are kept; `last` is its file that appears last."""
+    return last.parent.with_name(f"{last.parent.name}.latents.csv")
 
 
 def imported(name: str) -> Callable[..., Any]:

@@ -75,6 +75,13 @@ class SimulateBcmi(Section):
     gap_s: float = Field(3.0, ge=1, le=30, description="rest between two pieces, s (real: 26)")
     still_share: float = Field(0.1, ge=0, le=0.5, description="share of trials whose two reports do not move")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between low and high, in clip SDs")
+    hidden_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
+        "asymmetry, coupling, change within the clip; 0: nothing hidden",
+    )
     subject_rho: float = Field(0.5, ge=0, description="spread of the people's own levels, in clip SDs")
     seed: int = Field(2722, ge=0, description="seed of the simulation")
 
@@ -138,7 +145,7 @@ COHORT = Cohort(
     simulate=SimulateBcmi,
     clips=BcmiClips,
     simulator="physiopipe.cohorts.bcmi_simulation:simulate_bcmi",
-    attainable="physiopipe.cohorts.bcmi_simulation:attainable_auc",
+    latents="physiopipe.cohorts.bcmi_simulation:latents",
     subjects=19,
     licence="CC0 by its dataset_description.json, CC BY 4.0 by its README",
     access=ACCESS,

@@ -1,9 +1,9 @@
-"""A simulated stand-in for ds002722 whose effects are planted, so that the best attainable AUC is known.
+"""A simulated stand-in for ds002722 whose effects are planted, so that an oracle's AUC is known.
 
 Mean reports share a part of each person and each piece of music. Each task moves one EEG and one ECG quantity: valence
-lowers alpha power and T amplitude, arousal raises beta power and heart rate. A quantity's level, in units of its SD
-over trials: z = d · sign · (high − share of high) + rho · (person) + (trial). A report wanders from where it was to
-the trial's mean within 10 s; where it does not move, it lies at the mean all along. The numbers were fixed once.
+lowers alpha power and T amplitude, arousal raises beta power and heart rate; and one that these do not show
+(`planted_signals.Hidden`): valence the asymmetry, arousal the coupling of EEG and breath. A report wanders from where
+it was to the trial's mean within 10 s; where it does not move, it lies at the mean all along.
 
 As in the published files, one run gives no onset for a third of its trials, and another names no music.
 """
@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-from physiopipe.cohorts.bcmi import EEG_CHANNELS, FILE_CHANNELS, NEUTRAL, RATE_HZ, REPORTS, BcmiClips, SimulateBcmi
-from physiopipe.cohorts.bcmi_tree import EVENT_COLUMNS, EVENTS, MUSIC, SIGNALS, Trial
+from physiopipe.cohorts.bcmi import EEG_CHANNELS, FILE_CHANNELS, NEUTRAL, RATE_HZ, REPORTS, SimulateBcmi
+from physiopipe.cohorts.bcmi_tree import EVENT_COLUMNS, EVENTS, MUSIC, NO_MUSIC, SIGNALS, Trial
 from physiopipe.cohorts.heartbeats import DOWER, F64
-from physiopipe.cohorts.planted_signals import QUANTITIES, Head, ecg_of_levels, eeg_of_levels
+from physiopipe.cohorts.planted_levels import Latents, draw_levels, shifts, task_effects, task_levels
+from physiopipe.cohorts.planted_signals import LEVELS, Head, Hidden, ecg_of_levels, eeg_of_levels
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_folder
 from physiopipe.recordings.edf_writing import EdfChannel, edf_bytes
@@ -29,11 +29,13 @@ from physiopipe.recordings.file_list import ListedFile, described, write_list
 SIMULATED_MARK = "simulated by physiopipe"
 LIST = "files.csv"
 TRIAL_S, FIRST_S, SETTLED_S, COUNTED_S = 21, 9.643, 10, 20  # a trial, the first one's onset, and what its report does
-# The task (index into REPORTS) that moves each of QUANTITIES, and which way; None: none does.
+# The task (index into REPORTS) that moves a level, and which way; the others vary by themselves.
 MOVED_BY: dict[str, tuple[int, float]] = {
-    "alpha": (0, -1.0), "t_wave": (0, -1.0), "beta": (1, 1.0), "heart_rate": (1, 1.0),
+    "alpha": (0, -1.0), "t_wave": (0, -1.0), "beta": (1, 1.0), "heart_rate": (1, 1.0), "asymmetry": (0, 1.0),
+    "coupling": (1, 1.0),
 }  # fmt: skip
 TASK_CORRELATION = 0.2
+_WITHOUT_MUSIC = (1, 0)  # person and run
 _REPORT_SD, _NEAREST, _LOWEST, _HIGHEST, _WANDER = 2.0, 0.25, 0.5, 8.5, 0.2  # of mean reports; _WANDER within one
 _EEG_RMS_UV, _HIGHEST_HZ = 15.0, 120.0
 _OFFSET_SD_UV = 50.0
@@ -55,7 +57,7 @@ class Plan:
         music: (person, trial) codes of the pieces; every person hears each piece once.
         reports: (person, trial, REPORTS) mean reports, 0.5 to 8.5, none nearer to 4.5 than 0.25.
         still: (person, trial), trials whose reports do not move.
-        z, subject_z: levels (person, trial, QUANTITIES), and the person's own part of them, (person, QUANTITIES).
+        z, subject_z: levels (person, trial, LEVELS), and the person's own part of them, (person, LEVELS).
     """
 
     music: npt.NDArray[np.int64]
@@ -65,15 +67,31 @@ class Plan:
     subject_z: F64
 
 
-def attainable_auc(params: SimulateBcmi, rule: BcmiClips) -> dict[str, tuple[float, float]]:
-    """Best AUC of each task from its two quantities: as they are, and with each person's own level known.
+def latents(params: SimulateBcmi) -> Latents:
+    """What is drawn of each trial. Effects are planted above NEUTRAL, whatever threshold is asked for later."""
+    plan = plan_cohort(params)
+    people, trials, tasks = plan.reports.shape
+    level = task_levels(MOVED_BY, plan.z, plan.subject_z, tasks, params.hidden_share)
+    return Latents(
+        tasks=tuple(REPORTS),
+        subject=tuple(f"sub-{person + 1:02d}" for person in range(people) for _ in range(trials)),
+        clip=_clips(plan, params),
+        value=plan.reports.reshape(-1, tasks),
+        moved=plan.reports.reshape(-1, tasks) > NEUTRAL,
+        level=level.reshape(-1, tasks),
+        effect=task_effects(MOVED_BY, tasks, params.effect_d),
+        hidden_share=params.hidden_share,
+    )
 
-    Φ(d / √(1 + rho²)) and Φ(d); known for the threshold that the effects were planted with alone.
-    """
-    if rule.high_above != NEUTRAL:
-        return {}
-    phi = NormalDist().cdf
-    return dict.fromkeys(REPORTS, (phi(params.effect_d / sqrt(1 + params.subject_rho**2)), phi(params.effect_d)))
+
+def _clips(plan: Plan, params: SimulateBcmi) -> tuple[int, ...]:
+    """How the reader numbers trials: by their piece, or, in the run that names none, by run and trial."""
+    clips = plan.music - MUSIC[0] + 1
+    person, run = _WITHOUT_MUSIC
+    clips[person, run * params.trials : (run + 1) * params.trials] = (
+        NO_MUSIC + 100 * (run + 1) + 1 + np.arange(params.trials)
+    )
+    return tuple(clips.ravel().tolist())
 
 
 def plan_cohort(params: SimulateBcmi) -> Plan:
@@ -89,11 +107,8 @@ def plan_cohort(params: SimulateBcmi) -> Plan:
     away = np.where(away > 0, 1.0, -1.0) * np.maximum(np.abs(away), _NEAREST)
     reports = np.clip(NEUTRAL + away, _LOWEST, _HIGHEST)
     centred = (reports > NEUTRAL) - (reports > NEUTRAL).mean(axis=(0, 1))
-    shift = np.zeros((people, trials, len(QUANTITIES)))
-    for quantity, (task, sign) in MOVED_BY.items():
-        shift[..., QUANTITIES.index(quantity)] = params.effect_d * sign * centred[..., task]
-    subject_z = params.subject_rho * rng.standard_normal((people, len(QUANTITIES)))
-    z = shift + subject_z[:, None] + rng.standard_normal(shift.shape)
+    shift = shifts(MOVED_BY, centred, params.effect_d, params.hidden_share)
+    z, subject_z = draw_levels(rng, params.seed, shift, params.subject_rho, params.hidden_share)
     still = rng.random((people, trials)) < params.still_share
     return Plan(MUSIC[0] + order, reports, still, z, subject_z)
 
@@ -145,11 +160,11 @@ def _person(person: int, plan: Plan, params: SimulateBcmi) -> Iterator[tuple[str
         ]
         name = f"sub-{person + 1:02d}_task-run{run + 1}"
         folder = f"sub-{person + 1:02d}/eeg/{name}"
-        signal = _signals(rng, head, trials, plan, person, own)
+        signal = _signals(rng, head, trials, plan, params, person, own)
         channels = [EdfChannel(label, "uV") for label in (*FILE_CHANNELS, "GSR", "ECG", *REPORTS.values(), "VAtarg")]
         yield f"{folder}{SIGNALS}", edf_bytes(signal, RATE_HZ, channels, "X X X X", SIMULATED_MARK, plus=False)
         last = person == params.subjects - 1 and run == params.runs - 1
-        yield f"{folder}{EVENTS}", _events(trials, last, person == 1 and run == 0).encode()
+        yield f"{folder}{EVENTS}", _events(trials, last, (person, run) == _WITHOUT_MUSIC).encode()
 
 
 def _events(trials: list[Trial], lose_onsets: bool, lose_music: bool) -> str:
@@ -163,7 +178,15 @@ def _events(trials: list[Trial], lose_onsets: bool, lose_music: bool) -> str:
     return "\n".join(["\t".join(EVENT_COLUMNS), *rows]) + "\n"
 
 
-def _signals(rng: np.random.Generator, head: Head, trials: list[Trial], plan: Plan, person: int, own: slice) -> F64:
+def _signals(
+    rng: np.random.Generator,
+    head: Head,
+    trials: list[Trial],
+    plan: Plan,
+    params: SimulateBcmi,
+    person: int,
+    own: slice,
+) -> F64:
     """All channels of a run (37, time) at 1000 Hz, the voltages in µV."""
     count = len(FILE_CHANNELS)
     seconds = int(trials[-1].onset_s) + TRIAL_S + 4
@@ -174,10 +197,17 @@ def _signals(rng: np.random.Generator, head: Head, trials: list[Trial], plan: Pl
     for z in plan.z[person, own]:
         levels += [z, plan.subject_z[person]]
     lead = DOWER[1:2]  # II
+    unseen = np.random.default_rng([params.seed, 4, person, own.start])
     for first, end, z in zip(edges, edges[1:], levels, strict=False):
-        level = dict(zip(QUANTITIES, z.tolist(), strict=True))
-        signal[:count, first:end] = eeg_of_levels(rng, head, level, end - first, RATE_HZ, _EEG_RMS_UV, _HIGHEST_HZ)
-        signal[count + 1, first:end] = _UV_PER_MV * ecg_of_levels(rng, level, end - first, RATE_HZ, lead)[0]
+        level, hidden = dict(zip(LEVELS, z.tolist(), strict=True)), None
+        if params.hidden_share > 0:
+            hidden = Hidden.draw(unseen, level, 0.0, COUNTED_S)
+        signal[:count, first:end] = eeg_of_levels(
+            rng, head, level, end - first, RATE_HZ, _EEG_RMS_UV, _HIGHEST_HZ, hidden
+        )
+        breath_rad = hidden.breath_rad if hidden else None
+        mv = ecg_of_levels(rng, level, end - first, RATE_HZ, lead, breath_rad)
+        signal[count + 1, first:end] = _UV_PER_MV * mv[0]
     signal[count] = 500 + np.cumsum(rng.normal(0, 0.02, signal.shape[1]))  # GSR
     still = plan.still[person, own]
     for task in range(len(REPORTS)):

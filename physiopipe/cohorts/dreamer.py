@@ -11,7 +11,7 @@ from physiopipe.params.preparation import Filter, Quality, Recordings, Resample,
 from physiopipe.params.section import Positive, Section
 
 EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
-ECG_CHANNELS = ("II", "III")  # right arm → left leg and left arm → left leg
+ECG_CHANNELS = ("II", "III")  # by geometry (inferred): right arm → left leg and left arm → left leg
 EEG_RATE_HZ = 128
 ECG_RATE_HZ = 256
 RATINGS = ("valence", "arousal", "dominance")
@@ -32,6 +32,9 @@ class DreamerData(Recordings):
     eeg_unit_uv: Positive = Field(
         1.0, description="microvolts of one unit of the file's EEG (not documented by its authors: an assumption)"
     )
+    read_baseline: bool = Field(
+        False, description="read the neutral film before each clip too (real: 61 s), for clips.dreamer.baseline"
+    )
 
 
 class SimulateDreamer(Section):
@@ -43,6 +46,18 @@ class SimulateDreamer(Section):
     max_clip_s: float = Field(120.0, ge=10, description="longest clip, s (real: 393)")
     baseline_s: float = Field(10.0, ge=1, description="neutral baseline before each clip, s (real: 61)")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between low and high, in clip SDs")
+    hidden_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
+        "asymmetry, coupling, change within the clip; 0: nothing hidden",
+    )
+    change_s: float = Field(
+        60.0,
+        gt=0,
+        description="the hidden change is in the middle of a clip's last so many seconds: as clips.dreamer.last_s",
+    )
     subject_rho: float = Field(0.5, ge=0, description="spread of the subjects' own levels, in clip SDs")
     seed: int = Field(546113, ge=0, description="seed of the simulation")
 
@@ -63,7 +78,8 @@ def _notes(data: DreamerData) -> tuple[str, ...]:
     origin = "simulated" if data.origin == "simulated" else "the file from its authors"
     return (
         f"Origin: {origin}. The file documents no units: one unit of its EEG is taken as {data.eeg_unit_uv:g} µV; the "
-        "unit of its ECG is not known.",
+        "unit of its ECG is not known. Its two ECG leads have no names in the file; II and III are by geometry "
+        "(inferred: right arm to left leg, left arm to left leg).",
     )
 
 
@@ -109,13 +125,14 @@ COHORT = Cohort(
     simulate=SimulateDreamer,
     clips=DreamerClips,
     simulator="physiopipe.cohorts.dreamer_simulation:simulate_dreamer",
-    attainable="physiopipe.cohorts.dreamer_simulation:attainable_auc",
+    latents="physiopipe.cohorts.dreamer_simulation:latents",
     subjects=23,
     licence="none: may not be passed on",
     access="on request",
     citation="Katsigiannis & Ramzan, IEEE J. Biomed. Health Inform. 22:98, 2018, doi:10.1109/JBHI.2017.2688239",
     longest_clip=_longest_clip_s,
-    reading=("eeg_unit_uv",),
+    baseline=lambda data: data.read_baseline,
+    reading=("eeg_unit_uv", "read_baseline"),
     data_notes=_notes,
     reported="physiopipe.cohorts.dreamer_reported:REPORTED",
 )

@@ -1,9 +1,10 @@
-"""A simulated stand-in for DREAMER.mat whose effects are planted, so that the best attainable AUC is known.
+"""A simulated stand-in for DREAMER.mat whose effects are planted, so that an oracle's AUC is known.
 
 Ratings share a part of each subject and each clip, and are cut so that 1..5 are as frequent as in the real file. Each
 label moves one EEG and one ECG quantity: valence lowers alpha power and T amplitude, arousal raises beta power and
-heart rate, dominance raises theta power and lowers QRS amplitude. A quantity's level, in units of its SD over clips:
-z = d · sign · (high − share of high) + rho · (subject) + (clip). The numbers here were fixed once and are not tuned.
+heart rate, dominance raises theta power and lowers QRS amplitude; and one that these do not show
+(`planted_signals.Hidden`): valence the asymmetry, arousal the coupling of EEG and breath, dominance the change within
+the clip. How much each moves is in `planted_levels`. The numbers here were fixed once and are not tuned.
 """
 
 import tempfile
@@ -11,18 +12,17 @@ import zlib
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from statistics import NormalDist
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from physiopipe.cohorts.base import ClipRule, Task
 from physiopipe.cohorts.dreamer import ECG_RATE_HZ, EEG_CHANNELS, EEG_RATE_HZ, RATINGS, SimulateDreamer
 from physiopipe.cohorts.dreamer_file import SIMULATED_MARK
 from physiopipe.cohorts.heartbeats import DOWER, F64
-from physiopipe.cohorts.planted_signals import QUANTITIES, Head, ecg_of_levels, eeg_of_levels
+from physiopipe.cohorts.planted_levels import Latents, draw_levels, shifts, task_effects, task_levels
+from physiopipe.cohorts.planted_signals import LEVELS, Head, Hidden, ecg_of_levels, eeg_of_levels
 from physiopipe.files import atomic_file
 
 # How often 1..5 were given in the real file, of its 23 × 18 clips.
@@ -33,9 +33,11 @@ REAL_COUNTS = {
 }
 HIGH_FROM = 3
 LABEL_CORRELATION = np.array([[1.0, 0.2, 0.3], [0.2, 1.0, 0.1], [0.3, 0.1, 1.0]])
-# The label (index into RATINGS) that moves each of QUANTITIES, and which way.
-_LABEL_OF = np.array([0, 0, 1, 1, 2, 2])
-_SIGN = np.array([-1.0, -1.0, 1.0, 1.0, 1.0, -1.0])
+# The label (index into RATINGS) that moves each level, and which way.
+MOVED_BY: dict[str, tuple[int, float]] = {
+    "alpha": (0, -1.0), "t_wave": (0, -1.0), "beta": (1, 1.0), "heart_rate": (1, 1.0), "theta": (2, 1.0),
+    "qrs": (2, -1.0), "asymmetry": (0, 1.0), "coupling": (1, 1.0), "change": (2, 1.0),
+}  # fmt: skip
 _EEG_RMS_UV, _EEG_STEP = 20.0, 1 / 1.95  # the headset's ADC counts in 0.51 µV
 _EEG_OFFSET, _EEG_OFFSET_SD = 4200.0, 60.0  # of the channels
 _ECG_OFFSET, _ECG_COUNTS_PER_MV = 2000.0, 400.0
@@ -50,8 +52,8 @@ _LEADS = np.array([DOWER[1], DOWER[1] - DOWER[0]])  # II, and III = II − I
 
 @dataclass(frozen=True)
 class Plan:
-    """What is simulated before any signal: ratings (subject, clip, RATINGS) 1..5; z (subject, clip, QUANTITIES) and
-    its part of the subject alone, (subject, QUANTITIES); length of each clip in EEG samples.
+    """What is simulated before any signal: ratings (subject, clip, RATINGS) 1..5; z (subject, clip, LEVELS) and
+    its part of the subject alone, (subject, LEVELS); length of each clip in EEG samples.
     """
 
     ratings: npt.NDArray[np.int64]
@@ -60,27 +62,21 @@ class Plan:
     clip_samples: npt.NDArray[np.int64]
 
 
-def attainable_auc(params: SimulateDreamer, rule: ClipRule | None = None) -> dict[str, tuple[float, float]]:
-    """Expected AUC of each label of the planted effects' best classifier, from its two quantities: as they are, and
-    with each subject's own level known. An average over cohorts: a row can exceed it.
-
-    Effects are planted at a rating of HIGH_FROM. There the AUC is Φ(d / √(1 + rho²)) and Φ(d); a mean over subjects of
-    each one's own AUC can reach the second. Where the clip rule's threshold is another one (None: the same), the high
-    or the low clips are a mixture, in the shares of REAL_COUNTS, and a pair of clips with equal effects is a coin toss.
-    """
-    phi = NormalDist().cdf
-    raw, known = phi(params.effect_d / sqrt(1 + params.subject_rho**2)), phi(params.effect_d)
-    found = {}
-    for label in RATINGS:
-        threshold = HIGH_FROM if rule is None else rule.threshold(Task(label))
-        counts = dict(enumerate(REAL_COUNTS[label], 1))
-        high, low = ({r: n for r, n in counts.items() if (r >= threshold) == side} for side in (True, False))
-        moved_high, moved_low = (
-            sum(n for r, n in side.items() if r >= HIGH_FROM) / sum(side.values()) for side in (high, low)
-        )
-        excess = moved_high - moved_low  # of pairs the right way round over pairs the wrong way round
-        found[label] = (0.5 + excess * (raw - 0.5), 0.5 + excess * (known - 0.5))
-    return found
+def latents(params: SimulateDreamer) -> Latents:
+    """What is drawn of each clip. Effects are planted at a rating of HIGH_FROM, whatever threshold tables use."""
+    plan = plan_cohort(params)
+    subjects, clips, labels = plan.ratings.shape
+    level = task_levels(MOVED_BY, plan.z, plan.subject_z, labels, params.hidden_share)
+    return Latents(
+        tasks=RATINGS,
+        subject=tuple(f"s{number + 1:02d}" for number in range(subjects) for _ in range(clips)),
+        clip=tuple(range(1, clips + 1)) * subjects,
+        value=plan.ratings.reshape(-1, labels).astype(np.float64),
+        moved=plan.ratings.reshape(-1, labels) >= HIGH_FROM,
+        level=level.reshape(-1, labels),
+        effect=task_effects(MOVED_BY, labels, params.effect_d),
+        hidden_share=params.hidden_share,
+    )
 
 
 def plan_cohort(params: SimulateDreamer) -> Plan:
@@ -93,10 +89,8 @@ def plan_cohort(params: SimulateDreamer) -> Plan:
     score = score + sqrt(0.5) * rng.standard_normal((subjects, clips, labels)) @ mix
     ratings = np.stack([_cut(score[..., i], REAL_COUNTS[label]) for i, label in enumerate(RATINGS)], axis=-1)
     high = (ratings >= HIGH_FROM).astype(np.float64)
-    centred = (high - high.mean(axis=(0, 1)))[..., _LABEL_OF]
-    subject_z = params.subject_rho * rng.standard_normal((subjects, len(QUANTITIES)))
-    clip_z = rng.standard_normal((subjects, clips, len(QUANTITIES)))
-    z = params.effect_d * _SIGN * centred + subject_z[:, None] + clip_z
+    shift = shifts(MOVED_BY, high - high.mean(axis=(0, 1)), params.effect_d, params.hidden_share)
+    z, subject_z = draw_levels(rng, params.seed, shift, params.subject_rho, params.hidden_share)
     lengths = np.rint(rng.uniform(params.min_clip_s, params.max_clip_s, clips) * EEG_RATE_HZ).astype(np.int64)
     return Plan(ratings, z, subject_z, lengths)
 
@@ -161,13 +155,17 @@ def _subject(number: int, plan: Plan, params: SimulateDreamer) -> dict[str, Any]
     names = ("baseline", "stimuli")
     eeg, ecg = ({name: np.empty((params.clips, 1), object) for name in names} for _ in range(2))
     for clip in range(params.clips):
-        rng = np.random.default_rng([params.seed, 2, number, clip])
+        rng, unseen = (np.random.default_rng([params.seed, stream, number, clip]) for stream in (2, 4))
         lengths = (round(params.baseline_s * EEG_RATE_HZ), int(plan.clip_samples[clip]))
         for name, samples, z in zip(names, lengths, (plan.subject_z[number], plan.z[number, clip]), strict=True):
-            level = dict(zip(QUANTITIES, z.tolist(), strict=True))
-            uv = eeg_of_levels(rng, head, level, samples, EEG_RATE_HZ, _EEG_RMS_UV)
+            level, hidden = dict(zip(LEVELS, z.tolist(), strict=True)), None
+            if params.hidden_share > 0:
+                length_s = samples / EEG_RATE_HZ
+                hidden = Hidden.draw(unseen, level, length_s - params.change_s, length_s)
+            uv = eeg_of_levels(rng, head, level, samples, EEG_RATE_HZ, _EEG_RMS_UV, hidden=hidden)
             eeg[name][clip, 0] = np.rint(uv / _EEG_STEP).T * _EEG_STEP
-            ecg[name][clip, 0] = simulate_ecg(rng, level, samples * ECG_RATE_HZ // EEG_RATE_HZ).T
+            breath_rad = hidden.breath_rad if hidden else None
+            ecg[name][clip, 0] = simulate_ecg(rng, level, samples * ECG_RATE_HZ // EEG_RATE_HZ, breath_rad).T
     scores = {
         f"Score{label.capitalize()}": plan.ratings[number, :, [i]].T.astype(np.float64)
         for i, label in enumerate(RATINGS)
@@ -176,6 +174,9 @@ def _subject(number: int, plan: Plan, params: SimulateDreamer) -> dict[str, Any]
     return {"Age": age, "Gender": gender, "EEG": eeg, "ECG": ecg, **scores}
 
 
-def simulate_ecg(rng: np.random.Generator, level: dict[str, float], n_samples: int) -> F64:
+def simulate_ecg(
+    rng: np.random.Generator, level: dict[str, float], n_samples: int, breath_rad: float | None = None
+) -> F64:
     """ECG leads II and III (2, n_samples) at 256 Hz in counts around 2000."""
-    return np.rint(_ECG_OFFSET + _ECG_COUNTS_PER_MV * ecg_of_levels(rng, level, n_samples, ECG_RATE_HZ, _LEADS))
+    mv = ecg_of_levels(rng, level, n_samples, ECG_RATE_HZ, _LEADS, breath_rad)
+    return np.rint(_ECG_OFFSET + _ECG_COUNTS_PER_MV * mv)

@@ -1,15 +1,13 @@
-"""A simulated stand-in for EEGMAT whose effects are planted, so that the best attainable AUC is known.
+"""A simulated stand-in for EEGMAT whose effects are planted, so that an oracle's AUC is known.
 
-The task moves one EEG and one ECG quantity: arithmetic lowers alpha power and raises the heart rate; the others vary
-from person to person and from recording to recording alone. A quantity's level, in units of its SD over recordings:
-z = d · sign · (arithmetic − ½) + rho · (person) + (recording).
+The task moves one EEG and one ECG quantity: arithmetic lowers alpha power and raises the heart rate; and what these do
+not show (`planted_signals.Hidden`). The others vary from person to person and from recording to recording alone.
 """
 
 import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 
@@ -21,12 +19,16 @@ from physiopipe.cohorts.eegmat import (
 )
 from physiopipe.cohorts.eegmat_tree import FILE_NAME, LABELS, SIMULATED_MARK
 from physiopipe.cohorts.heartbeats import DOWER, F64
-from physiopipe.cohorts.planted_signals import QUANTITIES, Head, ecg_of_levels, eeg_of_levels
+from physiopipe.cohorts.planted_levels import Latents, draw_levels, shifts, task_effects, task_levels
+from physiopipe.cohorts.planted_signals import LEVELS, Head, Hidden, ecg_of_levels, eeg_of_levels
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_folder
 from physiopipe.recordings.edf_writing import EdfChannel, edf_bytes
 
-SIGN = {"alpha": -1.0, "heart_rate": 1.0}  # of the quantities that arithmetic moves
+# The one task moves these levels, this way.
+MOVED_BY: dict[str, tuple[int, float]] = {
+    "alpha": (0, -1.0), "heart_rate": (0, 1.0), "asymmetry": (0, 1.0), "coupling": (0, 1.0), "change": (0, 1.0),
+}  # fmt: skip
 _EEG_RMS_UV, _HIGHEST_HZ = 10.0, 45.0
 _EARS_SHARE = 0.3  # size of A2-A1 against the scalp's EEG
 _PADDING_S, _HELD_S = 2.0, (0.5, 1.1)  # of a file's end, and how much of it the last value is held
@@ -38,31 +40,37 @@ _FILES = ("RECORDS", "SHA256SUMS.txt", "subject-info.csv")
 
 @dataclass(frozen=True)
 class Plan:
-    """Levels that are drawn before any signal: z (person, rest and arithmetic, QUANTITIES), and the person's own part
-    of it, (person, QUANTITIES).
+    """Levels that are drawn before any signal: z (person, rest and arithmetic, LEVELS), and the person's own part
+    of it, (person, LEVELS).
     """
 
     z: F64
     subject_z: F64
 
 
-def attainable_auc(params: SimulateEegmat, _rule: object = None) -> dict[str, tuple[float, float]]:
-    """Best AUC from the two quantities that the task moves: as they are, and with each person's own level known.
-
-    Φ(d / √(1 + rho²)) and Φ(d); the second is also how often the two recordings of a person can be told apart.
-    """
-    phi = NormalDist().cdf
-    return {TASK: (phi(params.effect_d / math.sqrt(1 + params.subject_rho**2)), phi(params.effect_d))}
+def latents(params: SimulateEegmat) -> Latents:
+    """What is drawn of each recording."""
+    plan = plan_cohort(params)
+    level = task_levels(MOVED_BY, plan.z, plan.subject_z, 1, params.hidden_share)
+    high = np.tile([0.0, 1.0], params.subjects)[:, None]
+    return Latents(
+        tasks=(TASK,),
+        subject=tuple(f"s{number:02d}" for number in range(params.subjects) for _ in range(2)),
+        clip=(1, 2) * params.subjects,
+        value=high,
+        moved=high == 1,
+        level=level.reshape(-1, 1),
+        effect=task_effects(MOVED_BY, 1, params.effect_d),
+        hidden_share=params.hidden_share,
+    )
 
 
 def plan_cohort(params: SimulateEegmat) -> Plan:
     """Draw the levels of the whole cohort from `params.seed`."""
     rng = np.random.default_rng([params.seed, 0])
-    sign = np.array([SIGN.get(quantity, 0.0) for quantity in QUANTITIES])
-    subject_z = params.subject_rho * rng.standard_normal((params.subjects, len(QUANTITIES)))
-    own = rng.standard_normal((params.subjects, 2, len(QUANTITIES)))
-    shift = params.effect_d * np.array([-0.5, 0.5])[:, None] * sign
-    return Plan(shift + subject_z[:, None] + own, subject_z)
+    centred = np.broadcast_to([[-0.5], [0.5]], (params.subjects, 2, 1)).astype(np.float64)
+    shift = shifts(MOVED_BY, centred, params.effect_d, params.hidden_share)
+    return Plan(*draw_levels(rng, params.seed, shift, params.subject_rho, params.hidden_share))
 
 
 def simulate_eegmat(last: Path, params: SimulateEegmat) -> None:
@@ -97,10 +105,12 @@ def simulate_eegmat(last: Path, params: SimulateEegmat) -> None:
             age, sex, count = own.integers(16, 27), "FM"[own.integers(2)], own.uniform(1, 35)
             rows.append(f"Subject{number:02d},{age},{sex},1985,{count:.2f},{int(count > 10)}")
             for clip, length_s in enumerate((params.rest_s, params.arithmetic_s), 1):
-                rng = np.random.default_rng([params.seed, 2, number, clip])
-                level = dict(zip(QUANTITIES, plan.z[number, clip - 1].tolist(), strict=True))
+                rng, unseen = (np.random.default_rng([params.seed, stream, number, clip]) for stream in (2, 4))
+                level, hidden = dict(zip(LEVELS, plan.z[number, clip - 1].tolist(), strict=True)), None
+                if params.hidden_share > 0:
+                    hidden = Hidden.draw(unseen, level, length_s - params.change_s, length_s)
                 names.append(f"Subject{number:02d}_{clip}.edf")
-                write(names[-1], _file(rng, head, level, length_s))
+                write(names[-1], _file(rng, head, level, hidden, length_s))
         write("subject-info.csv", ("\n".join(rows) + "\n").encode())
         write("RECORDS", ("\n".join(names) + "\n").encode())
         lines = "".join(f"{digest} {name}\n" for name, digest in sorted(sums))
@@ -116,11 +126,15 @@ def _positions() -> F64:
     return np.asarray((flat - middle) / np.abs(flat - middle).max())
 
 
-def _file(rng: np.random.Generator, head: Head, level: dict[str, float], length_s: float) -> bytes:
+def _file(
+    rng: np.random.Generator, head: Head, level: dict[str, float], hidden: Hidden | None, length_s: float
+) -> bytes:
     samples = round(length_s * RATE_HZ)
-    eeg = eeg_of_levels(rng, head, level, samples, RATE_HZ, _EEG_RMS_UV, _HIGHEST_HZ)
+    eeg = eeg_of_levels(rng, head, level, samples, RATE_HZ, _EEG_RMS_UV, _HIGHEST_HZ, hidden)
     ears = _EARS_SHARE * (eeg[EEG_CHANNELS.index("T8")] - eeg[EEG_CHANNELS.index("T7")])
-    ecg = ecg_of_levels(rng, level, samples, RATE_HZ, DOWER[1:2])  # seen as by lead II, which nothing here may know
+    breath_rad = hidden.breath_rad if hidden else None
+    lead = DOWER[1:2]  # seen as by lead II, which nothing here may know
+    ecg = ecg_of_levels(rng, level, samples, RATE_HZ, lead, breath_rad)
     recorded = np.vstack([eeg, ears, ecg])
     whole = (math.ceil(length_s) + round(_PADDING_S)) * RATE_HZ
     signal = np.zeros((len(recorded), whole))

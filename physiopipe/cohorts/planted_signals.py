@@ -1,17 +1,22 @@
 """EEG and ECG whose band powers, heart rate and wave amplitudes are as told: what simulated cohorts plant effects with.
 
-A level is in units of a quantity's SD over clips. The numbers here were fixed once and are not tuned.
+A level is in units of a quantity's SD over clips. The numbers here were fixed once and are not tuned. What `HIDDEN`
+levels do, a band's power, the mean heart rate and a wave's amplitude do not show (`Hidden`).
 """
 
 from dataclasses import dataclass
-from math import sqrt
+from math import pi, sqrt
+from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 import scipy.fft
 
 from physiopipe.cohorts.heartbeats import F32, F64, NORMAL_BEAT, beats_of_rate, gaussians
 
 QUANTITIES = ("alpha", "t_wave", "beta", "heart_rate", "theta", "qrs")
+HIDDEN = ("asymmetry", "coupling", "change")
+LEVELS = (*QUANTITIES, *HIDDEN)
 # Change for one SD over clips: ln power of the bands; beats a minute; relative T amplitude; ln QRS amplitude.
 _STEP = {"theta": 0.5, "alpha": 0.3, "beta": 0.4, "heart_rate": 5.0, "t_wave": 0.15, "qrs": 0.15}
 # Band: centre (Hz), width (Hz), peak over the 1/f background in power, and weights of frontal to occipital channels.
@@ -22,6 +27,61 @@ _BANDS = {
 }
 _LOWEST_HZ = 0.5
 _JITTER, _JITTER_S = 0.5, 10.0  # within a clip a band's z wanders by this SD, this slowly
+_BREATHS_HZ = 0.25
+_LED_SHARE, _LED_RAD = 0.5, 0.5  # share of alpha that both sides have in common; its phase at the side for one SD
+_LOCKED_DEPTH = 0.5  # of alpha's amplitude, with the breath
+_CHANGE = 1.0  # ln power of theta from first to second half, for one SD
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What is planted where powers and rates over the clip stay as they are.
+
+    - asymmetry: one part of alpha reaches the right side of the head before the left one, or after it;
+    - coupling: alpha rises and falls with each breath, which the ECG shows too; the level says at which of its phases
+      (high: breathing in; low: breathing out), so that neither signal alone tells it;
+    - change: theta's power in the second half of the clip over that in the first.
+
+    Attributes:
+        level: of HIDDEN.
+        from_s, until_s: of the signal, between which `change` takes place.
+        rng: draws what this adds.
+        breath_rad: phase of the breath at the signal's start.
+    """
+
+    level: dict[str, float]
+    from_s: float
+    until_s: float
+    rng: np.random.Generator
+    breath_rad: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, level: dict[str, float], from_s: float, until_s: float) -> "Hidden":
+        """With a breath of any phase."""
+        return cls(level, max(from_s, 0.0), until_s, rng, rng.uniform(0, 2 * pi))
+
+    def amplitude(self, band: str, seconds: F64) -> F64:
+        """What a band's amplitude is multiplied with, (time,): mean ln power (theta), mean power (alpha) as before."""
+        if band == "theta":
+            middle = (self.from_s + self.until_s) / 2
+            half = np.where(seconds < middle, -0.5, 0.5) * ((seconds >= self.from_s) & (seconds < self.until_s))
+            return np.asarray(np.exp(0.5 * _CHANGE * self.level["change"] * half))
+        if band == "alpha":
+            late_rad = pi * NormalDist().cdf(-self.level["coupling"])
+            breath = np.sin(2 * pi * _BREATHS_HZ * seconds + self.breath_rad + late_rad)
+            return np.asarray((1 + _LOCKED_DEPTH * breath) / sqrt(1 + _LOCKED_DEPTH**2 / 2))
+        return np.ones(len(seconds))
+
+    def led(self, power: F64, n: int, right: F64) -> F32:
+        """Noise (channel, n) that all channels share, each at a phase of its own; variance as of `_noise`.
+
+        Args:
+            right: (channel,) how far to the right each one lies, head radius 1.
+        """
+        spectrum = _spectrum(self.rng, 1, power)
+        angle = (_LED_RAD * self.level["asymmetry"] * right)[:, None]
+        turned = [_in_time(spectrum * factor, n) for factor in (1, 1j)]
+        return np.asarray(turned[0] * np.cos(angle) + turned[1] * np.sin(angle), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -62,6 +122,7 @@ def eeg_of_levels(
     rate_hz: int,
     rms: float,
     highest_hz: float | None = None,
+    hidden: Hidden | None = None,
 ) -> F64:
     """EEG (channel, n_samples) on the head's offsets: 1/f background and three bands, mixed in space.
 
@@ -70,6 +131,7 @@ def eeg_of_levels(
         rate_hz: samples a second.
         rms: of a channel of a head of gain 1, in the unit wanted.
         highest_hz: nothing is above it; None: half the rate.
+        hidden: what is planted besides; None: nothing.
     """
     n_fast = scipy.fft.next_fast_len(n_samples, real=True)
     frequency = np.fft.rfftfreq(n_fast, 1 / rate_hz)
@@ -89,32 +151,59 @@ def eeg_of_levels(
     signal = _noise(rng, channels, background, n_fast)[:, :n_samples]
     for band, bump in bumps.items():
         z = level[band] + _JITTER * np.interp(seconds, nodes_s, rng.standard_normal(len(nodes_s)))
-        power = np.exp(_STEP[band] * z)
-        wave = _noise(rng, channels, bump, n_fast)[:, :n_samples] * np.sqrt(power).astype(np.float32)
+        amplitude = np.sqrt(np.exp(_STEP[band] * z))
+        wave = _noise(rng, channels, bump, n_fast)[:, :n_samples]
+        if hidden is not None:
+            amplitude = amplitude * hidden.amplitude(band, seconds)
+        if hidden is not None and band == "alpha":
+            # Given to each channel at the size that its mixture of sources has, so that no phase changes a power
+            size = np.sqrt(np.square(spread) @ np.square(head.topography[band]))[:, None] * amplitude
+            led = hidden.led(bump, n_fast, head.position[:, 0])[:, :n_samples] * size
+            amplitude = amplitude * sqrt(1 - _LED_SHARE)
+        wave = wave * amplitude.astype(np.float32)
         signal += wave * head.topography[band][:, None].astype(np.float32)
+    if hidden is not None:
+        return np.asarray(scale * (spread @ signal + sqrt(_LED_SHARE) * led) + head.offset[:, None], dtype=np.float64)
     return np.asarray(scale * (spread @ signal) + head.offset[:, None], dtype=np.float64)
 
 
 def _noise(rng: np.random.Generator, channels: int, power: F64, n: int) -> F32:
     """Gaussian noise (channel, n) with the sum of `power` (over rfft's frequencies) as its variance."""
+    return _in_time(_spectrum(rng, channels, power), n)
+
+
+def _spectrum(rng: np.random.Generator, channels: int, power: F64) -> npt.NDArray[np.complex64]:
     used = np.flatnonzero(power > 1e-6 * power.max())
     spectrum = np.zeros((channels, len(power)), np.complex64)
     parts = rng.standard_normal((channels, len(used), 2), np.float32) * np.sqrt(power[used] / 2)[:, None]
     spectrum[:, used] = parts[..., 0] + 1j * parts[..., 1]
+    return spectrum
+
+
+def _in_time(spectrum: npt.NDArray[np.complex64], n: int) -> F32:
     return np.asarray(scipy.fft.irfft(spectrum, n, axis=1, norm="forward"), dtype=np.float32) / np.float32(sqrt(2))
 
 
-def ecg_of_levels(rng: np.random.Generator, level: dict[str, float], n_samples: int, rate_hz: int, leads: F64) -> F64:
+def ecg_of_levels(
+    rng: np.random.Generator,
+    level: dict[str, float],
+    n_samples: int,
+    rate_hz: int,
+    leads: F64,
+    breath_rad: float | None = None,
+) -> F64:
     """ECG (lead, n_samples) in mV.
 
     Args:
         level: of heart rate, QRS and T amplitude.
         rate_hz: samples a second.
         leads: (lead, 3), what each lead sees of the heart vector (Frank's x, y, z), as rows of `heartbeats.DOWER`.
+        breath_rad: phase of the breath at the start; None: any.
     """
     t = np.arange(-rate_hz, n_samples + rate_hz) / rate_hz  # a second more at both ends
     swing = 0.03 * np.sin(2 * np.pi * 0.1 * t + rng.uniform(0, 6.28))
-    breath = np.sin(2 * np.pi * 0.25 * t + rng.uniform(0, 6.28))
+    any_rad = rng.uniform(0, 6.28)
+    breath = np.sin(2 * np.pi * _BREATHS_HZ * t + (any_rad if breath_rad is None else breath_rad))
     rate_bpm = (72 + _STEP["heart_rate"] * level["heart_rate"]) * (1 + swing + 0.03 * breath)
     beats = beats_of_rate(rate_bpm, rate_hz) + t[0] + rng.uniform(0, 0.5)
     rr_s = 60 / np.interp(beats, t, rate_bpm)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from physiopipe.report.style import COLOURS, DASHES
 from physiopipe.results.intervals import MEAN, SeedPredictions, counts_of, mean_of_defined, resample_subjects
 from physiopipe.results.metrics import F64, subject_aucs
+from physiopipe.results.oracle import ORACLE
 from physiopipe.results.study import REFERENCE, Study
-from physiopipe.results.table1 import expected_best
 from physiopipe.results.test_set import TestSet
 
 _BAND_RESAMPLES = 500
@@ -19,7 +19,7 @@ _GRID = np.linspace(0, 1, 101)
 
 def headline_plot(test: TestSet, metrics: Mapping[str, Any], study: Study) -> Figure:
     """The picture of the first screen: the headline AUC of every row with its interval, mean of the tasks, chance, and
-    the AUC expected of planted effects. Where the AUC within subjects leads, every subject is a dot.
+    the oracle's AUC of a simulated cohort. Where the AUC within subjects leads, every subject is a dot.
     """
     return _aucs(test, metrics, study, (MEAN,), width=4.9)
 
@@ -38,9 +38,8 @@ def _aucs(
     best_row = max(names, key=lambda name: metrics[name][MEAN].get(headline, 0.0), default="")
     for axes, task in zip(panels, tasks, strict=True):
         axes.axvline(0.5, color="#999999", linewidth=0.8)
-        best = expected_best(study, task, headline)
-        if np.isfinite(best):
-            axes.axvline(best, color="#000000", linewidth=0.9, linestyle=":")
+        if ORACLE in metrics:
+            axes.axvline(metrics[ORACLE][task][headline], color="#000000", linewidth=0.9, linestyle=":")
         for i, name in enumerate(names):
             if headline == "subject_auc":
                 own = _own_aucs(test, name, task)

@@ -100,7 +100,7 @@ def write_report(
 
 def _picture_words(study: Study) -> str:
     dots = "Dots: subjects, seeds averaged. " if study.headline == "subject_auc" else ""
-    planted = " Dotted: expected of the planted effects' best classifier." if study.expected_best else ""
+    planted = " Dotted: the oracle, from the clips' true levels." if study.latents is not None else ""
     return f"{dots}Diamond and bar: the row's AUC and its interval. Grey line: chance.{planted} Bold: Ours, best row."
 
 
@@ -182,6 +182,7 @@ def _study(folder: Path, params: Params, study: Study, cohorts: Sequence[DataFac
         "Study",
         (
             Part("Clips left out", data_parts.left_out(about.values()), folded=True),
+            Part("Artefacts", data_parts.artefacts(about.values()), folded=True),
             Part("Parameters in force", data_parts.parameters(params), folded=True),
             Part("Versions", data_parts.versions(), folded=True),
             Part("How to cite, and licences", data_parts.citations(cohorts), folded=True),

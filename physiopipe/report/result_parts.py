@@ -13,6 +13,7 @@ from physiopipe.results.contrasts_text import caption, notes_of, shown, with_int
 from physiopipe.results.forms import as_html
 from physiopipe.results.intervals import MEAN
 from physiopipe.results.layout import Typeset
+from physiopipe.results.oracle import ORACLE
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import headline_rows, pretraining_gain
 
@@ -70,16 +71,18 @@ def summary_table(table1: pd.DataFrame, metrics: Mapping[str, Any], study: Study
             ),
             "p": f"{row['p_value']:.2g}",
         }
-        share = metrics[row["method"]][MEAN].get("attainable_share")
+        share = metrics[row["method"]][MEAN].get("oracle_share")
         if share is not None:
             cells["Share"] = f"{share:.0%}"
         content.append(cells)
         classes.append(" ".join(name for name, on in (("best", is_best), ("ours", row["method"] == REFERENCE)) if on))
     table = as_table(pd.DataFrame(content), classes)
     if content and "Share" in content[0]:
+        oracle = metrics[ORACLE][MEAN][study.headline]
         table += paragraph(
-            "Share: the AUC's excess over chance, as a share of that which the planted effects' best classifier "
-            "is expected to have (an average over cohorts: a row can exceed it)."
+            f"Share: the AUC's excess over chance, as a share of the oracle's ({oracle:.1%}), which knows the levels "
+            "that these very clips were simulated from. Such a cohort tells whether a row finds what was planted, not "
+            "how rows rank on people."
         )
     return table
 

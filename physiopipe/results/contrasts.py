@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from physiopipe.experiments.predictions import read_predictions
 from physiopipe.results.intervals import MEAN, Estimates, estimate
-from physiopipe.results.metrics import attainable_share
+from physiopipe.results.metrics import oracle_share
+from physiopipe.results.oracle import oracle_estimates
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
 from physiopipe.results.study import REFERENCE, Study
-from physiopipe.results.table1 import expected_best
 from physiopipe.results.test_set import TestSet, read_predictions_of, read_test_set, title_of
 
 BESIDE_FUSIONS = ("ecg_only", "eeg_only", REFERENCE)
@@ -37,7 +38,7 @@ def columns_of(tasks: Sequence[str]) -> tuple[str, ...]:
     return (
         "cohort", "simulated", "protocol", "group", "name", "title", "note",
         *(f"{task}_percent" for task in tasks), "mean_percent", "low_percent", "high_percent", "p_value",
-        "expected_share_percent", "versus", "difference_percent", "difference_low", "difference_high", "difference_p",
+        "oracle_share_percent", "versus", "difference_percent", "difference_low", "difference_high", "difference_p",
         "difference_p_holm",
     )  # fmt: skip
 
@@ -58,7 +59,8 @@ def fusions(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFrame:
 
 
 def ablations(folder: Path, study: Study) -> pd.DataFrame:
-    """The reference with one thing changed, a row a variant.
+    """The reference with one thing changed, a row a variant; those with other labels or clips are compared among
+    themselves.
 
     Args:
         folder: results/<cohort>, which holds predictions/ and ablations/.
@@ -66,6 +68,22 @@ def ablations(folder: Path, study: Study) -> pd.DataFrame:
     files = {name: folder / "ablations" / f"{name}.parquet" for name in study.ablations}
     if REFERENCE in study.methods:
         files = {REFERENCE: folder / "predictions" / f"{REFERENCE}.parquet", **files}
+    alike: dict[str, dict[str, Path]] = {}
+    studies: dict[str, Study] = {}
+    for name, path in files.items():
+        own = read_predictions(path)[1]
+        high_from = {**study.thresholds, **own.get("high_from", {})}
+        key = f"{sorted(high_from.items())} {own.get('left_out', [])}"
+        alike.setdefault(key, {})[name] = path
+        others = replace(study, thresholds=high_from)
+        studies.setdefault(key, study if high_from == dict(study.thresholds) else others)
+    if not alike:
+        return contrast_frame([], [], None, study)
+    return pd.concat([_ablations(group, studies[key]) for key, group in alike.items()], ignore_index=True)
+
+
+def _ablations(files: Mapping[str, Path], study: Study) -> pd.DataFrame:
+    """Rows of the same clips and labels."""
     test = read_predictions_of(files, study)
     about: dict[str, dict[str, Any]] = {}
     for name in test.methods:
@@ -86,7 +104,7 @@ def contrasts_of(test: TestSet, about: Mapping[str, Mapping[str, Any]], study: S
     """The table of these predictions; `about` holds title, claim, and where there are any note and versus, by name."""
     settings, headline = study.settings, study.headline
     if not test.methods:
-        return contrast_frame([], [], study)
+        return contrast_frame([], [], None, study)
     weights = study.resamples(len(test.subjects))
     estimates = {
         name: estimate(seeds, weights, settings.confidence, study.tasks, headline, interval=study.interval)
@@ -108,13 +126,15 @@ def contrasts_of(test: TestSet, about: Mapping[str, Mapping[str, Any]], study: S
         for name, p_value in zip(test.methods, p_values, strict=True)
     ]  # fmt: skip
     compared = compare(pairs, estimates, settings.confidence, settings.permutations, settings.resampling_seed)
-    return contrast_frame(rows, compared, study)
+    return contrast_frame(rows, compared, oracle_estimates(test, study), study)
 
 
-def contrast_frame(rows: Sequence[Contrast], comparisons: Sequence[Comparison], study: Study) -> pd.DataFrame:
+def contrast_frame(
+    rows: Sequence[Contrast], comparisons: Sequence[Comparison], oracle: Estimates | None, study: Study
+) -> pd.DataFrame:
     """The table as data, a row each in the order given; AUCs (the headline metric) and shares in percent."""
     compared = {(one.first, one.second): one for one in comparisons}
-    best = expected_best(study, MEAN, study.headline)
+    best = oracle.value[MEAN][study.headline] if oracle is not None else math.nan
     content = []
     for row in rows:
         found, one = row.estimates, compared.get((row.name, row.versus))
@@ -126,7 +146,7 @@ def contrast_frame(rows: Sequence[Contrast], comparisons: Sequence[Comparison], 
                 **{f"{task}_percent": _percent(found.value[task][study.headline]) for task in study.tasks},
                 "mean_percent": _percent(value), "low_percent": _percent(found.low[MEAN][study.headline]),
                 "high_percent": _percent(found.high[MEAN][study.headline]), "p_value": round(row.p_value[MEAN], 6),
-                "expected_share_percent": _percent(attainable_share(value, best)) if best > 0.5 else math.nan,
+                "oracle_share_percent": _percent(oracle_share(value, best)),
                 "versus": row.versus if one else "",
                 "difference_percent": _percent(one.difference) if one else math.nan,
                 "difference_low": _percent(one.low) if one else math.nan,

@@ -20,7 +20,7 @@ def shown(frame: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
     heads = {task: task.capitalize() for task in tasks} if len(tasks) > 1 else {}
     mean = "Mean" if heads else "AUC"
     columns: dict[str, list[str]] = {"": [], **{head: [] for head in heads.values()}, mean: [], "p": []}
-    share = frame["expected_share_percent"].notna().any()
+    share = frame["oracle_share_percent"].notna().any()
     columns |= {"Share": []} if share else {}
     columns |= {"Difference": [], "from": [], "p, Holm": []}
     for row in frame.to_dict("records"):
@@ -30,7 +30,7 @@ def shown(frame: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
         columns[mean].append(with_interval(row["mean_percent"], row["low_percent"], row["high_percent"]))
         columns["p"].append(f"{row['p_value']:.2g}")
         if share:
-            columns["Share"].append(f"{row['expected_share_percent']:.0f} %")
+            columns["Share"].append(f"{row['oracle_share_percent']:.0f} %")
         versus = _text(row["versus"])
         difference = with_interval(row["difference_percent"], row["difference_low"], row["difference_high"], "+")
         columns["Difference"].append(difference if versus else "")
@@ -54,10 +54,9 @@ def caption(frame: pd.DataFrame, what: str, study: Study) -> str:
     words += ": each task, and the mean of the tasks" if several else ""
     words += f" with its {study.settings.confidence:.0%} interval (bootstrap over subjects) and p (labels permuted "
     words += "within subject, one-sided). "
-    if frame["expected_share_percent"].notna().any():
+    if frame["oracle_share_percent"].notna().any():
         words += (
-            "Share: AUC − 50 over that of the planted effects' best classifier as it is expected (an average over "
-            "cohorts, which a row can exceed). "
+            "Share: AUC − 50 over that of the oracle, which knows the levels that these clips were simulated from. "
         )
     of = "the mean" if several else "the AUC"
     return words + (
@@ -79,14 +78,12 @@ def as_markdown(frame: pd.DataFrame, title: str, what: str, study: Study) -> str
     return "\n".join([*lines, *study.caveats]).rstrip() + "\n"
 
 
-def share_of_the_expected(frame: pd.DataFrame, reference: str, untrained: str) -> list[str]:
-    """Lines on the share of the expected excess that the reference reaches, with and without its pretraining."""
-    shares = frame.set_index("name")["expected_share_percent"].dropna()
+def share_of_the_oracle(frame: pd.DataFrame, reference: str, untrained: str) -> list[str]:
+    """Lines on the share of the oracle's excess that the reference reaches, with and without its pretraining."""
+    shares = frame.set_index("name")["oracle_share_percent"].dropna()
     titles = frame.set_index("name")["title"]
-    expected = "of the excess over chance that the planted effects' best classifier is expected to have"
-    return [
-        f"{titles[name]}: {shares[name]:.0f} % {expected}" for name in (reference, untrained) if name in shares.index
-    ]
+    of = "of the oracle's excess over chance"
+    return [f"{titles[name]}: {shares[name]:.0f} % {of}" for name in (reference, untrained) if name in shares.index]
 
 
 def with_interval(value: float, low: float, high: float, sign: str = "") -> str:

@@ -12,13 +12,14 @@ from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
 from physiopipe.results.costs import costs_of
 from physiopipe.results.intervals import MEAN, Estimates, estimate
-from physiopipe.results.metrics import attainable_share
+from physiopipe.results.metrics import oracle_share
+from physiopipe.results.oracle import ORACLE, oracle_estimates
 from physiopipe.results.p_values import Comparison, compare, permutation_p_values
 from physiopipe.results.pairwise import FEWEST, pairwise_frame, ranks_frame
 from physiopipe.results.robustness_table import robustness_table
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.summary import UNTRAINED, summary
-from physiopipe.results.table1 import Measured, assemble, expected_best
+from physiopipe.results.table1 import Measured, assemble
 from physiopipe.results.test_set import TestSet, read_test_set
 from physiopipe.results.typeset import typeset
 from physiopipe.results.without_beats import without_beats_table
@@ -30,7 +31,7 @@ _DECIMALS = 6  # sums of another BLAS differ further down
 def evaluate(folder: Path, study: Study) -> list[str]:
     """Write metrics.json, comparisons.csv and table1.csv, .md and .tex, then the side tables, then summary.json.
 
-    Returns lines for a reader of the terminal: what share of the expected excess is reached.
+    Returns lines for a reader of the terminal: what share of the oracle's excess is reached.
 
     Args:
         folder: results/<cohort>, which holds predictions/, ablations/ and robustness/.
@@ -44,7 +45,7 @@ def evaluate(folder: Path, study: Study) -> list[str]:
     beats = without_beats_table(folder / "predictions", study, rows)
     write_text(folder / "without_beats.csv", beats.to_csv(index=False))
     write_json(folder / "summary.json", summary(table, changed, study))
-    return contrasts_text.share_of_the_expected(changed, REFERENCE, UNTRAINED)
+    return contrasts_text.share_of_the_oracle(changed, REFERENCE, UNTRAINED)
 
 
 def families(predictions: Path, study: Study) -> tuple[list[str], list[str]]:
@@ -75,9 +76,10 @@ def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFra
     comparisons = compare(_pairs(test), estimates, settings.confidence, settings.permutations, settings.resampling_seed)
     ranks = ranks_frame(estimates, test, study)
     costs = costs_of(folder / "costs", [(name, test.title(name)) for name in test.methods])
-    frame = assemble(_measured(estimates, p_by_method, ranks, costs), test, study)
+    oracle = oracle_estimates(test, study)
+    frame = assemble(_measured(estimates, p_by_method, ranks, costs), test, study, oracle)
     table = typeset(frame, study, without_meaning(test), costs)
-    write_json(folder / "metrics.json", _metrics(estimates, p_by_method, study))
+    write_json(folder / "metrics.json", _metrics(estimates, p_by_method, oracle, study))
     write_text(folder / "comparisons.csv", _comparison_frame(comparisons, test, study).to_csv(index=False))
     write_text(folder / "pairwise.csv", pairwise_frame(estimates, test, study).to_csv(index=False))
     write_text(folder / "ranks.csv", ranks.to_csv(index=False))
@@ -134,10 +136,13 @@ def _pairs(test: TestSet) -> list[tuple[str, str]]:
 
 
 def _metrics(
-    estimates: Mapping[str, Estimates], p_values: Mapping[str, Mapping[str, float]], study: Study
+    estimates: Mapping[str, Estimates],
+    p_values: Mapping[str, Mapping[str, float]],
+    oracle: Estimates | None,
+    study: Study,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Method → task → metric → number; what is undefined is left out. Beside the methods stands `attainable`, the
-    expected AUC of the planted effects' best classifier.
+    """Method → task → metric → number; what is undefined is left out. On simulated cohorts ORACLE stands beside the
+    methods, and each one's share of its excess over chance with them.
     """
     headline = study.headline
     content: dict[str, dict[str, dict[str, float]]] = {}
@@ -150,13 +155,18 @@ def _metrics(
                 f"{headline}_high": found.high[task][headline],
                 f"{headline}_p": p_values[name][task],
             }
-            best = expected_best(study, task, headline)
-            if math.isfinite(best):
-                numbers["attainable_share"] = attainable_share(found.value[task][headline], best)
+            if oracle is not None:
+                numbers["oracle_share"] = oracle_share(found.value[task][headline], oracle.value[task][headline])
             content[name][task] = _rounded(numbers)
-    if study.expected_best is not None:
-        content["attainable"] = {
-            task: _rounded({metric: expected_best(study, task, metric) for metric in ("auc", "subject_auc")})
+    if oracle is not None:
+        content[ORACLE] = {
+            task: _rounded(
+                {
+                    **oracle.value[task],
+                    f"{headline}_low": oracle.low[task][headline],
+                    f"{headline}_high": oracle.high[task][headline],
+                }
+            )
             for task in (*study.tasks, MEAN)
         }
     return content

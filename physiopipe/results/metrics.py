@@ -143,12 +143,9 @@ def pooled_contributions(counts: SubjectCounts) -> F64:
     return np.asarray(2 * halves - halves.mean(), dtype=np.float64)
 
 
-def attainable_share(auc: float, attainable: float) -> float:
-    """An AUC's excess over chance as a part of the expected one of the planted effects' best classifier.
-
-    That is an average over cohorts, so a part can be above 1; NaN where nothing was planted.
-    """
-    return (auc - 0.5) / (attainable - 0.5) if attainable > 0.5 else float("nan")
+def oracle_share(auc: float, oracle: float) -> float:
+    """An AUC's excess over chance as a part of the oracle's on the same clips; NaN where that has none."""
+    return (auc - 0.5) / (oracle - 0.5) if oracle > 0.5 else float("nan")
 
 
 def mean_of_tasks(by_task: Mapping[str, F64]) -> F64:

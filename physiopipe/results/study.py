@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from physiopipe.cohorts.base import imported
+from physiopipe.cohorts.planted_levels import Latents
 from physiopipe.cohorts.registry import cohort as registered
 from physiopipe.cohorts.reported import Reported
 from physiopipe.params import Evaluate, Params
@@ -25,8 +25,7 @@ class Study:
         headline: the metric that leads;  caveats: sentences that stand beside every number.
         settings: protocol, seeds and statistics.
         methods, ablations, robustness: names of the rows asked for, in order.
-        expected_best: AUC of each task that is expected of the planted effects' best classifier, (pooled, within
-            subjects); None where nothing was planted.
+        latents: what a simulation drew of each clip, for the oracle's row; None on real recordings.
         reported: rows that a paper printed on this cohort, or None;  footnotes: sentences that go with them.
     """
 
@@ -41,7 +40,7 @@ class Study:
     robustness: tuple[str, ...] = ()
     headline: Headline = "subject_auc"
     caveats: tuple[str, ...] = ()
-    expected_best: Mapping[str, tuple[float, float]] | None = None
+    latents: Latents | None = None
     reported: Reported | None = None
     footnotes: tuple[str, ...] = field(default=())
     scored_by: Literal["clip", "window"] = "clip"
@@ -82,7 +81,6 @@ def study_of(params: Params, cohort: str) -> Study:
     """The study of a downstream cohort, as the parameters have it."""
     known = registered(cohort)
     rule, simulated = params.clips[cohort], params.simulated(cohort)
-    planted = imported(known.attainable)(params.simulate[cohort], rule) if simulated and known.attainable else None
     reported = known.printed_rows()
     return Study(
         cohort=cohort,
@@ -97,7 +95,7 @@ def study_of(params: Params, cohort: str) -> Study:
         headline=known.headline,
         scored_by=known.scored_by,
         caveats=known.caveats,
-        expected_best=planted,
+        latents=known.latents_of(params.simulate[cohort]) if simulated else None,
         reported=reported,
         footnotes=reported.footnotes(rule) if reported else (),
     )

@@ -13,13 +13,14 @@ import pandas as pd
 
 from physiopipe.cohorts.reported import PRINTED_METRICS
 from physiopipe.results.intervals import MEAN, Estimates
+from physiopipe.results.oracle import ORACLE, TITLE, note
 from physiopipe.results.study import Study
 from physiopipe.results.test_set import TestSet, title_of
 
 COLUMNS = (
     "kind", "cohort", "simulated", "method", "title", "reference", "inputs", "provenance", "licence", "protocol",
     "seeds", "subjects", "clips", "label", "metric", "value_percent", "low_percent", "high_percent", "p_value",
-    "expected_best_percent", "mean_rank", "trained_parameters", "notes",
+    "mean_rank", "trained_parameters", "notes",
 )  # fmt: skip
 NOTE_SEPARATOR = " | "
 
@@ -39,11 +40,17 @@ class Measured:
     trained_parameters: int | None = None
 
 
-def assemble(measured: Sequence[Measured], test: TestSet, study: Study) -> pd.DataFrame:
-    """The whole table, COLUMNS; cells that do not apply are empty."""
+def assemble(
+    measured: Sequence[Measured], test: TestSet, study: Study, oracle: Estimates | None = None
+) -> pd.DataFrame:
+    """The whole table, COLUMNS; cells that do not apply are empty. The oracle's rows, of their own kind, come last."""
     rows = _reported_rows(study)
     for one in measured:
         rows += _measured_rows(one, test, study)
+    if oracle is not None and study.latents is not None:
+        about = {"title": TITLE, "provenance": "the simulation", "licence": ""}
+        no_p = dict.fromkeys((*study.tasks, MEAN), math.nan)
+        rows += _estimated_rows("oracle", Measured(ORACLE, oracle, no_p), about, note(study.latents), test, study)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     whole = ("seeds", "subjects", "clips", "trained_parameters")
     return frame.astype(dict.fromkeys(whole, "Int64"))  # empty for reported rows
@@ -98,9 +105,15 @@ def _reported_rows(study: Study) -> list[dict[str, Any]]:
 
 def _measured_rows(one: Measured, test: TestSet, study: Study) -> list[dict[str, Any]]:
     about = test.about[one.method]
+    return _estimated_rows("measured", one, about, note_of(about), test, study)
+
+
+def _estimated_rows(
+    kind: str, one: Measured, about: Mapping[str, Any], notes: str, test: TestSet, study: Study
+) -> list[dict[str, Any]]:
     return [
         {
-            "kind": "measured", "cohort": study.cohort, "simulated": study.simulated, "method": one.method,
+            "kind": kind, "cohort": study.cohort, "simulated": study.simulated, "method": one.method,
             "title": title_of(one.method, about), "inputs": inputs_of(about),
             "provenance": str(about.get("provenance", "unknown")), "licence": str(about.get("licence", "unknown")),
             "protocol": study.settings.protocol, "seeds": len(study.settings.seeds), "subjects": len(test.subjects),
@@ -109,24 +122,12 @@ def _measured_rows(one: Measured, test: TestSet, study: Study) -> list[dict[str,
             "low_percent": _percent(one.estimates.low[task][metric]),
             "high_percent": _percent(one.estimates.high[task][metric]),
             "p_value": round(one.p_value[task], 6) if metric == study.headline else math.nan,
-            "expected_best_percent": _percent(expected_best(study, task, metric)),
             "mean_rank": round(one.mean_rank, 4) if (task, metric) == (MEAN, study.headline) else math.nan,
-            "trained_parameters": one.trained_parameters, "notes": note_of(about),
+            "trained_parameters": one.trained_parameters, "notes": notes,
         }
         for task in (*study.tasks, MEAN)
         for metric in study.metrics
     ]  # fmt: skip
-
-
-def expected_best(study: Study, task: str, metric: str) -> float:
-    """Expected AUC of the planted effects' best classifier for a task (or their mean); NaN for other metrics, and
-    where nothing was planted.
-    """
-    if study.expected_best is None or metric not in ("auc", "subject_auc"):
-        return math.nan
-    tasks = study.tasks if task == MEAN else (task,)
-    values = [study.expected_best[each][metric == "subject_auc"] for each in tasks]
-    return sum(values) / len(values)
 
 
 def _percent(share: float) -> float:

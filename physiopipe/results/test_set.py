@@ -28,6 +28,7 @@ class TestSet:
         methods: by name, one SeedPredictions a seed.
         about: by name, what the predictions' file says of itself.
         without_meaning: by name, why a method says nothing on this cohort; such a method is not among `methods`.
+        clip_names: (subject, clip) of each row that `SeedPredictions.row` numbers.
     """
 
     __test__ = False  # no test of pytest's
@@ -38,6 +39,7 @@ class TestSet:
     methods: dict[str, list[SeedPredictions]]
     about: dict[str, dict[str, Any]]
     without_meaning: dict[str, str] = field(default_factory=dict)
+    clip_names: tuple[tuple[str, int], ...] = ()
 
     def title(self, name: str) -> str:
         """How tables and figures call a method."""
@@ -95,7 +97,7 @@ def read_predictions_of(files: Mapping[str, Path], study: Study, without: Collec
         ]
         for name, frame in frames.items()
     }
-    return TestSet(study.tasks, subjects, len(clips), methods, about, without_meaning)
+    return TestSet(study.tasks, subjects, len(clips), methods, about, without_meaning, tuple(rows))
 
 
 def check_about(path: Path, about: Mapping[str, Any], study: Study) -> None:

@@ -3,18 +3,17 @@
 import hashlib
 import re
 from pathlib import Path
-from statistics import mean
+from statistics import NormalDist, mean
 
 import mne
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
 
 from physiopipe.cohorts.base import PublishedList
 from physiopipe.cohorts.bcmi import COHORT, EEG_CHANNELS, REPORTS, BcmiClips, BcmiData, SimulateBcmi
-from physiopipe.cohorts.bcmi_simulation import MOVED_BY, Plan, attainable_auc, plan_cohort, simulate_bcmi
+from physiopipe.cohorts.bcmi_simulation import latents, plan_cohort, simulate_bcmi
 from physiopipe.cohorts.bcmi_tree import plan_batches, read_events, read_run
 from physiopipe.cohorts.planted_signals import QUANTITIES
 from physiopipe.errors import PhysiopipeError
@@ -369,25 +368,26 @@ def test_nobody_hears_a_piece_twice_and_all_hear_the_same_ones() -> None:
     assert {tuple(sorted(heard)) for heard in music.tolist()} == {tuple(range(101, 191))}
 
 
-@pytest.mark.parametrize(("d", "rho"), [(1.16, 0.5), (1.16, 2.0), (0.0, 0.5)])
-def test_the_attainable_auc_is_what_the_levels_give(d: float, rho: float) -> None:
-    many = [
-        plan_cohort(SimulateBcmi(subjects=19, runs=5, trials=18, effect_d=d, subject_rho=rho, seed=s))
-        for s in range(20)
-    ]
-    params = SimulateBcmi(effect_d=d, subject_rho=rho)
-    for task, name in enumerate(REPORTS):
-        places = [QUANTITIES.index(quantity) for quantity, (of, _) in MOVED_BY.items() if of == task]
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_levels_are_worth_what_was_planted(share: float) -> None:
+    seeds = [SimulateBcmi(subjects=19, runs=5, trials=18, hidden_share=share, seed=seed) for seed in range(10)]
+    drawn = [latents(params) for params in seeds]
+    for task in range(2):
+        found = mean(float(roc_auc_score(one.moved[:, task], one.level[:, task])) for one in drawn)
+        assert abs(found - NormalDist().cdf(1.16)) < 0.01
 
-        def best(plan: Plan, known: bool, task: int = task, places: list[int] = places) -> float:
-            z = (plan.z - plan.subject_z[:, None] * known)[..., places].reshape(-1, 2)
-            high = (plan.reports[..., task] > 4.5).ravel()
-            fitted = LinearDiscriminantAnalysis().fit(z[::2], high[::2]).decision_function(z[1::2])
-            return float(roc_auc_score(high[1::2], fitted))
 
-        for attainable, known in zip(attainable_auc(params, BcmiClips())[name], (False, True), strict=True):
-            assert abs(mean(best(plan, known) for plan in many) - attainable) < 0.02
-    assert attainable_auc(params, BcmiClips(high_above=6.0)) == {}
+def test_latents_are_of_the_clips_that_are_read(root: Path) -> None:
+    drawn = latents(PARAMS)
+    value = dict(zip(zip(drawn.subject, drawn.clip, strict=True), drawn.value, strict=True))
+    assert len(value) == len(drawn.clip)
+    seen = 0
+    for person in range(PARAMS.subjects):
+        for one in recordings(run_of(root, person + 1), "ecg"):
+            report = value[one.subject, one.clip]
+            assert [one.ratings[task] for task in REPORTS] == pytest.approx(report.tolist(), abs=0.01)
+            seen += 1
+    assert seen == len(value) - 2  # whose onsets were lost
 
 
 def test_signals_carry_the_planned_levels(root: Path) -> None:
@@ -402,7 +402,7 @@ def test_signals_carry_the_planned_levels(root: Path) -> None:
         measured = np.array(values)
         planned = plan.z[: len(measured), :, QUANTITIES.index(name)]
         measured, planned = (each - each.mean(axis=1, keepdims=True) for each in (measured, planned))
-        assert np.corrcoef(measured.ravel(), planned.ravel())[0, 1] > 0.7, name
+        assert np.corrcoef(measured.ravel(), planned.ravel())[0, 1] > 0.6, name
 
 
 def band_power(signal: np.ndarray, low_hz: float, high_hz: float) -> float:

@@ -3,25 +3,30 @@
 import hashlib
 import subprocess
 import sys
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
 import scipy.signal
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from physiopipe.cohorts.base import ClipRule
-from physiopipe.cohorts.dreamer import EEG_CHANNELS, RATINGS, SimulateDreamer
+from physiopipe.cohorts.dreamer import COHORT, EEG_CHANNELS, RATINGS, DreamerData, SimulateDreamer
+from physiopipe.cohorts.dreamer_file import read_dreamer
 from physiopipe.cohorts.dreamer_simulation import (
     HIGH_FROM,
     LABEL_CORRELATION,
     REAL_COUNTS,
-    attainable_auc,
+    latents,
     plan_cohort,
     simulate_dreamer,
 )
+from physiopipe.recordings.recording import Recording
+from physiopipe.results.oracle import posterior
 
 PARAMS = SimulateDreamer(subjects=5, clips=4, min_clip_s=12, max_clip_s=20, baseline_s=3, seed=9)
 
@@ -113,42 +118,68 @@ def test_ratings_share_clip_subject_and_each_other() -> None:
     np.testing.assert_allclose(ratings.mean(axis=1).var(axis=0) / total, 0.1, atol=0.04)
 
 
-@pytest.mark.parametrize(("d", "rho"), [(1.16, 0.5), (1.16, 2.0), (0.0, 0.5), (1.8, 0.5)])
-def test_the_attainable_auc_is_what_the_levels_give(d: float, rho: float) -> None:
-    params = SimulateDreamer(subjects=400, clips=100, effect_d=d, subject_rho=rho)
-    plan = plan_cohort(params)
-    known = plan.z - plan.subject_z[:, None]
-    for i, label in enumerate(RATINGS):
-        high = (plan.ratings[..., i] >= HIGH_FROM).ravel()
-        for attainable, z in zip(attainable_auc(params)[label], (plan.z, known), strict=True):
-            pair = z[..., [2 * i, 2 * i + 1]].reshape(-1, 2)
-            best = LinearDiscriminantAnalysis().fit(pair[::2], high[::2]).decision_function(pair[1::2])
-            assert abs(roc_auc_score(high[1::2], best) - attainable) < 0.015
+@pytest.mark.parametrize(("d", "rho", "share"), [(1.16, 0.5, 0.5), (1.16, 2.0, 0.0), (0.0, 0.5, 0.5), (1.8, 0.5, 0.8)])
+def test_levels_are_worth_what_was_planted_and_hidden(d: float, rho: float, share: float) -> None:
+    params = SimulateDreamer(subjects=400, clips=100, effect_d=d, subject_rho=rho, hidden_share=share)
+    plan, drawn = plan_cohort(params), latents(params)
+    np.testing.assert_allclose(drawn.effect, d * sqrt(2))
+    assert np.abs(drawn.level.std() - sqrt(1 + 0.24 * drawn.effect[0] ** 2)) < 0.1
+    own, phi = plan.z - plan.subject_z[:, None], NormalDist().cdf
+    for i in range(3):
+        high = drawn.moved[:, i]
+        shown = own[..., 2 * i] * (-1, 1, 1)[i] + own[..., 2 * i + 1] * (-1, 1, -1)[i]
+        for level, expected in (
+            (drawn.level[:, i], phi(d)),  # all that there is
+            (shown.ravel(), phi(d * sqrt(1 - share))),
+            (own[..., 6 + i].ravel(), phi(d * sqrt(share))),
+        ):
+            assert abs(roc_auc_score(high, level) - expected) < 0.015
+    spread = plan.subject_z.std(axis=0)
+    np.testing.assert_allclose(spread[:6], rho, rtol=0.15)
+    assert (plan.z[..., 6:] == 0).all() == (share == 0)
 
 
-def test_the_attainable_auc_follows_the_threshold_of_the_clip_rule() -> None:
-    """Ratings of 3 are moved as 4 and 5 are, so that low clips from 4 on are a mixture."""
+@pytest.mark.parametrize("high_from", [3, 4])
+def test_no_classifier_of_the_levels_is_above_the_oracle(high_from: int) -> None:
+    """Where tables ask for ratings from 4 on, those of 3 were still moved as high ones: low clips are a mixture."""
+    params = SimulateDreamer(subjects=200, clips=100)
+    plan, drawn = plan_cohort(params), latents(params)
+    levels = (plan.z - plan.subject_z[:, None]).reshape(-1, 9)
+    high = drawn.value >= high_from
+    probability = posterior(drawn, high)
+    for i in range(3):
+        fitted = LogisticRegression().fit(levels[::2], high[::2, i]).decision_function(levels[1::2])
+        best, oracle = (roc_auc_score(high[1::2, i], score) for score in (fitted, probability[1::2, i]))
+        assert best - 0.002 < oracle < best + 0.01
+        by_tenth = np.argsort(probability[:, i]).reshape(10, -1)  # and what it says is as frequent as it says
+        np.testing.assert_allclose(
+            high[:, i][by_tenth].mean(axis=1), probability[:, i][by_tenth].mean(axis=1), atol=0.03
+        )
+    if high_from == 4:
+        first = [roc_auc_score(drawn.value[:, i] >= 3, posterior(drawn, drawn.value >= 3)[:, i]) for i in range(3)]
+        assert all(roc_auc_score(high[:, i], probability[:, i]) < first[i] for i in range(3))
 
-    class Rule(ClipRule):
-        high_from: int = 4
 
-    params = SimulateDreamer(subjects=400, clips=100)
-    plan = plan_cohort(params)
-    known = plan.z - plan.subject_z[:, None]
-    for i, label in enumerate(RATINGS):
-        high = (plan.ratings[..., i] >= 4).ravel()
-        for expected, z in zip(attainable_auc(params, Rule())[label], (plan.z, known), strict=True):
-            pair = z[..., [2 * i, 2 * i + 1]].reshape(-1, 2)
-            best = LinearDiscriminantAnalysis().fit(pair[::2], high[::2]).decision_function(pair[1::2])
-            assert abs(roc_auc_score(high[1::2], best) - expected) < 0.015
-        assert attainable_auc(params, Rule())[label] < attainable_auc(params, Rule(high_from=3))[label]
-        assert attainable_auc(params, Rule(high_from=3))[label] == pytest.approx(attainable_auc(params)[label])
+def test_latents_lie_beside_the_file_and_are_those_of_its_clips(tmp_path: Path) -> None:
+    COHORT.simulate_to(tmp_path / "1234" / "DREAMER.mat", PARAMS)
+    assert [path.name for path in (tmp_path / "1234").iterdir()] == ["DREAMER.mat"]
+    written = pd.read_csv(tmp_path / "1234.latents.csv").set_index(["subject", "clip"])
+    read = list(read_dreamer(tmp_path / "1234" / "DREAMER.mat", DreamerData(), simulated=True))
+    assert len(read) == 2 * len(written) == 40
+    for one in read:
+        assert isinstance(one, Recording)
+        row = written.loc[(one.subject, one.clip)]
+        assert {label: row[f"{label}_value"] for label in RATINGS} == one.ratings
+        assert all(row[f"{label}_moved"] == (row[f"{label}_value"] >= HIGH_FROM) for label in RATINGS)
+    drawn = latents(PARAMS)
+    np.testing.assert_allclose(written[[f"{label}_level" for label in RATINGS]], drawn.level, atol=1e-6)
 
 
-def test_the_recommended_effect_is_worth_about_85() -> None:
-    raw, known = attainable_auc(SimulateDreamer())["valence"]
-    assert abs(raw - 0.85) < 0.002
-    assert abs(known - 0.877) < 0.002
+def test_with_nothing_hidden_the_cohort_is_as_it_was_before_anything_could_be(tmp_path: Path) -> None:
+    simulate_dreamer(tmp_path / "plain.mat", PARAMS.model_copy(update={"hidden_share": 0.0}))
+    content = scipy.io.loadmat(tmp_path / "plain.mat")["DREAMER"][0, 0]["Data"][0, 2]
+    eeg = content["EEG"][0, 0]["stimuli"][0, 0][1, 0]
+    assert eeg[[0, 500, -1]].sum(axis=1) == pytest.approx([59064.6154, 59070.2564, 59143.0769], abs=1.1)
 
 
 @pytest.mark.exhaustive
@@ -158,7 +189,7 @@ def test_a_file_of_the_true_size_is_read_within_one_and_a_half_gib(tmp_path: Pat
     assert path.stat().st_size > 400e6
     code = (
         "import sys; from pathlib import Path\n"
-        "from physiopipe.params import DreamerData; from physiopipe.cohorts.dreamer_file import read_dreamer\n"
+        "from physiopipe.cohorts.dreamer import DreamerData; from physiopipe.cohorts.dreamer_file import read_dreamer\n"
         "n = sum(1 for _ in read_dreamer(Path(sys.argv[1]), DreamerData(), simulated=True))\n"
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
         "print(n, int(peak.split()[1]) / 2**20)"  # of this process alone, which getrusage's is not

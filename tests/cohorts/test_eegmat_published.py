@@ -10,6 +10,7 @@ import pytest
 import scipy.signal
 from prepared import store_tree
 
+from physiopipe import plan
 from physiopipe.clips.selection import gather_clips
 from physiopipe.cohorts.eegmat import EEG_CHANNELS, SimulateEegmat
 from physiopipe.cohorts.eegmat_published import COHORT, EegmatPublishedData
@@ -62,7 +63,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def windows(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store_tree(tmp_path_factory.mktemp("published"), NAME, parameters(tree))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "simulated_file", lambda *_: tree / "SHA256SUMS.txt")
+        return store_tree(tmp_path_factory.mktemp("published"), NAME, parameters(tree))
 
 
 def study(windows: Path, state: Path, method: str = "chance", params: Params | None = None) -> Study:

@@ -2,6 +2,7 @@ import itertools
 import json
 import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from made_up_predictions import (
     LABELS,
+    make_latents,
     make_params,
     make_predictions,
     make_study,
@@ -59,6 +61,7 @@ def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(drawn: Path, tm
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_two_test_subjects_of_few_clips_are_enough(
     made_study: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +73,7 @@ def test_two_test_subjects_of_few_clips_are_enough(
     write_predictions_of_all(results / "predictions", (0,), subjects=2, clips=4)
     write_side_predictions(results, (0,), subjects=2, clips=4)
     params = make_params(seeds=[0])
-    evaluate(results, study_of(params, "dreamer"))
+    evaluate(results, replace(study_of(params, "dreamer"), latents=make_latents(2, 4)))
     draw(results, windows, params)
     assert (results / "figures" / "roc.png").exists()
 

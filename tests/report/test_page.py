@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
-from made_up_predictions import LABELS, make_params
+from made_up_predictions import LABELS, make_latents, make_params
 from made_up_study import write_page
 
 from physiopipe.cohorts.registry import cohort
@@ -231,12 +232,23 @@ def test_a_cohort_of_one_task_led_by_the_pooled_auc_has_its_own_page(made: Path,
     content = make_params().model_dump(mode="json", include={"methods", "evaluate", "ablations", "robustness"})
     content |= {"cohorts": {"downstream": [name]}, "data": {name: {"origin": "simulated"}}}
     params = check_params(content, "test")
-    evaluate(results, study_of(params, name))
+    drawn = make_latents()
+    valence = replace(
+        drawn, tasks=(task,), value=drawn.moved[:, :1].astype(float), moved=drawn.moved[:, :1],
+        level=drawn.level[:, :1], effect=drawn.effect[:1],
+    )  # fmt: skip
+    evaluate(results, replace(study_of(params, name), latents=valence))
     make_figures(results, results / "pretrain", windows, params, name)
     page = Page(write_report(results, results / "pretrain", windows, params, name, Origin()))
     for words in ("DREAMER", "valence", "dominance", "Brant-X", "film clip", "ean of the tasks"):
         assert words not in page.words, words
-    for words in (*cohort(name).caveats, "AUC of all clips pooled, arithmetic", "Measured, simulated"):
+    for words in (
+        *cohort(name).caveats,
+        "Oracle (true levels)",
+        "cannot tell how rows rank on people",
+        "AUC of all clips pooled, arithmetic",
+        "Measured, simulated",
+    ):
         assert words in page.words, words
     assert not (results / "figures" / f"{name}_composition.png").exists()
     assert (results / "figures" / f"{name}_values.png").exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_predictions import ABOUT, LABELS, TABLE, make_predictions, make_study
+from made_up_predictions import ABOUT, LABELS, TABLE, make_latents, make_predictions, make_study
 from sklearn.metrics import f1_score, roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
@@ -33,7 +33,7 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callab
     folder = write_all()
     write_table1(folder.parent, make_study(), TABLE)
     metrics = json.loads((folder.parent / "metrics.json").read_text())
-    assert set(metrics) == {*TABLE, "attainable"}
+    assert set(metrics) == {*TABLE, "oracle"}
     frame = read_predictions(folder / "ours.parquet")[0]
     seeds = [part for _, part in frame[frame["label"] == "arousal"].groupby("seed")]
     auc = np.mean([roc_auc_score(part["truth"], part["probability"]) for part in seeds])
@@ -42,10 +42,12 @@ def test_metrics_are_those_of_scikit_learn_averaged_over_seeds(write_all: Callab
     assert found["auc"] == round(auc, 6)
     assert found["f1"] == round(f1, 6)
     assert found["subject_auc_low"] < found["subject_auc"] < found["subject_auc_high"]
-    mean, best = metrics["ours"]["mean"]["subject_auc"], metrics["attainable"]["mean"]["subject_auc"]
-    assert metrics["ours"]["mean"]["attainable_share"] == pytest.approx((mean - 0.5) / (best - 0.5), abs=1e-5)
-    assert best == pytest.approx(0.877, abs=1e-3)  # Φ(1.16)
-    assert metrics["attainable"]["valence"]["auc"] == pytest.approx(0.850, abs=1e-3)  # Φ(1.16 / √1.25)
+    mean, best = metrics["ours"]["mean"]["subject_auc"], metrics["oracle"]["mean"]["subject_auc"]
+    assert metrics["ours"]["mean"]["oracle_share"] == pytest.approx((mean - 0.5) / (best - 0.5), abs=1e-5)
+    levels = make_latents()
+    for label, level, high in zip(LABELS, levels.level.T, levels.moved.T, strict=True):
+        # labels are independent here, so that nothing is better than the label's own level
+        assert metrics["oracle"][label]["auc"] == pytest.approx(roc_auc_score(high, level), abs=0.01)
     leaves = [value for labels in metrics.values() for numbers in labels.values() for value in numbers.values()]
     assert all(isinstance(value, float) and math.isfinite(value) for value in leaves)
 
@@ -92,7 +94,13 @@ def test_table_says_what_was_measured_on_what(write_all: Callable[..., Path]) ->
     )
     assert ours["provenance"].startswith("reimplementation")
     assert float(ours["low_percent"]) < float(ours["value_percent"]) < float(ours["high_percent"])
-    assert float(ours["expected_best_percent"]) == pytest.approx(87.7, abs=0.05)
+    oracle = [row for row in rows if row["kind"] == "oracle"]
+    assert rows[-len(oracle) :] == oracle
+    assert len(oracle) == 4 * 7
+    assert {row["p_value"] for row in oracle} == {""}
+    assert "cannot tell how rows rank on people" in oracle[0]["notes"]
+    headline = next(row for row in oracle if (row["label"], row["metric"]) == ("mean", "subject_auc"))
+    assert float(headline["low_percent"]) < float(headline["value_percent"]) < float(headline["high_percent"])
     comparisons = pd.read_csv(folder / "comparisons.csv")
     assert list(comparisons["first"]) == ["ours"] * 4
     assert (comparisons["p_holm"] >= comparisons["p_value"]).all()
@@ -110,17 +118,19 @@ def test_other_seeds_may_test_other_subjects(write_all: Callable[..., Path]) -> 
     assert set(rows.loc[rows["kind"] == "measured", "subjects"]) == {5}
 
 
-def test_real_cohort_has_no_attainable_and_says_no_simulation(write_all: Callable[..., Path]) -> None:
+def test_real_cohort_has_no_oracle_and_says_no_simulation(write_all: Callable[..., Path]) -> None:
     folder = write_all(simulated=False)
     params = check_params(
         {"evaluate": {"protocol": "crossval", "seeds": [0, 1], "bootstrap": 50, "permutations": 50}}, ""
     )
     write_table1(folder.parent, study_of(params, "dreamer"), TABLE)
-    assert "attainable" not in json.loads((folder.parent / "metrics.json").read_text())
+    assert "oracle" not in json.loads((folder.parent / "metrics.json").read_text())
+    assert "oracle" not in set(pd.read_csv(folder.parent / "table1.csv")["kind"])
     for output in ("table1.md", "table1.tex"):
         text = (folder.parent / output).read_text()
         assert "imulated cohort" not in text
         assert "SIMULATED" not in text
+        assert "Oracle" not in text
         assert "Measured, DREAMER" in text
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from physiopipe.results.metrics import attainable_share, confusion_metrics, count_by_subject, weighted_metrics
+from physiopipe.results.metrics import confusion_metrics, count_by_subject, oracle_share, weighted_metrics
 
 
 def drawn(seed: int, clips: int = 108, subjects: int = 6):
@@ -81,5 +81,5 @@ def test_one_class_and_share_without_effect_are_undefined_not_wrong() -> None:
     found = weighted_metrics(np.ones((1, 1)), counts)
     assert found["accuracy"][0] == found["f1"][0] == 1
     assert all(math.isnan(found[name][0]) for name in ("auc", "subject_auc", "balanced_accuracy"))
-    assert math.isnan(attainable_share(0.6, 0.5))
-    assert attainable_share(0.7, 0.9) == pytest.approx(0.5)
+    assert math.isnan(oracle_share(0.6, 0.5))
+    assert oracle_share(0.7, 0.9) == pytest.approx(0.5)

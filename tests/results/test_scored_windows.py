@@ -135,7 +135,7 @@ def study() -> Study:
     made = make_study(bootstrap=200, permutations=199, seeds=(0, 1), protocol="published")
     return replace(
         made, cohort="sums", title="Sums", simulated=False, tasks=("sums",), thresholds={"sums": 1.0},
-        methods=(*SHIFT, "ours"), ablations=(), robustness=(), headline="auc", caveats=(), expected_best=None,
+        methods=(*SHIFT, "ours"), ablations=(), robustness=(), headline="auc", caveats=(), latents=None,
         reported=None, footnotes=(), scored_by="window",
     )  # fmt: skip
 

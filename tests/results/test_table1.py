@@ -1,10 +1,12 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from made_up_predictions import FROZEN, READS_RAW
+from made_up_predictions import FROZEN, READS_RAW, make_study
 
 from physiopipe.cohorts.dreamer_reported import REPORTED
+from physiopipe.results.typeset import typeset
 
 # What the paper underlines, by row and column.
 UNDERLINED = {
@@ -64,19 +66,30 @@ def test_markdown_marks_best_and_second_as_printed(out: Path) -> None:
 def test_markdown_keeps_measured_rows_apart_and_names_the_cohort(out: Path) -> None:
     text = (out / "table1.md").read_text()
     rows = block_of(text, "Measured, simulated DREAMER")
-    assert [re.sub("<.*", "", row[0]) for row in rows] == ["Always high", "Clip prior", "Chance", "Handcrafted", "Ours"]
+    assert [re.sub("<.*", "", row[0]) for row in rows] == [
+        "Always high", "Clip prior", "Chance", "Handcrafted", "Ours", "Oracle (true levels)",
+    ]  # fmt: skip
     assert not any("**" in cell or "<u>" in cell for row in rows for cell in row)
     headline = block_of(text, "Measured, simulated DREAMER: mean of the AUCs within subjects")
     assert re.fullmatch(r"\d\d\.\d\d \[\d\d\.\d, \d\d\.\d\]", headline[-1][4])
+    assert float(headline[-1][4][:5]) > float(headline[-2][4][:5])
     caption = text.splitlines()[2]
     assert "SIMULATED" in caption
     assert "protocol crossval, 2 seeds, 216 test clips of 12 test subjects" in caption
-    assert (
-        "best classifier (valence / arousal / dominance), an average over cohorts that a row can exceed: 85.0"
-        in caption
-    )
-    assert "attainable" not in text
-    assert "85.0 / 85.0 / 85.0 pooled, 87.7 / 87.7 / 87.7 per subject" in caption
+    assert "the oracle: what the true levels of these very clips allow" in caption
+    assert headline[-1][5] == "–"  # no p
+
+
+@pytest.mark.parametrize(
+    ("protocol", "seeds", "single"), [("paper", 1, True), ("paper", 20, False), ("crossval", 1, False)]
+)
+def test_a_single_split_is_called_so(out: Path, protocol: str, seeds: int, single: bool) -> None:
+    frame = pd.read_csv(out / "table1.csv")
+    frame.loc[frame["kind"] == "measured", ["protocol", "seeds"]] = protocol, seeds
+    caption = typeset(frame, make_study()).caption
+    assert f"protocol {protocol}, {seeds} seed" in caption
+    assert ("The single split of the subjects" in caption) == single
+    assert ("13 / 4 / 6 of 23" in caption) == single
 
 
 def test_every_mark_has_its_note(out: Path) -> None:

@@ -1,5 +1,6 @@
 """The headline without people whose ECG shows no heartbeat is that of the others' predictions alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from made_up_predictions import TABLE, make_study, write_predictions_of_all
@@ -15,7 +16,7 @@ FLAGGED = [["s02", 3, 6, 6], ["s05", 1, 2, 6]]
 
 def test_it_is_the_headline_of_the_other_people(tmp_path: Path) -> None:
     folder = write_predictions_of_all(tmp_path / "predictions", subjects=8, clips=6, without_beats=FLAGGED)
-    study = make_study()
+    study = replace(make_study(), latents=None)
     found = without_beats_table(folder, study, TABLE).set_index("method")
     for name in TABLE:
         frame, about = read_predictions(folder / f"{name}.parquet")

@@ -8,7 +8,9 @@ null cohorts of the true size, so five cohorts stay within .05 of one half but o
 
 import json
 from collections.abc import Callable
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from small_methods import SETTINGS
 
 from physiopipe.cohorts.dreamer import RATINGS, SimulateDreamer
-from physiopipe.cohorts.dreamer_simulation import attainable_auc, simulate_dreamer
+from physiopipe.cohorts.dreamer_simulation import latents, simulate_dreamer
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions
@@ -29,6 +31,7 @@ from physiopipe.models.weights import save_encoder
 from physiopipe.params import Params
 from physiopipe.params.presets import preset_with
 from physiopipe.results.intervals import MEAN
+from physiopipe.results.oracle import posterior
 from physiopipe.results.p_values import permutation_p_values
 from physiopipe.results.test_set import one_seed
 
@@ -101,21 +104,39 @@ def null_p(frame: pd.DataFrame) -> float:
     return found[MEAN]
 
 
-def known_level(params: SimulateDreamer) -> float:
-    """Best attainable per-subject AUC, mean of the labels."""
-    return float(np.mean([of_subject for _, of_subject in attainable_auc(params).values()]))
+def shown_level(params: SimulateDreamer) -> float:
+    """Per-subject AUC that the shown part of the effects is worth, each subject's own level known."""
+    return NormalDist().cdf(params.effect_d * sqrt(1 - params.hidden_share))
+
+
+def oracle_auc(frame: pd.DataFrame, params: SimulateDreamer, high_from: int = 3) -> float:
+    """The same mean for the oracle, on the clips of these predictions."""
+    drawn = latents(params)
+    high = drawn.value >= high_from
+    tables = [
+        pd.DataFrame({"subject": drawn.subject, "clip": drawn.clip, "label": label, "oracle": p, "high": h})
+        for label, p, h in zip(RATINGS, posterior(drawn, high).T, high.T, strict=True)
+    ]
+    both = frame.merge(pd.concat(tables), on=["subject", "clip", "label"], validate="many_to_one")
+    assert len(both) == len(frame)
+    return mean_auc(both.assign(probability=both["oracle"], truth=both["high"].astype(int)))
 
 
 @pytest.mark.slow
 def test_handcrafted_features_find_what_was_planted_in_a_small_cohort(tmp_path: Path) -> None:
     windows, params = prepared(tmp_path)
-    found = subject_auc(tmp_path, "handcrafted", windows, params)
-    assert found == pytest.approx(known_level(params.simulate["dreamer"]), abs=0.06)
+    frame = predictions(tmp_path, "handcrafted", windows, params)
+    found, best = mean_auc(frame), oracle_auc(frame, params.simulate["dreamer"])
+    # Fifty features and a hundred clips to learn from: not all that is shown is found, and nothing that is hidden
+    assert 0.62 < found < shown_level(params.simulate["dreamer"]) + 0.06
+    assert found < best - 0.1
+    strict = oracle_auc(frame, params.simulate["dreamer"], high_from=4)  # those of 3 were moved as 4 and 5 were
+    assert 0.5 < strict < best
 
 
 # Small forms: a cohort of the demo's size, three windows a clip. Its mean of three labels has an SD of about
 # .028 * sqrt(23 * 18 / (12 * 10)) = .052 where nothing is planted.
-SMALL = ("clips.dreamer.last_s=30",)
+SMALL = ("clips.dreamer.last_s=30", "simulate.dreamer.change_s=30")
 SMALL_SD = 0.052
 
 
@@ -164,17 +185,17 @@ def true_size(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float, int]
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
-def test_handcrafted_comes_near_the_attainable_and_ours_beats_its_null_at_true_size(
+def test_handcrafted_comes_near_what_is_shown_and_ours_beats_its_null_at_true_size(
     true_size: Callable[[float, int], tuple[Path, Path, Params]],
 ) -> None:
     folder, windows, params = true_size(1.16, 0)
     assert subject_auc(folder, "handcrafted", windows, params) == pytest.approx(
-        known_level(params.simulate["dreamer"]), abs=0.06
+        shown_level(params.simulate["dreamer"]), abs=0.06
     )
     ours = predictions(folder, "ours", windows, params)
     assert null_p(ours) < 0.01
-    share = (mean_auc(ours) - 0.5) / (known_level(params.simulate["dreamer"]) - 0.5)
-    print(f"Ours with untrained encoders reaches {share:.0%} of the attainable excess")
+    share = (mean_auc(ours) - 0.5) / (shown_level(params.simulate["dreamer"]) - 0.5)
+    print(f"Ours with untrained encoders reaches {share:.0%} of the excess of what is shown")
 
 
 @pytest.mark.exhaustive
