@@ -27,7 +27,12 @@ from physiopipe.params import Params, check_params
 FORMAT = 1
 WEIGHTS, ABOUT, CARD = "model.safetensors", "model.json", "README.md"
 ENCODERS: dict[Modality, str] = {"ecg": "ecg_encoder.safetensors", "eeg": "eeg_encoder.safetensors"}
-NO_CHANNELS: dict[str, Any] = {"channels": (), "amplitude_low": 0.0, "amplitude_high": 0.0}  # a cohort without EEG
+NO_CHANNELS: dict[str, Any] = {
+    "channels": (),
+    "unit": "unspecified",
+    "amplitude_low": 0.0,
+    "amplitude_high": 0.0,
+}  # a cohort without EEG
 PROBE_TOLERANCE = 1e-3  # of a probability: other processors sum in another order
 
 
@@ -194,5 +199,5 @@ def probe_clips(about: dict[str, Any]) -> ClipData:
         tasks=tuple(about["tasks"]),
         eeg_channels=tuple(about["training"].get("eeg", NO_CHANNELS)["channels"]),
         ecg_channels=tuple(about["training"].get("ecg", NO_CHANNELS)["channels"]),
-        ecg_unit=str(about["training"].get("ecg", NO_CHANNELS).get("unit", "")),
+        ecg_unit=str(about["training"].get("ecg", NO_CHANNELS)["unit"]),
     )

@@ -240,7 +240,7 @@ def _clip_data(
         valid_patches=valid.astype(np.int64),
         clip_of=np.zeros(count, np.int64),
         tasks=model.tasks,
-        ecg_unit=str(model.about["training"]["ecg"]["unit"]),
+        ecg_unit=str(model.about["training"].get("ecg", NO_CHANNELS)["unit"]),
         **arrays,
     )
 

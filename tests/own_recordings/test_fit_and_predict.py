@@ -50,7 +50,7 @@ def check_own_people(small_study: SmallStudy, tmp_path: Path, method: str, capsy
     """The oracle: the pipeline's stored windows through the five fits; `predict` begins at the EDF files."""
     folder = small_study.model(method)
     study = small_study.of(method)
-    clips = load_clips(small_study.root / "windows" / "eegmat", study.last_s, study.high_from)
+    clips = load_clips(small_study.root / "windows" / "eegmat", study.rule.last_s, study.high_from)
     expected = load_model(folder, tmp_path / "state").predict(clips)[:, 0]
     found = predictions(small_study.tree, folder, tmp_path / "p.csv")
     people = "s" + found["record"].str.extract(r"Subject(\d\d)_")[0]
