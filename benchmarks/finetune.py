@@ -117,7 +117,7 @@ def frozen(scratch: Path, windows: Path, params: Params) -> dict[str, float]:
 def fine_tuned(windows: Path, params: Params, steps: int) -> dict[str, float]:
     """Operations of training everything, and how long this machine would take: counted and measured, then estimated."""
     study = Study("ours", params, "dreamer", windows, None, windows)
-    clips = load_clips(windows / study.cohort, study.last_s, study.high_from)
+    clips = load_clips(windows / study.cohort, study.rule.last_s, study.high_from)
     settings = params.method["ours"]
     names = sorted(set(clips.subjects))
     per_subject = {name: int((clips.subjects[clips.clip_of] == name).sum()) for name in names}

@@ -123,7 +123,7 @@ def clips_of(arguments: argparse.Namespace, params: Params, cohort: str) -> Clip
     if not arguments.windows:
         return made_clips(arguments.subjects, arguments.windows_per_clip)
     study = Study("", params, cohort, arguments.windows.parent, None, arguments.windows)
-    return load_clips(arguments.windows, study.last_s, study.high_from)
+    return load_clips(arguments.windows, study.rule.last_s, study.high_from)
 
 
 def peak_mib() -> float:

@@ -20,6 +20,7 @@ _MODULES = {
     "ablate": (
         "physiopipe.experiments.ablations",
         "physiopipe.methods.ours",
+        "physiopipe.methods.handcrafted",
         "physiopipe.methods.nearest_neighbours",
         "physiopipe.methods.brant_x_style",
         "physiopipe.methods.single_modality",

@@ -15,7 +15,7 @@ def planted_clips(
     effect: float = 1.0,
     seed: int = 0,
     patches: int = 3,
-    channels: tuple[int, int] = (5, 2),
+    channels: tuple[int, int] = (14, 2),
     tasks: tuple[str, ...] = ("valence", "arousal", "dominance"),
 ) -> ClipData:
     """White EEG and beat-like ECG whose amplitudes carry the labels: the first task in the EEG, the second (if any) in

@@ -39,6 +39,10 @@ def test_presets_contradict_nothing(tmp_path: Path, name: str) -> None:
         ("demo", "resample.challenge.ecg.rates_hz=[200]", "rate_weights draws 100, 500, 1000 Hz"),
         ("demo", "methods=[chance, chance]", "methods names chance twice"),
         ("demo", "evaluate.seeds=[1, 1]", "evaluate.seeds names 1 twice"),
+        ("demo", "clips.dreamer.baseline=zscore_by_person", "set data.dreamer.read_baseline to true"),
+        ("open", "clips.eegmat.baseline=subtract_features", "eegmat has no recordings of a baseline: expected none"),
+        ("open", "clips.eegmat.ecg_leads=limb", "clips.eegmat.ecg_leads is limb, which needs two of I, II and III"),
+        ("demo", "pretrain.normalisation=millivolt", "the unit of dreamer's ECG is not known: z-score it"),
         ("demo", "clips.dreamer.last_s=90", "no clip is longer than 80 s"),
         ("demo", "clips.dreamer.last_s=5", "shorter than one window of 10 s"),
         ("demo", "robustness.dropped_eeg_channels=[14]", "dreamer has 14 EEG channels"),
@@ -47,6 +51,11 @@ def test_presets_contradict_nothing(tmp_path: Path, name: str) -> None:
 )
 def test_a_contradiction_is_named(tmp_path: Path, preset: str, assignment: str, said: str) -> None:
     assert said in faults(tmp_path, preset, assignment)
+
+
+def test_a_baseline_is_for_frozen_encoders(tmp_path: Path) -> None:
+    asked = ("data.dreamer.read_baseline=true", "clips.dreamer.baseline=subtract_features", "method.ours.frozen=false")
+    assert "expected method.ours.frozen: true, or no ours among the methods" in faults(tmp_path, "demo", *asked)
 
 
 def test_a_line_that_was_deleted_is_named_with_its_default(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("files", "memory", "errors_noted", "study_files"),
     ("checksums", "code_digest", "cpu_time", "plugins"),
     # what sections of params.yaml are made from, and registries, which hold import strings alone
-    ("params.section", "params.preparation", "params.pretraining", "params.encoders", "params.run", "params.study",
-     "params.own_cohorts", "methods.registry", "cohorts.sources", "cohorts.defaults"),
+    ("params.section", "params.clips", "params.preparation", "params.pretraining", "params.encoders", "params.run",
+     "params.study", "params.own_cohorts", "methods.registry", "cohorts.sources", "cohorts.defaults"),
     ("cohorts.base", "cohorts.registry"),
     ("params",),
     ("signals", "recordings", "models"),

@@ -4,6 +4,7 @@ import numpy as np
 
 from physiopipe.clips.clip_data import F32, F64, ClipData, Modality
 
+LEAST_SCALED_RMS, MOST_SCALED_RMS = 0.1, 3.0  # of an encoder's input that was to be of order 1
 _LEAST = 1e-12  # in the stored unit: far below any recording's noise
 
 
@@ -31,3 +32,15 @@ def eeg_rms_uv(clips: ClipData) -> float:
         part: F64 = window[there, :valid].astype(np.float64)
         squares, count = squares + float(np.square(part).sum()), count + part.size
     return float(np.sqrt(squares / count)) if count else float("nan")
+
+
+def scale_remarks(clips: ClipData, scale_uv: float) -> list[str]:
+    """The RMS of the EEG once it is divided by a scale, µV, and a warning where that is far from what encoders take."""
+    rms_uv = eeg_rms_uv(clips)
+    lines = [f"EEG: RMS {rms_uv:.3g} µV, {rms_uv / scale_uv:.2g} once divided by {scale_uv:g} µV"]
+    if not LEAST_SCALED_RMS <= rms_uv / scale_uv <= MOST_SCALED_RMS:  # NaN, without any EEG, too
+        lines.append(
+            f"WARNING: expected {LEAST_SCALED_RMS:g} to {MOST_SCALED_RMS:g} there. Look at encoders.eeg_scale_uv, and "
+            "at the unit of the cohort's EEG"
+        )
+    return lines

@@ -54,7 +54,9 @@ class SubjectCache:
         return values if values is not None else np.empty((0, 0), dtype=np.float32)
 
     def precompute(self, clips: ClipData) -> None:
-        """Hold these windows' values in memory, to be found by the content of each window."""
+        """Hold these windows' values, and their baselines', in memory, to be found by the content of each window."""
+        if clips.baseline is not None:
+            self.precompute(clips.baseline.windows)
         self._remembered.update(zip(self._digests(clips), self.of(clips), strict=True))
 
     def _load_or_compute(self, clips: ClipData, mine: npt.NDArray[np.bool_]) -> F32:

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from physiopipe.params.clips import BaselineUse
+
 Modality = Literal["eeg", "ecg"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 NUMBERS_OF_RECORDING = 1000  # where windows are clips: window 12 of recording 2 is clip 2012
@@ -15,6 +17,19 @@ HIDDEN_LABEL = -1  # in place of the labels of clips that a method is to predict
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The rest before each clip.
+
+    Attributes:
+        windows: the same clips, in the same order and without labels, each with at least one window of rest.
+        use: what features and embeddings make of it.
+    """
+
+    windows: "ClipData"
+    use: BaselineUse
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,8 @@ class ClipData:
         clip_of: int64 (w,), the clip (row of `subjects`) of each window; ascending, in order of time inside a clip.
         tasks: names of the columns of `labels`.
         eeg_channels, ecg_channels: names of the channels, in order.
+        ecg_unit: the ECG's stored unit: mV, or unspecified.
+        baseline: the rest before each clip; None where methods are not to be given it.
     """
 
     subjects: npt.NDArray[np.str_]
@@ -47,6 +64,8 @@ class ClipData:
     tasks: tuple[str, ...]
     eeg_channels: tuple[str, ...]
     ecg_channels: tuple[str, ...]
+    ecg_unit: str = "unspecified"
+    baseline: Baseline | None = None
     _digests: dict[Modality, npt.NDArray[np.bytes_]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -62,6 +81,9 @@ class ClipData:
         """The chosen windows (w,), with the clips that have one among them, in the order they have here."""
         kept = np.zeros(len(self), dtype=bool)
         kept[self.clip_of[chosen]] = True
+        baseline = self.baseline
+        if baseline is not None:
+            baseline = replace(baseline, windows=baseline.windows.of_windows(kept[baseline.windows.clip_of]))
         found = replace(
             self,
             subjects=self.subjects[kept],
@@ -73,6 +95,7 @@ class ClipData:
             ecg_present=self.ecg_present[chosen],
             valid_patches=self.valid_patches[chosen],
             clip_of=(np.cumsum(kept) - 1)[self.clip_of[chosen]],
+            baseline=baseline,
         )
         found._digests.update({modality: known[chosen] for modality, known in self._digests.items()})
         return found

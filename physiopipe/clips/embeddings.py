@@ -8,7 +8,7 @@ embedding a channel, averaged over patches.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,11 @@ from torch import Tensor
 from physiopipe.clips.cache import SubjectCache
 from physiopipe.clips.clip_data import F32, ClipData, Modality
 from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import channel_embeddings, patch_embeddings
-from physiopipe.models.normalisation import normalised, valid_patch_mask
+from physiopipe.models.normalisation import Normalisation, normalised, valid_patch_mask
 from physiopipe.models.weights import fetch_weights, load_encoder, read_metadata
 from physiopipe.params import Encoder, Weights
 from physiopipe.training.threads import in_threads
@@ -101,12 +102,31 @@ class Encoders:
         data = ", ".join([f"pretrained on {told['cohort']}", *size]) if "cohort" in told else "pretraining not known"
         return f"{data} ({path.name}, sha256 {digest}){shared}"
 
+    @cached_property
+    def ecg_normalisation(self) -> Normalisation:
+        """How the ECG encoder's input was scaled while it was pretrained; lead_zscore where its file does not tell.
+
+        Raises:
+            PhysiopipeError: it was scaled in a way that is not known here.
+        """
+        path = self.choice.ecg_weights
+        told = read_metadata(path) if path is not None and path.suffix == ".safetensors" else {}
+        how = told.get("normalisation", "lead_zscore")
+        for known in get_args(Normalisation):
+            if how == known:
+                return known  # type: ignore[no-any-return]  # one of the names of the type itself
+        raise PhysiopipeError(
+            f"{path} says that its encoder was pretrained on ECG scaled by {how!r}; known are "
+            f"{', '.join(get_args(Normalisation))}. Name another file, or pretrain with one of these."
+        )
+
     def digest(self, modality: Modality) -> dict[str, Any]:
         """What the encoder of a modality is, how its input is scaled and which layer is read, as JSON values."""
         return {
             "sizes": self.sizes(modality).model_dump(mode="json"),
             "sha256": self._sha256[self._owner(modality)],
             "scale_uv": self.choice.eeg_scale_uv if modality == "eeg" else None,
+            "normalisation": self.ecg_normalisation if modality == "ecg" else None,
             "layer": self.choice.layer,
             "draw": self.choice.draw if self.untrained(modality) else None,
         }
@@ -158,7 +178,10 @@ class Encoders:
 
     def _embed(self, clips: ClipData, modality: Modality, kind: Kept) -> F32:
         model = self.encoder(modality).to(self._device).eval()
-        windows, valid = eeg_input(clips, self.choice.eeg_scale_uv) if modality == "eeg" else ecg_input(clips)
+        if modality == "eeg":
+            windows, valid = eeg_input(clips, self.choice.eeg_scale_uv)
+        else:
+            windows, valid = ecg_input(clips, self.ecg_normalisation)
 
         def compute(x: Tensor, valid: Tensor) -> Tensor:
             return _OVER[kind](model, x, valid, self.choice.layer)
@@ -182,10 +205,14 @@ def _encoder(path: Path | None, sizes: Encoder, untrained_seed: int) -> CrissCro
         return CrissCrossEncoder(sizes)
 
 
-def encoder_inputs(clips: ClipData, eeg_scale_uv: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """EEG over its scale, ECG z-scored per lead, and the valid entries (w, C, P) of both; 0 where nothing is valid."""
+def encoder_inputs(
+    clips: ClipData, eeg_scale_uv: float, how: Normalisation = "lead_zscore"
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """EEG over its scale, ECG as its encoder was pretrained on it (`how`), and the valid entries (w, C, P) of both; 0
+    where nothing is valid.
+    """
     eeg, eeg_valid = eeg_input(clips, eeg_scale_uv)
-    ecg, ecg_valid = ecg_input(clips)
+    ecg, ecg_valid = ecg_input(clips, how)
     return eeg, ecg, eeg_valid, ecg_valid
 
 
@@ -195,12 +222,21 @@ def eeg_input(clips: ClipData, scale_uv: float) -> tuple[Tensor, Tensor]:
     return torch.where(valid.unsqueeze(-1), eeg / scale_uv, 0.0), valid
 
 
-def ecg_input(clips: ClipData) -> tuple[Tensor, Tensor]:
-    """ECG (w, C, P, 200), each lead z-scored, and its valid entries."""
+def ecg_input(clips: ClipData, how: Normalisation = "lead_zscore") -> tuple[Tensor, Tensor]:
+    """ECG (w, C, P, 200), scaled as in pretraining, and its valid entries.
+
+    Raises:
+        PhysiopipeError: the encoder takes millivolt, and the ECG's unit is not known.
+    """
+    if how == "millivolt" and clips.ecg_unit != "mV":
+        raise PhysiopipeError(
+            f"The ECG encoder was pretrained on millivolt, and the unit of this cohort's ECG is {clips.ecg_unit}: its "
+            "input would be on another scale. Pretrain with pretrain.normalisation lead_zscore or record_zscore."
+        )
     ecg, valid = torch.from_numpy(clips.ecg), _valid(clips.ecg_present, clips)
     ecg = torch.where(valid.unsqueeze(-1), ecg, 0.0)  # what is not valid must not set the unit
     unit = ecg.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / _INT16_PEAK  # of int16, as in pretraining
-    return normalised(ecg / unit.view(-1, 1, 1, 1), unit, valid, "lead_zscore"), valid
+    return normalised(ecg / unit.view(-1, 1, 1, 1), unit, valid, how), valid
 
 
 def _valid(present: npt.NDArray[np.bool_], clips: ClipData) -> Tensor:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from physiopipe.params.clips import Artefacts, BaselineUse, EcgLeads
 from physiopipe.params.preparation import Filter, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
@@ -62,6 +63,17 @@ class ClipRule(Section):
     """Which part of a recording makes a clip, and from which value on it is high."""
 
     last_s: Positive | None = Field(60.0, description="part of a clip that is used: its last seconds; null: all of it")
+    baseline: BaselineUse = Field(
+        "none",
+        description="subtract_features: features and embeddings less their mean at rest before the clip; "
+        "zscore_by_person: on the scale (mean, SD) of all of the person's recordings of rest",
+    )
+    artefacts: Artefacts = Artefacts()
+    ecg_leads: EcgLeads = Field(
+        "recorded",
+        description="limb: I, II, III, aVR, aVL and aVF from two of I, II and III, in the rows that pretraining has "
+        "them in; recorded: the leads as they are",
+    )
 
     def threshold(self, task: Task) -> float:
         """The least value of a task that is high."""
@@ -157,6 +169,8 @@ class Cohort:
         caveats: sentences that stand beside every number of this cohort.
         source_rates_hz: `(data section) → {source: Hz}` where sources differ in rate.
         longest_clip: `(data, simulate) → s`, the length of the longest recording.
+        baseline: `data section → whether it asks for the baselines`, recordings of rest before each clip; None where
+            nobody recorded any.
         reading: keys of `data` that change what is read of a recording, besides those that say where it lies.
         data_notes: sentences on units and origin for the report, from its data section.
         reported: rows that a paper printed on this cohort, an import string of a `cohorts.reported.Reported`, or empty.
@@ -183,6 +197,7 @@ class Cohort:
     caveats: tuple[str, ...] = ()
     source_rates_hz: Callable[[Any], Mapping[str, float]] | None = None
     longest_clip: Callable[[Any, Any], float] | None = None
+    baseline: Callable[[Any], bool] | None = None
     reading: tuple[str, ...] = ()
     data_notes: Callable[[Any], tuple[str, ...]] = lambda _: ()
     reported: str = ""

@@ -11,7 +11,7 @@ from physiopipe.params.preparation import Filter, Quality, Recordings, Resample,
 from physiopipe.params.section import Positive, Section
 
 EEG_CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
-ECG_CHANNELS = ("II", "III")  # right arm → left leg and left arm → left leg
+ECG_CHANNELS = ("II", "III")  # by geometry (inferred): right arm → left leg and left arm → left leg
 EEG_RATE_HZ = 128
 ECG_RATE_HZ = 256
 RATINGS = ("valence", "arousal", "dominance")
@@ -31,6 +31,9 @@ class DreamerData(Recordings):
     path: str = Field("data/raw/dreamer/DREAMER.mat", description="the file from Zenodo 546113 (access on request)")
     eeg_unit_uv: Positive = Field(
         1.0, description="microvolts of one unit of the file's EEG (not documented by its authors: an assumption)"
+    )
+    read_baseline: bool = Field(
+        False, description="read the neutral film before each clip too (real: 61 s), for clips.dreamer.baseline"
     )
 
 
@@ -75,7 +78,8 @@ def _notes(data: DreamerData) -> tuple[str, ...]:
     origin = "simulated" if data.origin == "simulated" else "the file from its authors"
     return (
         f"Origin: {origin}. The file documents no units: one unit of its EEG is taken as {data.eeg_unit_uv:g} µV; the "
-        "unit of its ECG is not known.",
+        "unit of its ECG is not known. Its two ECG leads have no names in the file; II and III are by geometry "
+        "(inferred: right arm to left leg, left arm to left leg).",
     )
 
 
@@ -127,7 +131,8 @@ COHORT = Cohort(
     access="on request",
     citation="Katsigiannis & Ramzan, IEEE J. Biomed. Health Inform. 22:98, 2018, doi:10.1109/JBHI.2017.2688239",
     longest_clip=_longest_clip_s,
-    reading=("eeg_unit_uv",),
+    baseline=lambda data: data.read_baseline,
+    reading=("eeg_unit_uv", "read_baseline"),
     data_notes=_notes,
     reported="physiopipe.cohorts.dreamer_reported:REPORTED",
 )

@@ -35,9 +35,9 @@ _LONGEST_MISMATCH_S = 1.0
 
 @dataclass
 class _Subject:
-    """Everything of one subject: modality → clips as (time, channel) arrays; rating → (clip,) scores."""
+    """Everything of one subject: (part, modality) → clips as (time, channel) arrays; rating → (clip,) scores."""
 
-    signals: dict[str, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
+    signals: dict[tuple[str, str], list[npt.NDArray[np.float32]]] = field(default_factory=dict)
     scores: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
@@ -48,12 +48,15 @@ def read_dreamer(path: Path, data: DreamerData, simulated: bool) -> Iterator[Rec
     256 Hz, unit unspecified. Both begin at the clip's first instant and are cut to the same length in seconds. A clip
     with a rating that is NaN or outside 1..5, or with a signal that cannot be used, comes as `Rejected` rows instead.
 
+    Where `data.read_baseline` asks for it, the neutral film before each clip comes ahead of it in the same form:
+    `s01_c01_baseline_eeg`, its clip the negative of the clip's number, without ratings.
+
     The file is read as a stream, so a fault in its last part is raised after the recordings of the first: keep
     nothing of what was yielded before an error.
 
     Args:
         path: the file.
-        data: unit of the EEG.
+        data: unit of the EEG; whether baselines are read.
         simulated: whether a simulated file is expected; a real one must have 23 subjects and 18 clips.
 
     Raises:
@@ -78,7 +81,7 @@ def _read(path: Path, data: DreamerData, simulated: bool) -> Iterator[Recording 
             stream.skip(head)
         if head is None:
             _wrong(path, "the variable DREAMER", f"{', '.join(others) or 'no variable'}")
-        for number, subject in _subjects(path, stream, head, simulated):
+        for number, subject in _subjects(path, stream, head, simulated, data.read_baseline):
             yield from _clips(number, subject, data)
         stream.finish()
 
@@ -90,15 +93,18 @@ def _wrong(path: Path, wanted: str, found: object) -> NoReturn:
     )
 
 
-def _subjects(path: Path, stream: MatStream, head: Matrix, simulated: bool) -> Iterator[tuple[int, _Subject]]:
+def _subjects(
+    path: Path, stream: MatStream, head: Matrix, simulated: bool, baseline: bool
+) -> Iterator[tuple[int, _Subject]]:
     """Walk through DREAMER: yield its subjects, check the fields around them."""
     seen = set()
+    clips, parts = None if simulated else CLIPS, ("baseline", "stimuli") if baseline else ("stimuli",)
     for name, at in _struct(path, stream, head, "DREAMER", ("Data", "EEG_SamplingRate", "ECG_SamplingRate")):
         seen.add(name)
         if name == "Data":
             count = _count(path, at, "cell array", "DREAMER.Data", None if simulated else SUBJECTS)
             for number in range(1, count + 1):
-                yield number, _subject(path, stream, f"DREAMER.Data{{{number}}}", None if simulated else CLIPS)
+                yield number, _subject(path, stream, f"DREAMER.Data{{{number}}}", clips, parts)
         elif name in ("EEG_SamplingRate", "ECG_SamplingRate"):
             wanted, found = (EEG_RATE_HZ if name.startswith("EEG") else ECG_RATE_HZ), stream.numbers(at).ravel()
             if found.tolist() != [wanted]:
@@ -111,7 +117,7 @@ def _subjects(path: Path, stream: MatStream, head: Matrix, simulated: bool) -> I
         stream.skip(at)
 
 
-def _subject(path: Path, stream: MatStream, where: str, clips: int | None) -> _Subject:
+def _subject(path: Path, stream: MatStream, where: str, clips: int | None, parts: tuple[str, ...]) -> _Subject:
     subject = _Subject()
     for name, at in _struct(path, stream, stream.matrix(), where, ("EEG", "ECG", *_SCORES)):
         if name in _SCORES:
@@ -119,15 +125,16 @@ def _subject(path: Path, stream: MatStream, where: str, clips: int | None) -> _S
             subject.scores[_SCORES[name]] = stream.numbers(at).ravel().astype(np.float64)
         elif name in ("EEG", "ECG"):
             channels = len(EEG_CHANNELS if name == "EEG" else ECG_CHANNELS)
-            for part, cell in _struct(path, stream, at, f"{where}.{name}", ("stimuli",)):
-                if part == "stimuli":  # the baseline, before each clip, is left out
-                    count = _count(path, cell, "cell array", f"{where}.{name}.stimuli", clips)
-                    subject.signals[name.lower()] = [
-                        _signal(path, stream, f"{where}.{name}.stimuli{{{i}}}", channels) for i in range(1, count + 1)
+            for part, cell in _struct(path, stream, at, f"{where}.{name}", parts):
+                if part in parts:
+                    count = _count(path, cell, "cell array", f"{where}.{name}.{part}", clips)
+                    subject.signals[part, name.lower()] = [
+                        _signal(path, stream, f"{where}.{name}.{part}{{{i}}}", channels) for i in range(1, count + 1)
                     ]
                 stream.skip(cell)
         stream.skip(at)
-    counts = {name: len(values) for name, values in (subject.signals | subject.scores).items()}
+    counts = {" of ".join(name): len(values) for name, values in subject.signals.items()}
+    counts |= {name: len(values) for name, values in subject.scores.items()}
     if len(set(counts.values())) != 1:
         _wrong(path, f"as many clips in each part of {where}", ", ".join(f"{n} of {k}" for k, n in counts.items()))
     return subject
@@ -171,27 +178,47 @@ def _signal(path: Path, stream: MatStream, where: str, channels: int) -> npt.NDA
 
 
 def _clips(number: int, subject: _Subject, data: DreamerData) -> Iterator[Recording | Rejected]:
-    """Recordings of one subject, or why there is none."""
-    for clip, (eeg, ecg) in enumerate(zip(subject.signals["eeg"], subject.signals["ecg"], strict=True), start=1):
+    """Recordings of one subject, or why there is none; a clip's baseline comes ahead of it."""
+    for clip in range(1, len(subject.signals["stimuli", "eeg"]) + 1):
         name = f"s{number:02d}_c{clip:02d}"
         ratings = {rating: float(subject.scores[rating][clip - 1]) for rating in RATINGS}
-        eeg_s, ecg_s = len(eeg) / EEG_RATE_HZ, len(ecg) / ECG_RATE_HZ
         fault = "; ".join(f"{k} rating is {v:g}, expected 1 to 5" for k, v in ratings.items() if not 1 <= v <= 5)
-        if not fault and abs(eeg_s - ecg_s) > _LONGEST_MISMATCH_S:
-            fault = f"EEG lasts {eeg_s:.1f} s and ECG {ecg_s:.1f} s: they cannot be aligned"
-        length_s = min(eeg_s, ecg_s)
-        modalities: tuple[tuple[str, npt.NDArray[np.float32], int, tuple[str, ...], Unit, float], ...] = (
-            ("eeg", eeg, EEG_RATE_HZ, EEG_CHANNELS, "uV", data.eeg_unit_uv),
-            ("ecg", ecg, ECG_RATE_HZ, ECG_CHANNELS, "unspecified", 1.0),
-        )
-        for modality, signal, rate_hz, channels, unit, scale in modalities:
-            record = f"{name}_{modality}"
-            kept = signal[: int(length_s * rate_hz)].T * np.float32(scale)
-            reason = fault or ("" if kept.size else "no samples")
-            if not reason and not np.isfinite(kept).all():
-                reason = f"{np.count_nonzero(~np.isfinite(kept))} samples are NaN or infinite"
-            if reason:
-                yield Rejected(record, reason)
-            else:
-                kept = np.ascontiguousarray(kept)
-                yield Recording(kept, rate_hz, channels, unit, "dreamer", record, f"s{number:02d}", clip, ratings)
+        for part, prefix, its_clip, its_ratings, its_fault in (
+            ("baseline", f"{name}_baseline", -clip, {}, ""),
+            ("stimuli", name, clip, ratings, fault),
+        ):
+            if (part, "eeg") in subject.signals:
+                eeg, ecg = (subject.signals[part, modality][clip - 1] for modality in ("eeg", "ecg"))
+                yield from _pair(eeg, ecg, data, prefix, f"s{number:02d}", its_clip, its_ratings, its_fault)
+
+
+def _pair(
+    eeg: npt.NDArray[np.float32],
+    ecg: npt.NDArray[np.float32],
+    data: DreamerData,
+    name: str,
+    subject: str,
+    clip: int,
+    ratings: dict[str, float],
+    fault: str,
+) -> Iterator[Recording | Rejected]:
+    """The EEG and the ECG (time, channel) of one stretch, cut to the same length, or why there is none."""
+    eeg_s, ecg_s = len(eeg) / EEG_RATE_HZ, len(ecg) / ECG_RATE_HZ
+    if not fault and abs(eeg_s - ecg_s) > _LONGEST_MISMATCH_S:
+        fault = f"EEG lasts {eeg_s:.1f} s and ECG {ecg_s:.1f} s: they cannot be aligned"
+    length_s = min(eeg_s, ecg_s)
+    modalities: tuple[tuple[str, npt.NDArray[np.float32], int, tuple[str, ...], Unit, float], ...] = (
+        ("eeg", eeg, EEG_RATE_HZ, EEG_CHANNELS, "uV", data.eeg_unit_uv),
+        ("ecg", ecg, ECG_RATE_HZ, ECG_CHANNELS, "unspecified", 1.0),
+    )
+    for modality, signal, rate_hz, channels, unit, scale in modalities:
+        record = f"{name}_{modality}"
+        kept = signal[: int(length_s * rate_hz)].T * np.float32(scale)
+        reason = fault or ("" if kept.size else "no samples")
+        if not reason and not np.isfinite(kept).all():
+            reason = f"{np.count_nonzero(~np.isfinite(kept))} samples are NaN or infinite"
+        if reason:
+            yield Rejected(record, reason)
+        else:
+            kept = np.ascontiguousarray(kept)
+            yield Recording(kept, rate_hz, channels, unit, "dreamer", record, subject, clip, ratings)

@@ -12,6 +12,7 @@ class Ablation:
         title: how the table calls it.
         claim: the group of rows it belongs to.
         changes: values by dotted key of the parameters.
+        clips: values of the cohort's own clip rule; a cohort whose rule has no such key has no such row.
         method: the row's, whose section `changes` may name.
         ecg_encoder: the study's own, none (an untrained one), or one pretrained for this row.
         versus: the row it differs from in one thing: `ours` or another ablation.
@@ -29,3 +30,4 @@ class Ablation:
     one_rate: bool = False
     leaky: bool = False
     note: str = ""
+    clips: dict[str, Any] = field(default_factory=dict)

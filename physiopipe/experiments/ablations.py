@@ -11,12 +11,14 @@ import pandas as pd
 
 from physiopipe.checksums import read_kept, seal
 from physiopipe.code_digest import code_digest, library_versions
+from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError, unknown
 from physiopipe.experiments.ablation import Ablation
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.encoders_worth import ENCODERS_WORTH
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
+from physiopipe.experiments.readings import READINGS
 from physiopipe.files import hold_lock, sha256_file, sha256_json
 from physiopipe.params import Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
@@ -64,6 +66,7 @@ ABLATION_OF: dict[str, Ablation] = {
         versus="brant_x_style_aligned",
     ),
     **ENCODERS_WORTH,
+    **READINGS,
 }  # fmt: skip
 
 
@@ -87,7 +90,7 @@ def run_ablation(name: str, study: Study, out_parquet: Path) -> None:
     """
     spec, params = ABLATION_OF[known_ablation(name)], study.params
     variant = variant_of(name, study)
-    if spec.ecg_encoder == "own":
+    if spec.ecg_encoder == "own" and not variant.no_row:
         pretrained(spec, variant.params, params, *_places(study))
     run = run_leaky if spec.leaky else run_method
     run(variant, out_parquet)
@@ -106,11 +109,23 @@ def run_ablation(name: str, study: Study, out_parquet: Path) -> None:
 def variant_of(name: str, study: Study) -> Study:
     """The study that an ablation is; where its ECG encoder is one of its own, the file may not be there yet."""
     spec = ABLATION_OF[known_ablation(name)]
-    changed = changed_params(spec, study.params)
+    if reason := _without_meaning(spec, study):
+        return replace(study, method=spec.method, no_row=reason)
+    changed = changed_params(spec, study.params, study.cohort)
     encoder = None if spec.ecg_encoder == "none" else study.encoder_path
     if spec.ecg_encoder == "own":
         encoder, _ = _own_encoder(spec, changed, study.params, *_places(study))
     return replace(study, method=spec.method, params=changed, encoder_path=encoder)
+
+
+def _without_meaning(spec: Ablation, study: Study) -> str:
+    """Why a cohort has no such row; empty where it has one."""
+    absent = [key for key in spec.clips if key not in type(study.rule).model_fields]
+    if absent:
+        return f"clips.{study.cohort} has no {absent[0]}."
+    if spec.clips.get("baseline") and cohort(study.cohort).baseline is None:
+        return f"{study.cohort} has no recordings of a baseline."
+    return ""
 
 
 def _places(study: Study) -> tuple[Path, Path, Path]:
@@ -119,10 +134,10 @@ def _places(study: Study) -> tuple[Path, Path, Path]:
     return study.windows_root / study.params.cohorts.pretraining, study.encoder_path, study.state_folder / "pretrain"
 
 
-def changed_params(spec: Ablation, params: Params) -> Params:
-    """The parameters with an ablation's changes, checked as a whole."""
+def changed_params(spec: Ablation, params: Params, name: str = "") -> Params:
+    """The parameters with an ablation's changes, checked as a whole; `name` is of the cohort whose clips it changes."""
     content = params.model_dump(mode="json")
-    changes = dict(spec.changes)
+    changes = spec.changes | {f"clips.{name}.{key}": value for key, value in spec.clips.items() if name}
     if spec.ecg_encoder == "own":
         changes.setdefault("pretrain.epochs", params.ablations.pretrain_epochs or params.pretrain.epochs)
     for key, value in changes.items():

@@ -36,7 +36,19 @@ def conditions(params: Robustness) -> Iterator[Condition]:
 
 
 def corrupted(clips: ClipData, condition: Condition, seed: int) -> ClipData:
-    """The clips after a corruption; what is lost is absent and 0, labels and the rest are as they were."""
+    """The clips after a corruption; what is lost is absent and 0, labels and the rest are as they were.
+
+    Baselines lose the same, and meet noise of their own.
+    """
+    found = _corrupted(clips, condition, seed, noise=(1, 2))
+    if clips.baseline is None:
+        return found
+    rest = _corrupted(clips.baseline.windows, condition, seed, noise=(4, 5))
+    return replace(found, baseline=replace(clips.baseline, windows=rest))
+
+
+def _corrupted(clips: ClipData, condition: Condition, seed: int, noise: tuple[int, int]) -> ClipData:
+    """`noise`: which streams that of the EEG and that of the ECG are."""
     if condition.kind == "lost_eeg":
         return replace(clips, eeg=np.zeros_like(clips.eeg), eeg_present=np.zeros_like(clips.eeg_present))
     if condition.kind == "lost_ecg":
@@ -46,8 +58,8 @@ def corrupted(clips: ClipData, condition: Condition, seed: int) -> ClipData:
     if condition.kind == "noise_snr_db":
         return replace(
             clips,
-            eeg=_with_noise(clips, clips.eeg, condition.level, [seed, 1]),
-            ecg=_with_noise(clips, clips.ecg, condition.level, [seed, 2]),
+            eeg=_with_noise(clips, clips.eeg, condition.level, [seed, noise[0]]),
+            ecg=_with_noise(clips, clips.ecg, condition.level, [seed, noise[1]]),
         )
     return clips
 

@@ -4,7 +4,7 @@ import copy
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
@@ -14,8 +14,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from physiopipe import cpu_time
+from physiopipe.clips.baseline import BASELINE_WORDS
 from physiopipe.clips.clip_data import MODALITIES, ClipData
-from physiopipe.clips.selection import ClipChoice, choose_clips, clips_without_beats, gather_clips
+from physiopipe.clips.gathering import artefacts_of, gather_clips
+from physiopipe.clips.selection import clips_without_beats
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
@@ -24,11 +26,13 @@ from physiopipe.experiments.fold_run import Fitted, FoldRun, predicted
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS, KeptFolds, write_curve
 from physiopipe.experiments.predictions import COLUMNS, write_predictions
 from physiopipe.experiments.processes import run_in_processes
-from physiopipe.experiments.subject_splits import Fold, fewer_training_subjects, subject_split
+from physiopipe.experiments.study import Study as Study
+from physiopipe.experiments.subject_splits import fewer_training_subjects
 from physiopipe.files import atomic_file, sha256_file, sha256_json
 from physiopipe.methods.base import Method, Setup
 from physiopipe.methods.registry import method_class
 from physiopipe.params import Params
+from physiopipe.params.clips import BaselineUse
 from physiopipe.windows.store import WindowStore
 
 
@@ -41,62 +45,6 @@ class Tester(Protocol):
 def predict_once(params: Params, fitted: Sequence[Fitted], test: ClipData) -> list[pd.DataFrame]:
     """Predictions of the clips as they are, with thresholds from the validation clips."""
     return [predicted(each, params.evaluate.protocol, test) for each in fitted]
-
-
-@dataclass(frozen=True)
-class Study:
-    """What is cross-validated, on what, and where it is kept.
-
-    Attributes:
-        method: its name in `physiopipe.methods.registry`.
-        cohort: its name in `physiopipe.cohorts.registry`.
-        windows_root: holds the cohort's windows, `<root>/<cohort>`.
-        encoder_path: the pretrained ECG encoder; methods without one ignore it.
-        state_folder: what later runs reuse: embeddings and features by content, and what is kept of each seed and fold
-            (`finetune/`, see `KeptFolds`): what one study has fitted another does not fit again.
-    """
-
-    method: str
-    params: Params
-    cohort: str
-    windows_root: Path
-    encoder_path: Path | None
-    state_folder: Path
-
-    @property
-    def without_meaning(self) -> str:
-        """Why the method says nothing on this cohort; empty where it does: the cohort's word on it, or that it reads
-        what the cohort does not have and says nothing without.
-        """
-        known, method = cohort(self.cohort), method_class(self.method)
-        needed = [each for each in method.inputs if each not in method.can_do_without]
-        lacking = " and ".join(each.upper() for each in needed if each not in known.modalities)
-        return known.without_meaning.get(
-            self.method, f"it reads {lacking}, of which this cohort has none" if lacking else ""
-        )
-
-    @property
-    def high_from(self) -> dict[str, float]:
-        """Tasks of the cohort in order, and the least value of each that is high."""
-        rule = self.params.clips[self.cohort]
-        return {task.name: rule.threshold(task) for task in cohort(self.cohort).tasks}
-
-    @property
-    def last_s(self) -> float | None:
-        """The part of a clip that is used: its last seconds; None: all of it."""
-        last_s = self.params.clips[self.cohort].last_s
-        return None if last_s is None else float(last_s)
-
-    def split(self, subjects: Sequence[str], seed: int) -> list[Fold]:
-        """Folds of a seed by the protocol."""
-        sizes = cohort(self.cohort).published_split
-        return subject_split(subjects, self.params.evaluate.protocol, seed, sizes)
-
-    def choose(self, store: WindowStore) -> ClipChoice:
-        """What of the cohort's windows makes up its clips."""
-        known = cohort(self.cohort)
-        modalities = tuple(each for each in MODALITIES if each in known.modalities)
-        return choose_clips(store, self.last_s, self.high_from, modalities, known.scored_by == "window")
 
 
 class CrossValidation:
@@ -122,7 +70,7 @@ class CrossValidation:
     @cached_property
     def clips(self) -> ClipData:
         """All clips; what the method computes of windows without their labels is computed, or read, with them."""
-        clips = gather_clips(self.store, self.choice)
+        clips = gather_clips(self.store, self.choice, self.study.rule)
         for modality in MODALITIES:
             clips.digests(modality)  # hashed once: the sides of every fold compare them
         with cpu_time.accounted() as self._before:
@@ -190,6 +138,8 @@ class CrossValidation:
             print(f"{name}: {subject} clip {clip} is left out: {reason}")
         if not missing:
             return
+        for line in self.method.remarks(self.clips):
+            print(f"{name}: {line}", flush=True)
         done = 0
         with tqdm(total=len(missing), desc=name, unit="fold", disable=None) as bar:
             for made in self._made(self._shares(missing)):
@@ -256,7 +206,7 @@ class CrossValidation:
             "tasks": list(self.choice.tasks),
             "title": method.title,
             "note": method.note,
-            "details": method.details,
+            "details": " ".join(each for each in (method.details, *self._rule_words()) if each),
             "reads": method.reads,
             "encoders": method.encoders,
             "family": method.family,
@@ -264,9 +214,23 @@ class CrossValidation:
             "licence": method.licence,
             "inputs": [each for each in method.inputs if each in cohort(self.study.cohort).modalities],
             "left_out": [list(row) for row in self.choice.left_out],
+            "artefacts": list(artefacts_of(self.store, self.choice, self.study.rule)),
             "without_beats": [list(row) for row in clips_without_beats(self.store, self.choice)],
             **({"without_meaning": self.study.without_meaning} if self.study.without_meaning else {}),
         }
+
+    @property
+    def _baseline(self) -> BaselineUse:
+        """What the method makes of baselines; where it reads none, they make no other fit of it."""
+        return self.study.rule.baseline if self.method.uses_baseline else "none"
+
+    def _rule_words(self) -> Iterator[str]:
+        """Sentences for tables on what was done to the clips."""
+        rule, inputs = self.study.rule, self.method.inputs
+        if rule.ecg_leads == "limb" and "ecg" in inputs:
+            yield "The ECG is the six limb leads, derived from the recorded ones."
+        if rule.baseline != "none" and inputs:
+            yield BASELINE_WORDS[self._baseline]
 
     def _about_run(self, run: FoldRun) -> dict[str, Any]:
         """Whose fold it is: the first columns of a curve."""
@@ -281,7 +245,9 @@ class CrossValidation:
             "code": code_digest(type(self.method).__module__, __name__),
             "libraries": library_versions(self.method.libraries),
             "windows_sha256": sha256_file(self.store.folder / "manifest.json"),
-            "last_s": self.study.last_s,
+            "last_s": self.study.rule.last_s,
+            "baseline": self._baseline,
+            "signals": self.study.rule.model_dump(mode="json", include={"artefacts", "ecg_leads"}),
             "high_from": self.study.high_from,
             **({"scored_by": "window"} if cohort(self.study.cohort).scored_by == "window" else {}),
         }

@@ -52,11 +52,12 @@ class Method(ABC):
 
     Class attributes: `name` as registered; `title` and `note` (one sentence) as tables show it; `Settings`, its section
     of the parameters; `family`, whose methods are compared in a table of their own (`fusion`), or empty; `inputs`, the
-    modalities it reads; `can_do_without`, those among them that a cohort may lack as a whole; `licence` of the code
-    behind it; `libraries`, distributions whose other versions make earlier results stale; `extras`, those among them
-    that are not installed with the package itself; `exempt`, what tests hold every row to and this one does not
-    promise, each with the reason: `alone`, that a clip's prediction does not depend on the clips predicted with it;
-    `chance`, that it is at one half where signals say nothing.
+    modalities it reads; `can_do_without`, those among them that a cohort may lack as a whole; `uses_baseline`, whether
+    it works on features or embeddings that can be set against those of a baseline; `licence` of the code behind it;
+    `libraries`, distributions whose other versions make earlier results stale; `extras`, those among them that are not
+    installed with the package itself; `exempt`, what tests hold every row to and this one does not promise, each with
+    the reason: `alone`, that a clip's prediction does not depend on the clips predicted with it; `chance`, that it is
+    at one half where signals say nothing.
     """
 
     name: ClassVar[str]
@@ -65,6 +66,7 @@ class Method(ABC):
     Settings: ClassVar[type[Section]] = NoSettings
     family: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
+    uses_baseline: ClassVar[bool] = False
     can_do_without: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "BSD-3-Clause"
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
@@ -126,6 +128,10 @@ class Method(ABC):
     @abstractmethod
     def restore(self, arrays: Arrays, about: dict[str, Any]) -> Self:
         """Be as after the `fit` that these arrays and values are the `state` of; `curve` is not restored."""
+
+    def remarks(self, clips: ClipData) -> Sequence[str]:  # noqa: ARG002
+        """Lines for who starts the fits, on what is odd or worth knowing of these clips' signals."""
+        return ()
 
     def precompute(self, clips: ClipData) -> None:  # noqa: B027
         """Make what is computed of windows without their labels ready for any choice among these windows."""

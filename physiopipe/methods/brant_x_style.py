@@ -147,7 +147,8 @@ class BrantXStyle(Method):
         it = self.settings
         self._prevalence = prevalence(train)
         scale = self._encoders.choice.eeg_scale_uv
-        inputs, held_out = encoder_inputs(train, scale), encoder_inputs(validation, scale)
+        how = self._encoders.ecg_normalisation
+        inputs, held_out = encoder_inputs(train, scale, how), encoder_inputs(validation, scale, how)
         eeg, ecg = (copy.deepcopy(self._encoders.encoder(each)).to(self._device) for each in MODALITIES)
         _, ecg_windows, _, ecg_valid = inputs
         of_eeg = torch.from_numpy(self._encoders.patches(train, "eeg"))
@@ -195,7 +196,7 @@ class BrantXStyle(Method):
         from physiopipe.training.finetune import probabilities
         from physiopipe.training.threads import one_thread
 
-        inputs = encoder_inputs(test, self._encoders.choice.eeg_scale_uv)
+        inputs = encoder_inputs(test, self._encoders.choice.eeg_scale_uv, self._encoders.ecg_normalisation)
         with one_thread():
             found = probabilities(self._network, inputs, len(self._prevalence), self._device)
         return test.clip_means(found)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from physiopipe.clips.amplitude import eeg_rms_uv, log_amplitude
+from physiopipe.clips.baseline import embeddings_against_baseline
 from physiopipe.clips.clip_data import F32, ClipData, Modality
 from physiopipe.methods.base import Setup
 from physiopipe.methods.fusion_settings import FusionSettings, ReadOut
@@ -69,17 +70,21 @@ class FusedEmbeddings:
         self.encoders(read_out).precompute(clips, ready, kinds)
 
     def of(self, clips: ClipData, encoders: "Encoders", read_out: ReadOut, output: "Output") -> F32:
-        """Fused embedding of every window: float32 (w, sum of widths), or (w, rows, sum of widths) for sequences."""
+        """Fused embedding of every window: float32 (w, sum of widths), or (w, rows, sum of widths) for sequences.
+
+        Each modality's is set against that of the clips' baselines, where there are any.
+        """
         import torch
 
-        from physiopipe.models.fusion import BY_CHANNEL, pooled, side_by_side
+        from physiopipe.models.fusion import side_by_side
 
-        parts = []
-        for each in self._modalities:
-            patches = torch.from_numpy(encoders.patches(clips, each))
-            channels = torch.from_numpy(encoders.channels(clips, each)) if output in BY_CHANNEL else None
-            parts.append(_with_amplitude(pooled(patches, output, channels), clips, each, read_out))
-        fused: F32 = side_by_side(parts).numpy()
+        def part(modality: Modality) -> "Tensor":
+            def embedding(windows: ClipData) -> F32:
+                return _embedding(windows, encoders, modality, read_out, output)
+
+            return torch.from_numpy(embeddings_against_baseline(clips, embedding))
+
+        fused: F32 = side_by_side([part(each) for each in self._modalities]).numpy()
         return fused
 
     def widths(self, clips: ClipData, encoders: "Encoders", read_out: ReadOut, output: "Output") -> tuple[int, ...]:
@@ -96,6 +101,18 @@ class FusedEmbeddings:
         """Length of the sequence of patches and channels, of the modality with more channels."""
         shapes: list[tuple[int, ...]] = [getattr(clips, each).shape for each in self._modalities]
         return max(shape[1] + shape[2] for shape in shapes)
+
+
+def _embedding(clips: ClipData, encoders: "Encoders", modality: Modality, read_out: ReadOut, output: "Output") -> F32:
+    """One modality's embedding of every window, as it is."""
+    import torch
+
+    from physiopipe.models.fusion import BY_CHANNEL, pooled
+
+    patches = torch.from_numpy(encoders.patches(clips, modality))
+    channels = torch.from_numpy(encoders.channels(clips, modality)) if output in BY_CHANNEL else None
+    found: F32 = _with_amplitude(pooled(patches, output, channels), clips, modality, read_out).numpy()
+    return found
 
 
 def _with_amplitude(part: "Tensor", clips: ClipData, modality: Modality, read_out: ReadOut) -> "Tensor":

@@ -18,6 +18,11 @@ _KEPT = {
     "per_channel": "averaged over patches, each channel's kept",
     "attention": "of patches and of channels averaged by learned weights",
 }
+_SCALED = {
+    "lead_zscore": "each lead of a window z-scored",
+    "record_zscore": "the leads of a window z-scored together",
+    "millivolt": "in mV",
+}
 _BESIDE = {"eeg": "each EEG channel", "ecg": "each ECG lead"}
 
 
@@ -67,10 +72,12 @@ def provenance_of(settings: FusionSettings, untrained: Sequence[Modality]) -> st
     return f"reimplementation ({', '.join(notes)})" if notes else "reimplementation"
 
 
-def reads_of(read_out: ReadOut, modalities: Sequence[Modality], eeg_scale_uv: float | None) -> str:
+def reads_of(
+    read_out: ReadOut, modalities: Sequence[Modality], eeg_scale_uv: float | None, ecg_normalisation: str
+) -> str:
     """What is taken of each modality; eeg_scale_uv None: the EEG is divided by its RMS."""
     divisor = "the training subjects' RMS" if eeg_scale_uv is None else f"{eeg_scale_uv:g} µV"
-    words = {"eeg": f"EEG (divided by {divisor})", "ecg": "ECG (each lead of a window z-scored)"}
+    words = {"eeg": f"EEG (divided by {divisor})", "ecg": f"ECG ({_SCALED[ecg_normalisation]})"}
     asked = {"eeg": read_out.eeg_amplitude, "ecg": read_out.ecg_amplitude}
     beside = [_BESIDE[each] for each in modalities if asked[each]]
     amplitudes = f", and the log amplitude of {' and of '.join(beside)}" if beside else ""

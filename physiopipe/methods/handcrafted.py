@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from physiopipe.clips.baseline import features_against_baseline
 from physiopipe.clips.cache import SubjectCache
 from physiopipe.clips.clip_data import F32, F64, ClipData
 from physiopipe.code_digest import code_digest
@@ -26,6 +27,7 @@ class HandcraftedSettings(Section):
 class WindowFeatures(Method):
     """A method on handcrafted features of windows, computed once and kept by content."""
 
+    uses_baseline = True
     inputs = ("eeg", "ecg")
     can_do_without = ("ecg",)
     libraries = ("numpy", "scipy", "scikit-learn")
@@ -46,8 +48,8 @@ class WindowFeatures(Method):
         self._cache.precompute(clips)
 
     def _window_features(self, clips: ClipData) -> F32:
-        """Features of each window, (w, k); NaN where one could not be measured."""
-        return self._cache.of(clips)
+        """Features of each window, (w, k), against the baseline where there is one; NaN: could not be measured."""
+        return features_against_baseline(clips, self._cache.of)
 
 
 class Handcrafted(WindowFeatures):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from physiopipe.clips.amplitude import scale_remarks
 from physiopipe.clips.clip_data import F32, F64, ClipData, Modality
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Arrays, Method, Setup
@@ -37,6 +38,7 @@ class Ours(Method):
     note = "The paper's method: two encoders, embeddings averaged and concatenated, a head a label."
     Settings: ClassVar[type[FusionSettings]] = FusionSettings
     inputs: ClassVar[tuple[str, ...]] = ("eeg", "ecg")
+    uses_baseline = True
     modalities: ClassVar[tuple[Modality, ...]] = ("eeg", "ecg")
     libraries = ("numpy", "torch")
     any_read_out: ClassVar[bool] = True  # whether pooling, layer and head may be any: not where the heads are its own
@@ -71,7 +73,8 @@ class Ours(Method):
     def reads(self) -> str:
         by_rms = self._fused.scaled_by_rms(self._read_out)
         scale_uv = None if by_rms else self.setup.params.encoders.eeg_scale_uv
-        return reads_of(self._read_out, self.modalities, scale_uv)
+        how = self._encoders.ecg_normalisation if "ecg" in self.modalities else "lead_zscore"
+        return reads_of(self._read_out, self.modalities, scale_uv, how)
 
     @property
     def details(self) -> str:
@@ -98,6 +101,11 @@ class Ours(Method):
             "encoders": {each: given.digest(each) for each in self.modalities},
             "device": self._device.type,
         }
+
+    def remarks(self, clips: ClipData) -> list[str]:
+        if "eeg" not in self.modalities or self._fused.scaled_by_rms(self._read_out):
+            return []
+        return scale_remarks(clips, self.setup.params.encoders.eeg_scale_uv)
 
     def precompute(self, clips: ClipData) -> None:
         if self.settings.frozen:
@@ -258,7 +266,12 @@ class Ours(Method):
 
         if self.settings.frozen:
             return (torch.from_numpy(self._embeddings(clips)),)
-        return encoder_inputs(clips, self._encoders.choice.eeg_scale_uv)
+        if clips.baseline is not None:
+            raise PhysiopipeError(
+                f"method.{self.name}.frozen is false, and the cohort's clips.*.baseline is {clips.baseline.use}, which "
+                "works on embeddings computed once: expected frozen: true, or baseline: none."
+            )
+        return encoder_inputs(clips, self._encoders.choice.eeg_scale_uv, self._encoders.ecg_normalisation)
 
     def _embeddings(self, clips: ClipData) -> F32:
         """Fused embedding of every window by the encoders as they were before fine-tuning: float32 (w, sum of widths),

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from physiopipe.clips.clip_data import MODALITIES, ClipData, Modality
-from physiopipe.clips.selection import RATE_HZ
+from physiopipe.clips.reading import RATE_HZ
 from physiopipe.code_digest import library_versions
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
@@ -31,7 +31,7 @@ _TOLD = (
     "cohort", "cohort_title", "simulated", "method", "title", "note", "details", "reads", "encoders", "provenance",
     "licence", "inputs", "tasks", "high_from", "last_s", "windows_sha256",
 )  # fmt: skip
-_MUST_AGREE = ("fingerprint", "windows_sha256", "last_s", "high_from", "code", "libraries")
+_MUST_AGREE = ("fingerprint", "windows_sha256", "last_s", "signals", "high_from", "code", "libraries")
 
 
 def fit_model(study: Study, results: Path, out: Path, seed: int) -> dict[str, Any]:
@@ -88,6 +88,11 @@ def _inner(study: Study, seed: int) -> Study:
 
 def _check_worth(study: Study, method: Method) -> None:
     reason = study.without_meaning or ("" if method.inputs else "it reads no signal.")
+    if study.rule.baseline != "none" and method.uses_baseline:
+        raise PhysiopipeError(
+            f"clips.{study.cohort}.baseline is {study.rule.baseline}, and recordings of one's own come without a "
+            "baseline: set it to none, run `dvc repro`, and fit again."
+        )
     if reason:
         raise PhysiopipeError(f"{study.method} on {study.cohort}: {reason} Fit another method, as handcrafted or ours.")
 

@@ -191,4 +191,5 @@ def probe_clips(about: dict[str, Any]) -> ClipData:
         tasks=tuple(about["tasks"]),
         eeg_channels=tuple(about["training"]["eeg"]["channels"]),
         ecg_channels=tuple(about["training"]["ecg"]["channels"]),
+        ecg_unit=str(about["training"]["ecg"]["unit"]),
     )

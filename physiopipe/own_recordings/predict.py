@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from physiopipe.clips.clip_data import HIDDEN_LABEL, MODALITIES, ClipData, Modality
-from physiopipe.clips.selection import RATE_HZ, START_TOLERANCE_S
+from physiopipe.clips.reading import RATE_HZ
+from physiopipe.clips.rules import by_rule
+from physiopipe.clips.selection import START_TOLERANCE_S
 from physiopipe.files import atomic_file, write_json
 from physiopipe.own_recordings.card import SIMULATED, headline_of
 from physiopipe.own_recordings.channels import modality_recording
@@ -153,6 +155,7 @@ def _rows(found: Found, signals: _Signals, model: FittedModel, clips: ClipsAre) 
     starts = first.start_s[next(iter(pairs.values()))]
     for number, mine in enumerate(_clips(len(starts), wanted, clips, model), 1):
         data = _clip_data(found.name, number, signals, {each: rows[mine] for each, rows in pairs.items()}, model)
+        data = by_rule(data, model.params.clips[model.cohort])  # as in training
         probability = model.predict(data)[0]
         sentences = unlike(data, model.about["training"], model.inputs, signals.recorded_hz)[0]
         if len(mine) < wanted:
@@ -231,6 +234,7 @@ def _clip_data(
         valid_patches=valid.astype(np.int64),
         clip_of=np.zeros(count, np.int64),
         tasks=model.tasks,
+        ecg_unit=str(model.about["training"]["ecg"]["unit"]),
         **arrays,
     )
 

@@ -87,10 +87,22 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         known, rule = cohort(name), params.clips[name]
         if params.evaluate.protocol == "published" and known.published_split is None:
             yield f"evaluate.protocol is published, and nobody published a split of {name}: expected paper or crossval"
-        if "eeg" in known.modalities:
+        if "eeg" in known.modalities and params.robustness.methods:
             channels = len(known.modalities["eeg"].channels)
             if most := [count for count in params.robustness.dropped_eeg_channels if count >= channels]:
                 yield f"robustness.dropped_eeg_channels has {_listed(most)}, and {name} has {channels} EEG channels"
+        if rule.ecg_leads == "limb":
+            ecg = known.modalities["ecg"].channels if "ecg" in known.modalities else ()
+            if len({"I", "II", "III"} & set(ecg)) < 2:
+                yield (
+                    f"clips.{name}.ecg_leads is limb, which needs two of I, II and III: {name} has "
+                    f"{_listed(ecg) or 'no ECG'}"
+                )
+        if rule.baseline != "none":
+            yield from _of_baseline(params, name)
+        unit = known.modalities["ecg"].unit if "ecg" in known.modalities else "mV"
+        if params.pretrain.normalisation == "millivolt" and unit != "mV":
+            yield f"pretrain.normalisation is millivolt, and the unit of {name}'s ECG is not known: z-score it"
         if rule.last_s is None:
             continue
         for kind in known.modalities:
@@ -100,6 +112,20 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         longest_s = known.longest_clip_s(params.data[name], params.simulate[name])
         if rule.last_s > longest_s:
             yield f"clips.{name}.last_s is {rule.last_s:g} s, and no clip is longer than {longest_s:g} s"
+
+
+def _of_baseline(params: Params, name: str) -> Iterator[str]:
+    known, key = cohort(name), f"clips.{name}.baseline is {params.clips[name].baseline}"
+    if known.baseline is None:
+        yield f"{key}, and {name} has no recordings of a baseline: expected none"
+    elif not known.baseline(params.data[name]):
+        yield f"{key}, and the baselines are not read: set data.{name}.read_baseline to true, or this one to none"
+    for method in params.methods:
+        if method in params.method and not getattr(params.method[method], "frozen", True):
+            yield (
+                f"{key}, which works on embeddings computed once: expected method.{method}.frozen: true, or no "
+                f"{method} among the methods"
+            )
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -26,7 +26,7 @@ class Recording:
         source: published folder (georgia, ...) or `dreamer`.
         record: name, unique in its cohort.
         subject: whose recording it is; for Challenge 2021, where it is not published, the record's name.
-        clip: 1-based number of the film clip, 0 where there is none.
+        clip: 1-based number of the film clip, 0 where there is none; -n: the baseline before clip n.
         ratings: valence, arousal, dominance (1..5) of the clip, empty where there are none.
         missing: channels that the recording does not have; their rows are zero.
         derived: channels computed from others (III, aVR, aVL, aVF from I and II).

@@ -38,8 +38,8 @@ def covered_s(index: pd.DataFrame) -> "pd.Series[float]":
 
 
 def clip_table(index: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
-    """One row a subject and clip with the value of each task."""
-    return index.drop_duplicates(["subject", "clip"])[["subject", "clip", *tasks]]
+    """One row a subject and clip with the value of each task; baselines, whose clip is negative, are none."""
+    return index[index["clip"] >= 0].drop_duplicates(["subject", "clip"])[["subject", "clip", *tasks]]
 
 
 def windows_by_source_plot(index: pd.DataFrame) -> Figure:

@@ -61,6 +61,12 @@ def left_out(about: Iterable[Mapping[str, Any]]) -> str:
     return as_table(pd.DataFrame(sorted(rows), columns=["Subject", "Clip", "Reason"]))
 
 
+def artefacts(about: Iterable[Mapping[str, Any]]) -> str:
+    """How many samples of the clips were beyond a limit, and what became of them."""
+    found = list(dict.fromkeys(str(line) for each in about for line in each.get("artefacts", ())))
+    return "".join(paragraph(line) for line in found) or "<p>No limit was asked for.</p>"
+
+
 def citations(cohorts: Sequence[DataFacts]) -> str:
     """What to cite, with licences."""
     weights = SOURCE_INFO["cbramod_weights"]

@@ -91,7 +91,7 @@ def _draw_data(windows: Path, out: Path, facts: DataFacts) -> None:
     index = read_table(windows / "index.parquet")
     first = str(index["modality"].iloc[0])
     unit = "clips" if facts.tasks else "records"
-    figures = {"lengths": data_figures.lengths_plot(index[index["modality"] == first], unit)}
+    figures = {"lengths": data_figures.lengths_plot(index[(index["modality"] == first) & (index["clip"] >= 0)], unit)}
     if len(facts.sources) > 1:
         figures["composition"] = data_figures.windows_by_source_plot(index)
     if facts.tasks:

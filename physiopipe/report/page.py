@@ -182,6 +182,7 @@ def _study(folder: Path, params: Params, study: Study, cohorts: Sequence[DataFac
         "Study",
         (
             Part("Clips left out", data_parts.left_out(about.values()), folded=True),
+            Part("Artefacts", data_parts.artefacts(about.values()), folded=True),
             Part("Parameters in force", data_parts.parameters(params), folded=True),
             Part("Versions", data_parts.versions(), folded=True),
             Part("How to cite, and licences", data_parts.citations(cohorts), folded=True),

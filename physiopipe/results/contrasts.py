@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from physiopipe.experiments.predictions import read_predictions
 from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import oracle_share
 from physiopipe.results.oracle import oracle_estimates
@@ -58,7 +59,8 @@ def fusions(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFrame:
 
 
 def ablations(folder: Path, study: Study) -> pd.DataFrame:
-    """The reference with one thing changed, a row a variant.
+    """The reference with one thing changed, a row a variant; those with other labels or clips are compared among
+    themselves.
 
     Args:
         folder: results/<cohort>, which holds predictions/ and ablations/.
@@ -66,6 +68,22 @@ def ablations(folder: Path, study: Study) -> pd.DataFrame:
     files = {name: folder / "ablations" / f"{name}.parquet" for name in study.ablations}
     if REFERENCE in study.methods:
         files = {REFERENCE: folder / "predictions" / f"{REFERENCE}.parquet", **files}
+    alike: dict[str, dict[str, Path]] = {}
+    studies: dict[str, Study] = {}
+    for name, path in files.items():
+        own = read_predictions(path)[1]
+        high_from = {**study.thresholds, **own.get("high_from", {})}
+        key = f"{sorted(high_from.items())} {own.get('left_out', [])}"
+        alike.setdefault(key, {})[name] = path
+        others = replace(study, thresholds=high_from)
+        studies.setdefault(key, study if high_from == dict(study.thresholds) else others)
+    if not alike:
+        return contrast_frame([], [], None, study)
+    return pd.concat([_ablations(group, studies[key]) for key, group in alike.items()], ignore_index=True)
+
+
+def _ablations(files: Mapping[str, Path], study: Study) -> pd.DataFrame:
+    """Rows of the same clips and labels."""
     test = read_predictions_of(files, study)
     about: dict[str, dict[str, Any]] = {}
     for name in test.methods:

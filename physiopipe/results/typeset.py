@@ -110,6 +110,11 @@ def _caption(measured: pd.DataFrame, study: Study) -> str:
         f" Measured rows: {study.where}, protocol {one['protocol']}, {_of(one['seeds'], 'seed')}, "
         f"{_of(one['clips'], f'test {study.scored_by}')} of {_of(one['subjects'], 'test subject')}."
     )
+    if one["protocol"] == "paper" and int(one["seeds"]) == 1:
+        text += (
+            " The single split of the subjects, 60 / 20 / 20 percent (the paper's: 13 / 4 / 6 of 23): which subjects "
+            "are tested is a matter of luck that no interval here covers."
+        )
     if study.latents is not None:
         text += " The last row is the oracle: what the true levels of these very clips allow, which no method can read."
     return text

@@ -27,9 +27,9 @@ def test_what_is_not_valid_is_zero_and_touches_nothing(make_clips) -> None:
     clips = make_clips(subjects=3, clips=1, windows=2, patches=4)
     whole = windows_at_128_hz(clips, "eeg")
     clips.valid_patches[1], clips.valid_patches[2] = 3, 0
-    clips.eeg_present[3, 4] = False
+    clips.eeg_present[3, 5] = False
     clips.eeg[1, :, 3] = np.nan
-    clips.eeg[3, 4] = np.inf
+    clips.eeg[3, 5] = np.inf
     found = windows_at_128_hz(clips, "eeg")
     assert np.isfinite(found).all()
     assert (found[1, :, 3 * 128 :] == 0).all()

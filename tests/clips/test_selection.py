@@ -23,7 +23,7 @@ def store_cohort(folder: Path, *args: Any, **changes: Any) -> Path:
 
 def test_stored_clips_come_back(tmp_path: Path, make_clips) -> None:
     made = make_clips(subjects=3, clips=4, windows=3, patches=10)
-    made.eeg_present[:, 4] = False
+    made.eeg_present[:, 5] = False
     made.ecg_present[4, 1] = False
     found = load_clips(store_cohort(tmp_path, made), 60.0, HIGH_FROM)
     assert found.subjects.tolist() == made.subjects.tolist()

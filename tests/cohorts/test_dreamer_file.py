@@ -91,6 +91,33 @@ def test_a_real_shaped_file_is_read_as_loadmat_reads_it(tmp_path: Path, compress
     assert found[-1].record == "s23_c18_ecg"
 
 
+def test_baselines_come_ahead_of_their_clips(tmp_path: Path) -> None:
+    dreamer = content()
+    people = dreamer["Data"][0]
+    people[0]["EEG"]["baseline"][2, 0][5, 5] = np.nan
+    people[0]["ScoreValence"][1, 0] = np.nan  # of the clip alone
+    path = save(tmp_path / "DREAMER.mat", dreamer)
+    found = list(read_dreamer(path, DreamerData(read_baseline=True, eeg_unit_uv=0.5), simulated=False))
+    assert [row.record for row in found[:4]] == [
+        "s01_c01_baseline_eeg",
+        "s01_c01_baseline_ecg",
+        "s01_c01_eeg",
+        "s01_c01_ecg",
+    ]
+    rejected = {row.record for row in found if isinstance(row, Rejected)}
+    assert rejected == {"s01_c03_baseline_eeg", "s01_c02_eeg", "s01_c02_ecg"}
+    rest = [row for row in found if isinstance(row, Recording) and row.clip < 0]
+    assert len(rest) == 2 * 23 * 18 - 1
+    for recording in rest:
+        modality = recording.record[-3:].upper()
+        wanted = people[int(recording.subject[1:]) - 1][modality]["baseline"][-recording.clip - 1, 0]
+        scale = np.float32(0.5 if modality == "EEG" else 1.0)
+        np.testing.assert_array_equal(recording.signal, wanted.astype(np.float32).T * scale)
+        assert recording.ratings == {}
+    plain = list(read_dreamer(path, DreamerData(eeg_unit_uv=0.5), simulated=False))
+    assert [row.record for row in plain] == [row.record for row in found if "baseline" not in row.record]
+
+
 def test_integers_and_single_precision_are_read_alike(tmp_path: Path) -> None:
     dreamer = content()  # MATLAB stores whole numbers in the smallest type, and may hold single precision
     for person in dreamer["Data"].ravel():

@@ -11,6 +11,7 @@ from test_cross_validation import parameters, run
 from physiopipe.cohorts.base import Task
 from physiopipe.cohorts.registry import cohort as registered
 from physiopipe.experiments import cross_validation
+from physiopipe.experiments import study as experiment_study
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.kept_folds import CURVE_COLUMNS
 from physiopipe.experiments.leaks import run_leaky
@@ -29,7 +30,8 @@ def test_a_method_without_meaning_on_a_cohort_makes_a_file_without_rows(
 ) -> None:
     plain, reason = registered("dreamer"), "The clip's number is the label."
     with_reason = dataclasses.replace(plain, without_meaning={"clip_prior": reason})
-    monkeypatch.setattr(cross_validation, "cohort", lambda _: with_reason)
+    for module in (cross_validation, experiment_study):
+        monkeypatch.setattr(module, "cohort", lambda _: with_reason)
     monkeypatch.setattr(ClipPrior, "fit", lambda *_: pytest.fail("fitted for nothing"))
     found, about = run("clip_prior", parameters(tmp_path), cohort, tmp_path)
     assert len(found) == 0
@@ -65,7 +67,8 @@ def test_a_cohort_of_other_channels_and_one_task_goes_the_whole_way(
     clips = make_clips(subjects=6, clips=4, windows=2, patches=10, channels=(19, 1), tasks=("asleep",))
     root = store_cohort(tmp_path, clips)
     other = dataclasses.replace(registered("dreamer"), tasks=(Task("asleep", high_from=3.0),))
-    monkeypatch.setattr(cross_validation, "cohort", lambda _: other)
+    for module in (cross_validation, experiment_study):
+        monkeypatch.setattr(module, "cohort", lambda _: other)
     for name in ("handcrafted", "clip_prior"):
         study = study_of(name, parameters(tmp_path), root)
         shown = cross_validation.CrossValidation(study).clips

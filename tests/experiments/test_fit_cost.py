@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_cohort import store_cohort, study_of
 from planted_clips import planted_clips
-from test_ours import parameters
+from small_methods import parameters
 
 from physiopipe.experiments.cross_validation import CrossValidation, run_method
 from physiopipe.experiments.fit_cost import COST_COLUMNS

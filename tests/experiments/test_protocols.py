@@ -12,7 +12,7 @@ from small_methods import parameters
 
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments import cross_validation
+from physiopipe.experiments import study as experiment_study
 from physiopipe.experiments.corruptions import Condition, conditions, corrupted
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.fold_run import check_disjoint
@@ -36,7 +36,7 @@ def test_a_subject_on_two_sides_fails_the_run(make_clips, tmp_path: Path, monkey
     for side in ("train", "validation", "test"):
         object.__setattr__(spoilt, side, getattr(fold, side))
     object.__setattr__(spoilt, "train", (*fold.train, fold.test[0]))
-    monkeypatch.setattr(cross_validation, "subject_split", lambda *_: [spoilt])
+    monkeypatch.setattr(experiment_study, "subject_split", lambda *_: [spoilt])
     out = tmp_path / "out.parquet"
     with pytest.raises(PhysiopipeError, match=f"subject {fold.test[0]} has clips on two sides"):
         run_method(study_of("clip_prior", parameters(tmp_path), cohort), out)
@@ -85,7 +85,7 @@ def own_clips(make_clips, seed: int = 3) -> ClipData:
     """Clips whose windows resemble each other more than those of other clips, as a person's state lasts: no effect."""
     clips = shuffled_labels(make_clips(subjects=10, clips=10, windows=5, patches=10, effect=0.0, seed=seed), seed)
     random = np.random.default_rng(seed)
-    gain = np.exp(random.normal(0, 0.5, (len(clips), 5)))[clips.clip_of]
+    gain = np.exp(random.normal(0, 0.5, (len(clips), 14)))[clips.clip_of]
     clips.eeg[:] *= gain[:, :, None, None]
     clips.ecg[:] *= np.exp(random.normal(0, 0.5, len(clips)))[clips.clip_of, None, None, None]
     return clips
@@ -262,7 +262,7 @@ def test_every_method_still_answers_whatever_is_lost(make_clips, tmp_path: Path,
     train, validation, test = (whole.of_subjects(part) for part in (names[:3], names[3:4], names[4:]))
     model = method_class(name)(Setup(parameters(tmp_path, epochs=1), None, tmp_path / "state"))
     model.fit(train, validation, 0)
-    for condition in (*conditions(Params().robustness), Condition("dropped_eeg_channels", 5)):
+    for condition in (*conditions(Params().robustness), Condition("dropped_eeg_channels", 14)):
         found = model.predict(corrupted(test, condition, 0).without_labels())
         assert found.shape == (8, 3)
         assert ((found >= 0) & (found <= 1)).all(), condition

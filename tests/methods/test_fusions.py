@@ -82,7 +82,7 @@ def test_only_one_modality_is_read(make_clips, tmp_path: Path) -> None:
 
 def test_patch_embeddings_serve_every_fusion_and_are_those_of_the_encoder(make_clips, tmp_path: Path) -> None:
     clips = make_clips(subjects=4, clips=3, windows=2)
-    clips.eeg_present[3, 4] = False
+    clips.eeg_present[3, 5] = False
     clips.valid_patches[2] = 1
     ours = made("ours", setup(tmp_path))
     whole = ours._embeddings(clips)

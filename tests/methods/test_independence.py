@@ -11,7 +11,7 @@ from small_methods import parameters
 
 from physiopipe.clips.selection import ClipChoice, choose_clips
 from physiopipe.errors import PhysiopipeError
-from physiopipe.experiments import cross_validation
+from physiopipe.experiments import study as experiment_study
 from physiopipe.experiments.cross_validation import CrossValidation
 from physiopipe.methods import registry
 from physiopipe.methods.fusion_settings import FusionSettings
@@ -41,13 +41,13 @@ def _choose_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clips are chosen once for each rule: it takes most of the time, and hundreds of digests are asked for."""
     known: dict[str, ClipChoice] = {}
 
-    def choose(store: WindowStore, *rule: Any) -> ClipChoice:
-        key = f"{store.folder} {rule}"
+    def choose(store: WindowStore, *rule: Any, **named: Any) -> ClipChoice:
+        key = f"{store.folder} {rule} {named}"
         if key not in known:
-            known[key] = choose_clips(store, *rule)
+            known[key] = choose_clips(store, *rule, **named)
         return known[key]
 
-    monkeypatch.setattr(cross_validation, "choose_clips", choose)
+    monkeypatch.setattr(experiment_study, "choose_clips", choose)
 
 
 def digests(params: Params, cohort: Path) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """What is read from the encoders: every way has its shape, knows the training people alone, and comes back as kept."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ TRAINED_ALONG = {name: way for name, way in WAYS.items() if not {"head", "eeg_am
 P, D, EEG, ECG = 2, SIZES["width"], 5, 2  # patches, width, channels
 
 
+small_clips = partial(planted_clips, channels=(EEG, ECG))
+
+
 @pytest.mark.parametrize("case", GOLDEN)
 def test_defaults_predict_what_they_did_before_there_was_a_choice(tmp_path: Path, case: str) -> None:
     name, options = CASES.get(case, (case, {}))
@@ -75,7 +79,7 @@ def test_defaults_predict_what_they_did_before_there_was_a_choice(tmp_path: Path
     ],
 )
 def test_embeddings_have_their_shape_and_are_those_of_the_encoders(tmp_path: Path, way: str, width: tuple) -> None:
-    clips = planted_clips(subjects=2, clips=2, windows=1, patches=P)
+    clips = small_clips(subjects=2, clips=2, windows=1, patches=P)
     clips.eeg_present[1, 4] = False
     model = Ours(setup(tmp_path, **WAYS[way]))
     found = model._embeddings(clips)
@@ -89,7 +93,7 @@ def test_embeddings_have_their_shape_and_are_those_of_the_encoders(tmp_path: Pat
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_is_repeatable_kept_and_blind_to_people_it_is_not_trained_on(tmp_path: Path, way: str) -> None:
-    clips = planted_clips(subjects=8, clips=4, windows=2, patches=P)
+    clips = small_clips(subjects=8, clips=4, windows=2, patches=P)
     clips.ecg_present[-1] = False  # a test window without one modality
     train, validation, test = sides(clips)
     options = {"epochs": 2} | WAYS[way]
@@ -107,7 +111,7 @@ def test_each_way_is_repeatable_kept_and_blind_to_people_it_is_not_trained_on(tm
 
 @pytest.mark.parametrize("way", TRAINED_ALONG)
 def test_encoders_can_be_trained_along_what_is_read_from_them(tmp_path: Path, way: str) -> None:
-    train, validation, test = sides(planted_clips(subjects=6, clips=2, windows=1, patches=P))
+    train, validation, test = sides(small_clips(subjects=6, clips=2, windows=1, patches=P))
     options = {"frozen": False, "epochs": 1} | WAYS[way]
     model = Ours(setup(tmp_path, **options)).fit(train, validation, 0)
     found = model.predict(test.without_labels())
@@ -193,7 +197,7 @@ def test_logistic_heads_are_scikit_learn_s_at_the_penalty_that_validation_choose
 
 
 def test_amplitudes_are_logs_of_each_channel_s_sd_and_say_nothing_of_what_is_absent() -> None:
-    clips = planted_clips(subjects=1, clips=2, windows=1, patches=3)
+    clips = small_clips(subjects=1, clips=2, windows=1, patches=3)
     clips.eeg_present[0, 3] = False
     clips.valid_patches[0] = 2
     clips.eeg[0, :, 2] = 1e6  # padding
@@ -208,7 +212,7 @@ def test_amplitudes_are_logs_of_each_channel_s_sd_and_say_nothing_of_what_is_abs
 
 
 def test_amplitude_that_the_ecg_s_scaling_loses_is_found_by_the_head(tmp_path: Path) -> None:
-    clips = planted_clips(subjects=12, clips=8, windows=1, patches=P, effect=0.0, tasks=("one",))
+    clips = small_clips(subjects=12, clips=8, windows=1, patches=P, effect=0.0, tasks=("one",))
     clips.ecg[:] *= np.exp(0.5 * clips.labels[clips.clip_of, 0])[:, None, None, None]
     train, validation, test = sides(clips)
 
@@ -221,8 +225,8 @@ def test_amplitude_that_the_ecg_s_scaling_loses_is_found_by_the_head(tmp_path: P
 
 
 def test_the_rms_is_that_of_the_training_people_and_of_untrained_encoders_alone(tmp_path: Path) -> None:
-    train, validation, test = sides(planted_clips(subjects=6, clips=2, windows=1, patches=P))
-    louder = planted_clips(subjects=2, clips=2, windows=1, patches=P, seed=3)
+    train, validation, test = sides(small_clips(subjects=6, clips=2, windows=1, patches=P))
+    louder = small_clips(subjects=2, clips=2, windows=1, patches=P, seed=3)
     louder.eeg[:] *= 50
     model = Ours(setup(tmp_path, eeg_scale="rms", epochs=1))
     first = model.fit(train, validation, 0).predict(test)
@@ -239,7 +243,7 @@ def test_the_rms_is_that_of_the_training_people_and_of_untrained_encoders_alone(
 
 
 def test_draws_differ_from_each_other_and_follow_the_seed_where_asked(tmp_path: Path) -> None:
-    clips = planted_clips(subjects=6, clips=2, windows=1, patches=P)
+    clips = small_clips(subjects=6, clips=2, windows=1, patches=P)
     train, validation, test = sides(clips)
     fixed = [EcgOnly(setup(tmp_path, head="logistic", untrained_seed=draw)) for draw in (0, 1)]
     assert not np.array_equal(*(model._embeddings(clips) for model in fixed))
@@ -252,7 +256,7 @@ def test_draws_differ_from_each_other_and_follow_the_seed_where_asked(tmp_path: 
 
 
 def test_the_choice_is_the_best_of_the_validation_people_fold_by_fold(tmp_path: Path) -> None:
-    clips = planted_clips(subjects=12, clips=6, windows=1, patches=P, effect=0.0, tasks=("one",))
+    clips = small_clips(subjects=12, clips=6, windows=1, patches=P, effect=0.0, tasks=("one",))
     clips.ecg[:] *= np.exp(clips.labels[clips.clip_of, 0])[:, None, None, None]  # in the amplitude alone
     train, validation, test = sides(clips)
     choices = [{"head": "logistic"}, {"head": "logistic", "ecg_amplitude": True}]
@@ -285,7 +289,7 @@ def test_settings_that_contradict_each_other_are_refused(
 
 
 def test_an_encoder_is_pretrained_on_the_training_people_of_a_fold_and_nobody_else(tmp_path: Path) -> None:
-    clips = planted_clips(subjects=8, clips=2, windows=2, patches=P)
+    clips = small_clips(subjects=8, clips=2, windows=2, patches=P)
     train, validation, test = sides(clips)
     options = {"epochs": 1, "pretrain_epochs": 1}
     model = InDomain(setup(tmp_path, **options)).fit(train, validation, 0)

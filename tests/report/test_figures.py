@@ -61,6 +61,7 @@ def test_every_figure_is_drawn_and_two_runs_write_the_same_bytes(drawn: Path, tm
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_two_test_subjects_of_few_clips_are_enough(
     made_study: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

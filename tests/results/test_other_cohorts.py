@@ -152,6 +152,14 @@ def test_the_trivial_score_is_that_of_the_threshold_in_force(high_from: int, sco
     assert "DREAMER.mat, 414 of each task" in sentence
 
 
+def test_what_others_found_on_dreamer_is_a_note_and_no_row(with_tables: Path) -> None:
+    notes = (with_tables / "table1.md").read_text()
+    assert "EEGain (Li et al. 2025, arXiv:2505.18175)" in notes
+    assert "accuracy of .46 to .48" in notes
+    table = pd.read_csv(with_tables / "table1.csv")
+    assert not table.astype(str).apply(lambda column: column.str.contains("EEGain")).to_numpy().any()
+
+
 @pytest.mark.parametrize("name", [name for name in COHORTS if cohort(name).tasks])
 def test_every_registered_cohort_with_labels_makes_a_study(name: str) -> None:
     known = cohort(name)

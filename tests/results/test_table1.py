@@ -1,10 +1,12 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from made_up_predictions import FROZEN, READS_RAW
+from made_up_predictions import FROZEN, READS_RAW, make_study
 
 from physiopipe.cohorts.dreamer_reported import REPORTED
+from physiopipe.results.typeset import typeset
 
 # What the paper underlines, by row and column.
 UNDERLINED = {
@@ -76,6 +78,18 @@ def test_markdown_keeps_measured_rows_apart_and_names_the_cohort(out: Path) -> N
     assert "protocol crossval, 2 seeds, 216 test clips of 12 test subjects" in caption
     assert "the oracle: what the true levels of these very clips allow" in caption
     assert headline[-1][5] == "–"  # no p
+
+
+@pytest.mark.parametrize(
+    ("protocol", "seeds", "single"), [("paper", 1, True), ("paper", 20, False), ("crossval", 1, False)]
+)
+def test_a_single_split_is_called_so(out: Path, protocol: str, seeds: int, single: bool) -> None:
+    frame = pd.read_csv(out / "table1.csv")
+    frame.loc[frame["kind"] == "measured", ["protocol", "seeds"]] = protocol, seeds
+    caption = typeset(frame, make_study()).caption
+    assert f"protocol {protocol}, {seeds} seed" in caption
+    assert ("The single split of the subjects" in caption) == single
+    assert ("13 / 4 / 6 of 23" in caption) == single
 
 
 def test_every_mark_has_its_note(out: Path) -> None:
