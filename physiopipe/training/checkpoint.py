@@ -4,6 +4,8 @@ It lies outside the stage's outputs, which DVC empties before a run, under a nam
 changed parameter starts afresh, a reverted one goes on where it was.
 """
 
+import hashlib
+import io
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
 
 _FORMAT = 1
+_DIGEST_BYTES = 32  # of a sha256, before the state itself
 
 
 @dataclass
@@ -54,15 +57,21 @@ class Checkpoint:
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
+        content = io.BytesIO()
+        torch.save(state, content)
         with atomic_file(self.path) as temporary, temporary.open("wb") as file:  # a file's errors say what is wrong
-            torch.save(state, file)
+            file.write(hashlib.sha256(content.getbuffer()).digest())
+            file.write(content.getbuffer())
 
     def load(self, model: nn.Module, optimizer: Optimizer) -> Progress | None:
         """Put model and optimiser where the saved run was; None where nothing is saved."""
         if not self.path.exists():
             return None
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            stored = self.path.read_bytes()
+            if hashlib.sha256(stored[_DIGEST_BYTES:]).digest() != stored[:_DIGEST_BYTES]:
+                raise ValueError("its bytes are not those that were written")
+            state = torch.load(io.BytesIO(stored[_DIGEST_BYTES:]), map_location="cpu", weights_only=True)
             if state["format"] != _FORMAT or state["fingerprint"] != self.fingerprint:
                 raise KeyError("another run's state")
             model.load_state_dict(state["model"], strict=True)
