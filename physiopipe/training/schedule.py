@@ -1,4 +1,7 @@
-"""What each step of pretraining is done with: the rows of its batch, and its learning rate."""
+"""What each step of pretraining is done with: the rows of its batch, and its learning rate.
+
+Fine-tuning has its own (`physiopipe.training.finetune`).
+"""
 
 import math
 from collections.abc import Callable
