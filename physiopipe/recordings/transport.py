@@ -1,6 +1,7 @@
 """How the files of a published tree come here: one class for each kind of address, checked by checksum whichever it is.
 
-A file lies under `<name>.partial` until its checksum is right. Here: what they share, and a tree on a disk; `recordings.tree.open_tree` chooses by address.
+A file lies under `<name>.partial` until its checksum is right. Here: what they share, and a tree on a disk;
+`recordings.tree.open_tree` chooses by address.
 """
 
 import errno
