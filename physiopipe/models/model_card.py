@@ -28,9 +28,8 @@ def model_card(metadata: Mapping[str, str], sizes: "Encoder", parameters: int, m
         metrics: results/pretrain/metrics.json of the same run.
     """
     simulated = "simulated" in metadata["cohort"].lower()
-    head = ["---", "license: bsd-3-clause", "library_name: physiopipe", "tags: [ecg, cbramod, masked-reconstruction]"]
     parts = [
-        "\n".join([*head, "---"]),
+        _front_matter(metadata, metrics, simulated),
         "# ECG encoder (CBraMod architecture), pretrained by physiopipe",
         *([f"**{_SIMULATED}**"] if simulated else []),
         "A criss-cross transformer pretrained by dual-masked reconstruction (patches and whole leads) of 12-lead ECG, "
@@ -40,13 +39,55 @@ def model_card(metadata: Mapping[str, str], sizes: "Encoder", parameters: int, m
         "## How to load it\n\n" + _loading(sizes),
         "## Held-out reconstruction\n\n" + _losses(metrics),
         "## Model\n\n" + _table(("What", "Value"), _model_rows(metadata, sizes, parameters)),
+        "## Cost of training\n\n" + _cost(metadata, parameters),
         "## Data, and licences\n\n" + _data(metadata, simulated),
-        "## Limits\n\n" + _LIMITS,
+        "## Use and limits\n\n" + _LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _front_matter(metadata: Mapping[str, str], metrics: Mapping[str, Any], simulated: bool) -> str:
+    """What the Hub reads: licence, task, data, and the held-out loss as the model's result."""
+    import yaml  # networks alone do without
+
+    data = f"{'SIMULATED ' * simulated}{metadata['cohort'].removeprefix('simulated ')}, held-out records"
+    result = {
+        "task": {"type": "feature-extraction", "name": "masked reconstruction of 12-lead ECG"},
+        "dataset": {"type": "ecg", "name": data},
+        "metrics": [
+            {
+                "type": "mse",
+                "name": "mean squared error of z-scored leads; 1 is about what predicting zero has",
+                "value": round(float(metrics["held_out"]["total"]), 4),
+            }
+        ],
+    }
+    content = {
+        "license": "bsd-3-clause",
+        "library_name": "physiopipe",
+        "pipeline_tag": "feature-extraction",
+        "tags": ["ecg", "cbramod", "masked-reconstruction"],
+        "datasets": [f"simulated-{name}" if simulated else name for name in metadata["sources"].split()],
+        "model-index": [{"name": "physiopipe ECG encoder", "results": [result]}],
+    }
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, width=100)}---"
+
+
+def _cost(metadata: Mapping[str, str], parameters: int) -> str:
+    """An estimate by a stated formula; nothing here is measured, since a card must not depend on a clock."""
+    tokens = 10 * len(metadata["channels"].split())
+    gflop = 6 * parameters * tokens / 1e9
+    seconds = gflop / 50 * 1000
+    return (
+        f"{int(metadata['steps']):,} optimiser steps. **An estimate, not measured**: 6 operations a parameter and "
+        f"patch (forwards and backwards), so {gflop:.2f} GFLOP for a window of {tokens} patches; times the batch size "
+        f"and the steps. At 50 GFLOP/s a core that is {seconds:.0f} s for 1,000 windows; at 10 W a core, "
+        f"{seconds * 10 / 3600:.2f} Wh. Put in the rate and the power of your machine."
+    )
+
+
 _LIMITS = (
+    "- Meant for features of resting ECG in research: transfer, comparison, fusion with other signals.\n"
     "- Not a medical device; it was never evaluated for diagnosis.\n"
     "- A patch is 200 samples at whatever rate a window has; the encoder is not told the rate.\n"
     "- The positional convolution (19, 7) was sized for 19 EEG channels: with 12 leads most of its taps see padding.\n"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from physiopipe.errors import PhysiopipeError
@@ -114,7 +115,13 @@ def test_card_says_what_the_encoder_is(exported: Path, files: PretrainFiles) -> 
     ):
         assert words in card, words
     assert "limb identities" in card
-    assert card.startswith("---\nlicense:")
+    head = yaml.safe_load(card.split("---\n")[1])
+    assert (head["license"], head["pipeline_tag"]) == ("bsd-3-clause", "feature-extraction")
+    (result,) = head["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == round(metrics["held_out"]["total"], 4)
+    assert head["datasets"] == read_metadata(files.encoder)["sources"].split()
+    parameters = sum(t.numel() for t in load_file(files.encoder).values())
+    assert f"{6 * parameters * 120 / 1e9:.2f} GFLOP for a window of 120 patches" in card
     assert "SIMULATED" not in card
     assert "ningbo" not in card  # was not trained on
 
