@@ -1,5 +1,6 @@
 """Encoder weights on disk: strict loading, deterministic safetensors, the authors' file from the Hugging Face Hub."""
 
+import hashlib
 import json
 import re
 import zipfile
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from physiopipe.params import Encoder, Weights
 
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # what may become float32
+_SEAL, _ZEROS = "content_sha256", "0" * 64
+_LONGEST_METADATA = 1 << 20  # bytes in which the digest is looked for
 _SHOWN = 6  # names listed in a message before it says how many more there are
 
 
@@ -102,6 +105,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise _not_weights(path, f"it is {kind}, and its name says something else")
     try:
         if kind == SAFETENSORS:
+            _check_seal(path)
             return dict(load_file(path))
         if kind == ZIPPED:
             _check_stored(path)
@@ -185,10 +189,10 @@ def _not_weights(path: Path, why: str) -> PhysiopipeError:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text metadata of a .safetensors file."""
+    """The text metadata of a .safetensors file, as it was given to `save_tensors`."""
     try:
         with safe_open(path, framework="pt") as handle:
-            return dict(handle.metadata() or {})
+            return {name: text for name, text in (handle.metadata() or {}).items() if name != _SEAL}
     except (FileNotFoundError, SafetensorError) as error:
         raise PhysiopipeError(f"{path} is not a readable .safetensors file: {error}") from None
 
@@ -201,9 +205,11 @@ def save_encoder(path: Path, encoder: CrissCrossEncoder, metadata: Mapping[str, 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write float32 tensors and text metadata in the safetensors format, in the order of their names.
 
-    Written here because the library keeps metadata in a hash map, whose order, and so the file's bytes, vary.
+    Written here because the library keeps metadata in a hash map, whose order, and so the file's bytes, vary. The
+    metadata's `content_sha256` is that of all that follows the header's length, with 64 zeros in its own place.
     """
-    header: dict[str, object] = {"__metadata__": {"format": "pt", **dict(sorted(metadata.items()))}}
+    told = {"format": "pt", **dict(sorted(metadata.items())), _SEAL: _ZEROS}
+    header: dict[str, object] = {"__metadata__": told}
     blocks: list[bytes] = []
     start = 0
     for name in sorted(tensors):
@@ -214,9 +220,27 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         start += len(block)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # the format wants the tensors aligned
+    digest = hashlib.sha256(text)
+    for block in blocks:
+        digest.update(block)
+    text = text.replace(f'"{_SEAL}":"{_ZEROS}"'.encode(), f'"{_SEAL}":"{digest.hexdigest()}"'.encode(), 1)
     with atomic_file(path) as temporary, temporary.open("wb") as handle:
         handle.write(len(text).to_bytes(8, "little") + text)
         handle.writelines(blocks)
+
+
+def _check_seal(path: Path) -> None:
+    """Refuse a file that `save_tensors` wrote and that has changed since; other files carry no such digest."""
+    content = path.read_bytes()[8:]
+    found = re.search(rf'"{_SEAL}":"([0-9a-f]{{64}})"'.encode(), content[:_LONGEST_METADATA])
+    if found is None:
+        return
+    whole = content[: found.start(1)] + _ZEROS.encode() + content[found.end(1) :]
+    if hashlib.sha256(whole).hexdigest().encode() != found[1]:
+        raise PhysiopipeError(
+            f"{path} is damaged: its content is not what was written (sha256). Delete it, in DVC's cache too (`dvc "
+            "checkout` would bring it back), and run `dvc repro` again, or copy it anew."
+        )
 
 
 def fetch_weights(weights: "Weights") -> Path | None:

@@ -385,3 +385,28 @@ def test_hub_out_of_reach(tmp_path: Path) -> None:
     assert printed.startswith("ERROR weights.pth of some/model")
     assert "`none`" in printed
     assert "`file`" in printed
+
+
+def test_a_flipped_bit_anywhere_in_an_encoder_s_file_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.safetensors"
+    save_encoder(path, CrissCrossEncoder(SMALL), {"cohort": "Challenge", "steps": "12"})
+    expected, told, content = load_encoder(path, SMALL).state_dict(), read_metadata(path), path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    random = torch.Generator().manual_seed(0)
+    places = [*torch.randint(0, header, (60,), generator=random).tolist(),
+              *torch.randint(header, len(content), (60,), generator=random).tolist()]  # fmt: skip
+    noticed = 0
+    for number, place in enumerate(places):
+        changed = bytearray(content)
+        changed[place] ^= 1 << number % 8
+        path.write_bytes(changed)
+        try:
+            found = load_encoder(path, SMALL).state_dict()
+        except PhysiopipeError:
+            noticed += 1
+            continue
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items()), place
+        assert {name: read_metadata(path).get(name) for name in ("cohort", "steps")} == {
+            name: told[name] for name in ("cohort", "steps")
+        }
+    assert noticed > 110
