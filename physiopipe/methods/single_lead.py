@@ -74,7 +74,7 @@ class SingleLead(Method):
     """One EEG lead, the features to keep and the penalty by validation people; a machine a task."""
 
     name = "single_lead"
-    title = "single-lead EEG + ECG features (stand-in)"
+    title = "Single-lead EEG + ECG features (stand-in)"
     note = (
         "Stand-in for Wang et al. 2024, of whom the title alone is known: not their method. 12 features of one EEG "
         "lead, which validation people choose, and 9 of the first ECG lead, of 10-s windows and not referred to a "

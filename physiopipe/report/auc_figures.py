@@ -1,6 +1,7 @@
 """Figures of predictions: AUC of every subject, ROC curves, confusion."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.test_set import TestSet
 
 _BAND_RESAMPLES = 500
+_LABEL_LETTERS = 24  # of a line: a longer label goes on in the next
 _GRID = np.linspace(0, 1, 101)
 
 
@@ -53,9 +55,9 @@ def _aucs(
                 axes.plot(found[headline], i, "D", color="#000000", markersize=5)
         shown = f"mean of {len(study.tasks)} tasks" if task == MEAN and len(study.tasks) > 1 else task
         axes.set(title=(study.tasks[0] if task == MEAN and len(study.tasks) == 1 else shown).capitalize(),
-                 xlabel=study.headline_words, xlim=(0, 1.02))  # fmt: skip
+                 xlabel=fill(study.headline_words, _LABEL_LETTERS), xlim=(0, 1.02))  # fmt: skip
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])  # neighbours' do not touch
-        axes.set_yticks(range(len(names)), [test.title(name) for name in names])
+        axes.set_yticks(range(len(names)), [fill(test.title(name), _LABEL_LETTERS) for name in names])
     for label, name in zip(panels[0].get_yticklabels(), names, strict=True):
         label.set_fontweight("bold" if name in (REFERENCE, best_row) else "normal")
     panels[0].invert_yaxis()

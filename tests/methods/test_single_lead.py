@@ -96,7 +96,7 @@ def test_validation_people_only_choose(tmp_path: Path) -> None:
 def test_nothing_to_learn_from_and_what_the_row_is(tmp_path: Path) -> None:
     train, validation, test = sides(planted(clips=2))
     model = made(tmp_path, penalties=[1.0])
-    assert model.title == "single-lead EEG + ECG features (stand-in)"
+    assert model.title == "Single-lead EEG + ECG features (stand-in)"
     assert model.provenance.startswith("stand-in: the paper's text and code are not public")
     assert "no baseline recording is subtracted" in model.provenance
     assert "changed: penalties (1.0,), not (0.1, 1.0, 10.0)" in model.provenance
