@@ -39,15 +39,16 @@ _FILES = {
 def stage_digests(params: Params) -> dict[str, str]:
     """Digest of each stage's code; that of stored windows is a version that rises when the code changes their bytes."""
     modules = {stage: list(names) for stage, names in _MODULES.items()}
-    for stage in _FILES:
-        modules[stage] += _of_cohorts(params)
+    cohorts = _of_cohorts(params)  # tasks, thresholds, splits and clip rules are theirs
+    for stage in ("ablate", "robustness", *_FILES):
+        modules[stage] += cohorts
     found = {stage: code_digest(*names) for stage, names in modules.items()}
     for stage, names in _FILES.items():
         files = (*names, *_tables_of_cohorts(params))
         found[stage] = sha256_json([found[stage], *(sha256_file(_ROOT / name) for name in files)])
     found["windows"] = f"processing version {PROCESSING_VERSION}"
     for name in dict.fromkeys((*params.methods, *params.robustness.methods)):
-        found[f"finetune-{name}"] = code_digest(method_module(name), _EXPERIMENT)
+        found[f"finetune-{name}"] = code_digest(method_module(name), _EXPERIMENT, *cohorts)
     return found
 
 

@@ -46,3 +46,12 @@ def test_what_cohorts_name_by_import_strings_counts() -> None:
     named = stage_code._of_cohorts(preset_with(ROOT / "presets", "demo", []))
     assert "physiopipe.cohorts.dreamer_simulation" in named  # the expected AUC of planted effects
     assert "physiopipe.cohorts.dreamer_reported" in named
+
+
+def test_fits_hang_on_the_code_of_the_cohorts_whose_tasks_and_splits_they_use() -> None:
+    chosen = [["cohorts.downstream=[dreamer]"], ["cohorts.downstream=[eegmat]"]]
+    same = ["robustness.methods=[]", "ablations.variants=[]"]
+    one, other = (stage_code.stage_digests(preset_with(ROOT / "presets", "tiny", [*each, *same])) for each in chosen)
+    changed = {stage for stage in one if stage in other and one[stage] != other[stage]}
+    assert {"finetune-chance", "finetune-ours", "ablate", "robustness", "evaluate", "report"} <= changed
+    assert "pretrain" not in changed

@@ -32,6 +32,8 @@ def windows(
     import os
 
     loaded = load(params)
+    if params.resolve() != DEFAULT.resolve():
+        raise PhysiopipeError(f"{params}: the workflow reads params.yaml alone. Write these parameters there.")
     name = chosen_cohort(loaded.cohorts.pretraining if pretraining else cohort, loaded).name
     command = ["snakemake", "--cores", "all", "--", f"data/windows/{name}/manifest.json"]
     print(f"> {' '.join(command)}", flush=True)

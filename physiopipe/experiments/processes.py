@@ -21,7 +21,7 @@ Make = Callable[[Any], None]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1
-_LAST_WORDS_S = 5.0
+_LAST_WORDS_S = 10.0
 # in a worker: which of the workers it is, how it begins, and, once it has begun, how it makes a share
 _number: int
 _gpus: bool

@@ -26,12 +26,17 @@ from physiopipe.own_recordings.card import model_card
 from physiopipe.own_recordings.fitted import ABOUT, ENCODERS, load_model, mean_prediction, probe_clips, write_model
 from physiopipe.own_recordings.likeness import likeness
 from physiopipe.params import Params
+from physiopipe.results.intervals import estimate
+from physiopipe.results.study import study_of
+from physiopipe.results.test_set import read_predictions_of
 
 _TOLD = (
     "cohort", "cohort_title", "simulated", "method", "title", "note", "details", "reads", "encoders", "provenance",
     "licence", "inputs", "tasks", "high_from", "last_s", "windows_sha256",
 )  # fmt: skip
-_MUST_AGREE = ("fingerprint", "windows_sha256", "last_s", "signals", "high_from", "code", "libraries")
+_MUST_AGREE = (
+    "fingerprint", "windows_sha256", "last_s", "signals", "baseline", "scored_by", "high_from", "code", "libraries",
+)  # fmt: skip
 
 
 def fit_model(study: Study, results: Path, out: Path, seed: int) -> dict[str, Any]:
@@ -88,6 +93,8 @@ def _inner(study: Study, seed: int) -> Study:
 
 def _check_worth(study: Study, method: Method) -> None:
     reason = study.without_meaning or ("" if method.inputs else "it reads no signal.")
+    if "alone" in method.exempt:
+        reason = f"{method.exempt['alone']} A recording of one's own is predicted by itself."
     if study.rule.baseline != "none" and method.uses_baseline:
         raise PhysiopipeError(
             f"clips.{study.cohort}.baseline is {study.rule.baseline}, and recordings of one's own come without a "
@@ -105,7 +112,7 @@ def _cross_validated(results: Path, study: Study, validation: CrossValidation) -
         raise PhysiopipeError(f"{results} has no results of {study.method!r}, which the model card states. {again}")
     frame, about = read_predictions(predictions)
     now = validation.about()
-    if other := [key for key in _MUST_AGREE if about.get(key) != now[key]]:
+    if other := [key for key in _MUST_AGREE if about.get(key) != now.get(key)]:
         raise PhysiopipeError(
             f"{predictions} was made with another state of: {', '.join(other)}; its numbers are not this model's. "
             f"{again}"
@@ -113,6 +120,17 @@ def _cross_validated(results: Path, study: Study, validation: CrossValidation) -
     metrics = read_json(results / "metrics.json")
     if study.method not in metrics:
         raise PhysiopipeError(f"{results / 'metrics.json'} says nothing of {study.method!r}. {again}")
+    evaluated = study_of(study.params, study.cohort)
+    test = read_predictions_of({study.method: predictions}, evaluated)  # of the protocol and seeds that are in force
+    weights, evaluate = np.ones((1, len(test.subjects))), study.params.evaluate
+    found = estimate(test.methods[study.method], weights, evaluate.confidence, evaluated.tasks, evaluated.headline)
+    for task in evaluated.tasks:
+        said, value = metrics[study.method].get(task, {}).get("auc", np.nan), found.value[task]["auc"]
+        if not np.isclose(said, value, atol=1e-5, equal_nan=True):
+            raise PhysiopipeError(
+                f"{results / 'metrics.json'} is of other predictions: it has an AUC of {said} for {task}, and "
+                f"{predictions} gives {value:.6f}. {again}"
+            )
     return {
         "metrics": metrics[study.method],
         "headline": cohort(study.cohort).headline,
@@ -135,7 +153,7 @@ def _members(validation: CrossValidation, clips: ClipData, seed: int) -> list[Me
         validating = clips.of_subjects(fold.test)
         train = clips.of_subjects(name for name in names if name not in fold.test)
         check_disjoint(train, validating, clips.of_subjects(()))
-        inputs = {key: told[key] for key in ("method", *_MUST_AGREE)}
+        inputs = {key: told.get(key) for key in ("method", *_MUST_AGREE)}
         digest = sha256_json({"all_people": inputs, "seed": seed, "validating": list(fold.test)})
         member, known = copy.copy(method), kept.fitted(digest)
         if known is None:

@@ -16,6 +16,7 @@ from physiopipe.clips.clip_data import HIDDEN_LABEL, MODALITIES, ClipData, Modal
 from physiopipe.clips.reading import RATE_HZ
 from physiopipe.clips.rules import by_rule
 from physiopipe.clips.selection import START_TOLERANCE_S
+from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, write_json
 from physiopipe.own_recordings.card import SIMULATED, headline_of
 from physiopipe.own_recordings.channels import modality_recording
@@ -48,6 +49,16 @@ class _Signals:
     recorded_hz: dict[Modality, float]
 
 
+def _check_named(model: FittedModel, named: Mapping[str, str]) -> None:
+    training = model.about["training"]
+    known = [each for modality in MODALITIES for each in training.get(modality, NO_CHANNELS)["channels"]]
+    if unknown := [name for name in named if name not in known]:
+        raise PhysiopipeError(
+            f"--channel {unknown[0]}={named[unknown[0]]}: the model has no channel {unknown[0]!r}; it has "
+            f"{', '.join(known)}. Name one of these, as it is written here."
+        )
+
+
 def predict_recordings(
     place: Path,
     model_folder: Path,
@@ -72,6 +83,7 @@ def predict_recordings(
         model = load_model(model_folder, state)
         for line in told(model):
             print(line, flush=True)
+        _check_named(model, named or {})
         recordings, warned, count = Recordings(place, "predict"), 0, 0
         with atomic_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
             writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")

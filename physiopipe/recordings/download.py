@@ -239,4 +239,4 @@ def _forget(replaced: list[str], raw_root: Path, stamp: Path) -> None:
         if other != stamp and not gone.isdisjoint(files_in(other)):
             other.unlink(missing_ok=True)
     for relative in replaced:
-        (raw_root / relative).unlink()
+        (raw_root / relative).unlink(missing_ok=True)

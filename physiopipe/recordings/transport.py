@@ -62,6 +62,10 @@ def too_large(where: str, relative: str) -> PhysiopipeError:
 class Connection(ABC):
     """One connection to a tree."""
 
+    def partial_of(self, target: Path) -> Path:
+        """Where a file lies until its checksum is right; the next run goes on with it."""
+        return target.with_name(f"{target.name}.partial")
+
     @abstractmethod
     def bring(self, relative: str, partial: Path) -> None:
         """Make `partial` the whole file, going on from what it already holds where the server can.
@@ -89,7 +93,7 @@ class Connection(ABC):
             WrongContent: its bytes are not those that were published, however often it is brought.
             UnusableFile, PhysiopipeError: as `bring`.
         """
-        partial = target.with_name(f"{target.name}.partial")
+        partial = self.partial_of(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         found = ""
         for _ in range(TRIES_OF_CONTENT):  # what is wrong may be an old partial file's beginning, or the way here
@@ -216,13 +220,17 @@ class _FolderConnection(Connection):
     def locate(self, relative: str) -> str:
         return str(self._root / relative)
 
+    def partial_of(self, target: Path) -> Path:
+        """Each process has its own: another's may be a link to the source itself, which nobody may write to."""
+        return target.with_name(f"{target.name}.{os.getpid()}.partial")
+
     def bring(self, relative: str, partial: Path) -> None:
         partial.unlink(missing_ok=True)
         source = self._find(relative)
         try:
             os.link(source, partial)
         except OSError:
-            with self._open(relative, source) as handle, partial.open("wb") as copy:
+            with self._open(relative, source) as handle, partial.open("xb") as copy:
                 shutil.copyfileobj(handle, copy, 1 << 20)
 
     def read(self, relative: str) -> bytes:

@@ -12,7 +12,7 @@ from physiopipe.experiments.predictions import read_predictions
 from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import oracle_share
 from physiopipe.results.oracle import oracle_estimates
-from physiopipe.results.p_values import Comparison, compare, permutation_p_values
+from physiopipe.results.p_values import Comparison, compare, holm, permutation_p_values
 from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.test_set import TestSet, read_predictions_of, read_test_set, title_of
 
@@ -79,7 +79,10 @@ def ablations(folder: Path, study: Study) -> pd.DataFrame:
         studies.setdefault(key, study if high_from == dict(study.thresholds) else others)
     if not alike:
         return contrast_frame([], [], None, study)
-    return pd.concat([_ablations(group, studies[key]) for key, group in alike.items()], ignore_index=True)
+    table = pd.concat([_ablations(group, studies[key]) for key, group in alike.items()], ignore_index=True)
+    compared = table["difference_p"].notna()  # by all of the table's comparisons, whatever their labels
+    table.loc[compared, "difference_p_holm"] = [round(p, 6) for p in holm(table.loc[compared, "difference_p"].tolist())]
+    return table
 
 
 def _ablations(files: Mapping[str, Path], study: Study) -> pd.DataFrame:

@@ -74,6 +74,8 @@ def without_each(subjects: int) -> F64:
 
 def resample_subjects(subjects: int, resamples: int, seed: int) -> F64:
     """How often each subject is drawn in each bootstrap resample, (resample, subject)."""
+    if not subjects:
+        return np.zeros((resamples, 0))
     draws = np.random.default_rng([seed, 1]).multinomial(subjects, np.full(subjects, 1 / subjects), size=resamples)
     return draws.astype(np.float64)
 

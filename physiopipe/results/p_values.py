@@ -46,6 +46,8 @@ def permutation_p_values(
     of both classes, there is nothing to permute within subjects: whole subjects change their labels with each other.
     Where windows are scored one by one, a subject's recordings exchange their labels, see `recording_p_values`.
     """
+    if not methods:
+        return []
     if any(one.recording is not None for seeds in methods for one in seeds):
         return exchanged_p_values(methods, permutations, seed, tasks)
     rows = 1 + max(int(one.row.max()) for seeds in methods for one in seeds)

@@ -129,12 +129,16 @@ def ranks_frame(estimates: Mapping[str, Estimates], test: TestSet, study: Study)
 
 def _blocks(scores: Mapping[str, F64]) -> F64:
     """Scores of people and tasks that have one, (person and task, method)."""
+    if not scores:
+        return np.zeros((0, 0))
     whole = np.stack([each.ravel() for each in scores.values()], axis=1)
     return np.asarray(whole[np.isfinite(whole).all(axis=1)], dtype=np.float64)
 
 
 def _of_people(scores: Mapping[str, F64]) -> F64:
     """Scores of people, mean of the tasks that have one, (person, method)."""
+    if not scores:
+        return np.zeros((0, 0))
     whole = np.stack([mean_of_defined(each) for each in scores.values()], axis=1)
     return np.asarray(whole[np.isfinite(whole).all(axis=1)], dtype=np.float64)
 

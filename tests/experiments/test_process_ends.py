@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 from typing import Any
 
@@ -32,6 +33,7 @@ def _begin() -> Any:
 
 def _end(how: int) -> None:
     if how < 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # writing a core takes a busy machine seconds
         os.kill(os.getpid(), -how)
     os._exit(how)
 

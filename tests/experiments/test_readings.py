@@ -15,6 +15,7 @@ from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.readings import READINGS
 from physiopipe.params import Params, check_params
 from physiopipe.results import contrasts
+from physiopipe.results.p_values import holm
 from physiopipe.results.study import study_of as study_to_evaluate
 
 VARIANTS = ("high_from_3", "high_from_4", "high_from_4_handcrafted")
@@ -61,6 +62,8 @@ def test_both_thresholds_stand_in_one_table(tmp_path: Path) -> None:
     assert versus["high_from_4_handcrafted"] == "high_from_4"
     difference = table["mean_percent"]["high_from_4_handcrafted"] - table["mean_percent"]["high_from_4"]
     assert table.loc["high_from_4_handcrafted", "difference_percent"] == pytest.approx(difference, abs=1e-3)
+    compared = table[table["difference_p"].notna()]  # over the whole table, whatever the labels
+    np.testing.assert_allclose(compared["difference_p_holm"], holm(compared["difference_p"].tolist()), atol=1e-6)
     assert "a rating of 4 or more" in table.loc["high_from_4", "note"]
 
 

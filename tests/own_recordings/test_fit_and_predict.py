@@ -17,7 +17,7 @@ from physiopipe.clips.selection import load_clips
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.fold_run import best_threshold
 from physiopipe.experiments.predictions import read_predictions
-from physiopipe.files import read_json
+from physiopipe.files import read_json, write_json
 from physiopipe.own_recordings.fit import fit_model
 from physiopipe.own_recordings.fitted import load_model
 from physiopipe.own_recordings.predict import predict_recordings
@@ -171,6 +171,18 @@ def test_numbers_of_another_state_are_not_put_on_the_card(small_study: SmallStud
         fit_model(study, tmp_path / "results", tmp_path / "model", seed=0)
     with pytest.raises(PhysiopipeError, match="the clip's number is the label"):
         fit_model(small_study.of("clip_prior"), small_study.results, tmp_path / "model", seed=0)
+    crossed = study.params.evaluate.model_copy(update={"seeds": (5,)})
+    again = dataclasses.replace(study, params=study.params.with_section(evaluate=crossed))
+    with pytest.raises(PhysiopipeError, match=r"seed is .*, params.yaml says 5"):
+        fit_model(again, small_study.results, tmp_path / "model", seed=0)
+    shutil.copytree(small_study.results, tmp_path / "stale")
+    metrics = read_json(tmp_path / "stale" / "metrics.json")
+    metrics["handcrafted"]["arithmetic"]["auc"] += 0.01
+    write_json(tmp_path / "stale" / "metrics.json", metrics)
+    with pytest.raises(PhysiopipeError, match="is of other predictions"):
+        fit_model(study, tmp_path / "stale", tmp_path / "model", seed=0)
+    with pytest.raises(PhysiopipeError, match=r"transductive on eegmat: .* A recording of one's own is predicted by"):
+        fit_model(small_study.of("transductive"), small_study.results, tmp_path / "model", seed=0)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "thesis.tex").write_text("mine")
     with pytest.raises(PhysiopipeError, match="is no fitted model: it is not replaced"):
@@ -194,6 +206,8 @@ def test_the_verb_ends_with_how_many(small_study: SmallStudy, tmp_path: Path, mo
     found = CliRunner().invoke(app, ["predict", "own", "--model", model, "--channel", "ECG"])
     assert isinstance(found.exception, PhysiopipeError)
     assert "expected WANTED=NAME" in str(found.exception)
+    found = CliRunner().invoke(app, ["predict", "own", "--model", model, "--channel", "fp1=EEG Fp1"])
+    assert "the model has no channel 'fp1'" in str(found.exception)
 
 
 @pytest.mark.sample

@@ -1,5 +1,7 @@
 """Folders that are not what they seem: nothing hangs, and nothing outside of the tree gets into the recordings."""
 
+import hashlib
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -48,6 +50,26 @@ def test_a_loop_among_folders_is_a_plain_error(tmp_path: Path, root: Path) -> No
     for name in (str(loop), "a" * 5000, "a\0b", str(root / "RECORDS")):
         with pytest.raises(PhysiopipeError, match="no such folder exists"):
             open_tree(name, RUN)
+
+
+def _bring_again_and_again(root: Path, folder: Path, checksum: str) -> None:
+    with open_tree(str(root), RUN).connect() as connection:
+        for _ in range(150):
+            connection.fetch("RECORDS", folder / "RECORDS", checksum)
+
+
+def test_two_processes_that_bring_one_file_leave_the_source_alone(root: Path, tmp_path: Path) -> None:
+    """A file that several batches share, as a table of labels: what one copies to may be a link to the source."""
+    content = (root / "RECORDS").read_bytes()
+    given = (root, tmp_path / "raw", hashlib.sha256(content).hexdigest())
+    both = [multiprocessing.get_context("fork").Process(target=_bring_again_and_again, args=given) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert (root / "RECORDS").read_bytes() == content == (tmp_path / "raw" / "RECORDS").read_bytes()
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["RECORDS"]
 
 
 def test_a_record_that_is_a_pipe_or_a_loop_is_a_named_reject(root: Path, tmp_path: Path) -> None:

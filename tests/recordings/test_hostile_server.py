@@ -226,12 +226,12 @@ def test_a_slow_transfer_that_keeps_its_pace_is_left_alone(
     def steady(handler: Handler, content: bytes) -> None:
         answer(200, Content_Length=str(len(content)))(handler, b"")
         for begin in range(0, len(content), 4096):
-            time.sleep(0.15)  # 27 kB a second, for 1.5 s; 0.6 s are granted in any case
+            time.sleep(0.25)  # 16 kB a second, for 2.5 s; 2 s are granted in any case
             handler.wfile.write(content[begin : begin + 4096])
 
     batch = planned(server.url)
     server.always[FIRST] = steady
-    assert bring(server.url, batch, tmp_path, Run(connections=1, timeout_s=0.3, retries=0)) == []
+    assert bring(server.url, batch, tmp_path, Run(connections=1, timeout_s=1.0, retries=0)) == []
     check_whole(batch, tmp_path)
 
 

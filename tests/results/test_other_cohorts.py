@@ -177,3 +177,12 @@ def test_every_registered_cohort_with_labels_makes_a_study(name: str) -> None:
     real = study_of(check_params(content | {"data": {}}, "test"), name)
     assert not real.simulated
     assert real.latents is None
+
+
+def test_a_table_in_which_no_row_has_a_meaning_says_why(tmp_path: Path) -> None:
+    about = {"cohort": "sums", "simulated": False, "tasks": ["sum"], "title": "ECG only",
+             "without_meaning": "it reads ECG, of which this cohort has none"}  # fmt: skip
+    write_predictions(tmp_path / "predictions" / "ecg_only.parquet", pd.DataFrame(columns=SCHEMA.names), about)
+    asked = replace(study(("sum",), "auc"), methods=("ecg_only",), ablations=(), robustness=())
+    evaluate(tmp_path, asked)
+    assert "it reads ECG, of which this cohort has none" in (tmp_path / "table1.md").read_text()
