@@ -63,7 +63,9 @@ def store_tree(folder: Path, name: str, params: Params, **shard: Any) -> Path:
     known, data = cohort(name), params.data[name]
     assert isinstance(known.publication, PublishedTree)
     named = str(getattr(data, "base_url", ""))
-    location = named if Path(named).is_dir() else source_location(params, name)  # a simulated tree lies where tests say
+    location = (
+        named if named and Path(named).is_dir() else source_location(params, name)
+    )  # a simulated tree lies where tests say
     tree, raw = open_tree(location, params.run), folder / "raw"
     partly = getattr(data, "allow_missing", False)
     stamps = {}

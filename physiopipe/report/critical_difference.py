@@ -28,21 +28,26 @@ def critical_difference_plot(ranks: pd.DataFrame, pairs: pd.DataFrame) -> Figure
     """
     from scikit_posthocs import critical_difference_diagram
 
-    shown = {
-        row["title"]: f"{row['title']}: {with_interval(row['value_percent'], row['low_percent'], row['high_percent'])}"
-        for row in ranks.to_dict("records")
-    }
-    place = dict(zip(shown.values(), ranks["mean_rank"], strict=True))
+    rows = ranks.to_dict("records")
+    labels = [
+        f"{row['title']}: {with_interval(row['value_percent'], row['low_percent'], row['high_percent'])}"
+        for row in rows
+    ]
+    place = dict(enumerate(ranks["mean_rank"]))  # numbers: the library keeps them in sets, whose order names would vary
     figure = Figure(figsize=(11, 1.6 + 0.24 * len(place)), layout="constrained")
     axes = figure.subplots()
     axes.spines["top"].set_visible(True)  # the line of ranks
-    p_values = p_matrix(ranks, pairs).rename(index=shown, columns=shown)
+    p_values = p_matrix(ranks, pairs).set_axis(list(place), axis=0).set_axis(list(place), axis=1)
     critical_difference_diagram(
-        place, p_values, alpha=_LEVEL, ax=axes, label_fmt_left="{label} ({rank:.2f})",
-        label_fmt_right="({rank:.2f}) {label}", label_props={"fontsize": 9},
-        elbow_props={"linewidth": 0.8}, marker_props={"s": 18}, color_palette=dict.fromkeys(place, "#000000"),
+        place, p_values, alpha=_LEVEL, ax=axes, label_fmt_left="left {label}", label_fmt_right="right {label}",
+        label_props={"fontsize": 9}, elbow_props={"linewidth": 0.8}, marker_props={"s": 18},
+        color_palette=dict.fromkeys(place, "#000000"),
         crossbar_props={"color": "#000000", "linewidth": 3, "marker": "o", "markersize": 4}, text_h_margin=0.03,
     )  # fmt: skip
+    for text in axes.texts:
+        side, _, number = text.get_text().partition(" ")
+        name, rank = labels[int(number)], f"({place[int(number)]:.2f})"
+        text.set_text(f"{name} {rank}" if side == "left" else f"{rank} {name}")
     axes.set_xlabel("mean rank, 1 the best")
     axes.xaxis.set_label_position("top")
     return figure

@@ -109,7 +109,7 @@ def test_an_all_zero_record_has_no_channel_that_is_there(bad: WindowStore) -> No
     assert not windows.any()
     assert (rows["channel_mask"] == 0).all()
     assert rows["flat"].all()
-    assert not rows[[flag for flag in QUALITY_FLAGS if flag not in ("flat",)]].any(axis=None)
+    assert not rows[[flag for flag in QUALITY_FLAGS if flag not in ("flat", "no_beats")]].any(axis=None)
 
 
 def test_one_second_fills_half_a_window_at_one_rate(bad: WindowStore) -> None:

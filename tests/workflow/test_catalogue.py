@@ -26,7 +26,7 @@ def test_each_way_to_start_it_plans_every_job(study: Study, arguments: tuple[str
     study.preset("tiny")
     shutil.copytree(ROOT / ".test", study.folder / ".test", ignore=shutil.ignore_patterns("data", "logs", ".snakemake"))
     planned = jobs(study.run("snakemake", *arguments, "--cores", "2", "--dry-run"))
-    assert planned == {"simulate": 2, "discover": 2, "collect": 2, "all": 1}
+    assert planned == {"simulate": 2, "discover": 2, "collect": 2, "overview": 3, "all": 1}
 
 
 def test_the_test_case_is_the_tiny_preset() -> None:

@@ -38,7 +38,7 @@ def test_a_study_is_begun_and_run_from_the_wheel_alone(installed: Installed, stu
     assert "| Ours" in (study / "results/dreamer/table1.md").read_text()
     again = installed.run("dvc", "repro", within=study)
     assert again.count("Running stage") == 1  # `inputs`, which always looks
-    assert "Nothing to be done" in installed.run("snakemake", "--cores", "2", within=study)
+    assert "Nothing to be done" in installed.run("snakemake", "--cores", "2", "windows", within=study)
 
 
 def test_presets_come_with_the_wheel_and_a_study_may_have_its_own(installed: Installed) -> None:

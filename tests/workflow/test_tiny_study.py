@@ -50,7 +50,7 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
     assert "simulated" in (results / "table1.tex").read_text().lower()
     assert "SIMULATED cohort" in (results / "report.html").read_text()
     table = pd.read_csv(results / "table1.csv")
-    assert set(table["kind"]) == {"reported", "measured"}
+    assert set(table["kind"]) == {"reported", "measured", "oracle"}
     assert table[table["kind"] == "reported"]["method"].nunique() == 11
     for cohort in ("challenge", "dreamer"):
         assert read_json(tiny.folder / f"data/windows/{cohort}/manifest.json")["simulated"]
