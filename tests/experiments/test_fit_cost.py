@@ -43,7 +43,7 @@ def test_a_row_that_finds_embeddings_tells_what_they_cost(tmp_path: Path, cohort
     for name in ("ours", "ecg_only", "gated"):
         run_method(study_of(name, params, cohort), tmp_path / "a.parquet", None, tmp_path / f"{name}.csv")
         found[name] = pd.read_csv(tmp_path / f"{name}.csv")["kept_cpu_s"].iloc[0]
-    assert found["gated"] == found["ours"]
+    assert found["gated"] == pytest.approx(found["ours"], abs=0.005)  # read back from what the first row noted
     assert 0 < found["ecg_only"] < found["ours"]
 
 
