@@ -24,7 +24,7 @@ demo: install
 	@echo "To compare later runs with this one:  git add -A && git commit -m 'Baseline'   then  dvc params diff; dvc metrics diff"
 
 test: install
-	pytest -n auto --dist loadfile -m "not (slow or workflow or exhaustive)"
+	pytest -n auto --dist worksteal -m "not (slow or workflow or exhaustive)"
 
 test-slow: install
 	pytest -n auto --dist loadfile -m "(slow or workflow) and not exhaustive"

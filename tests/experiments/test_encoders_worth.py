@@ -13,7 +13,15 @@ from physiopipe.methods.fusion_words import check_settings
 from physiopipe.methods.registry import method_class
 
 
-@pytest.mark.parametrize("name", [name for name in ENCODERS_WORTH if not name.endswith(("_2_epochs", "_8_epochs"))])
+# One of each kind; the others differ from them in a parameter, which test_parameters_differ_in_what_the_ablation_says
+# looks at for all of them
+QUICK = ("pooling_attention", "layer_1", "best_by_validation", "in_domain_eeg", "ecg_alone_layer_1_untrained",
+         "ecg_alone_last_layer_1_epochs")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in ENCODERS_WORTH]
+)
 def test_it_runs_and_says_what_it_is(world: Path, tmp_path: Path, name: str) -> None:  # noqa: F811
     found, about = run(world, tmp_path, name)
     assert len(found)

@@ -51,7 +51,9 @@ def restored(model: Method, fresh: Method) -> Method:
     return fresh.restore(safetensors.numpy.load(state_bytes(model)), json.loads(json.dumps(model.state()[1])))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    "shape", [pytest.param(name, marks=[pytest.mark.slow] * (number > 0)) for number, name in enumerate(SHAPES)]
+)
 @pytest.mark.parametrize("name", every_method())
 def test_it_is_fitted_kept_and_restored_on_any_channels_and_tasks_with_holes(
     tmp_path: Path, name: str, shape: str
