@@ -77,6 +77,7 @@ def dry_run(batches: int) -> dict[str, float]:
 def index_of(windows: int) -> dict[str, float]:
     """CPU seconds and bytes to write and to read back an index of so many windows of 10-s records at four rates."""
     from physiopipe.windows.part import index_schema, write_index
+    from physiopipe.windows.store import read_index
 
     rows = np.arange(windows)
     names = {
@@ -98,7 +99,7 @@ def index_of(windows: int) -> dict[str, float]:
         began = time.process_time()
         write_index(path, table)
         wrote = time.process_time()
-        frame = pd.read_parquet(path)
+        frame = read_index(path)
         read = time.process_time()
         return {
             "windows": len(frame), "write_cpu_s": wrote - began, "read_cpu_s": read - wrote,

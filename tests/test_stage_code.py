@@ -44,7 +44,7 @@ def test_a_changed_number_of_the_paper_or_licence_of_a_source_is_noticed(
 
 def test_what_cohorts_name_by_import_strings_counts() -> None:
     named = stage_code._of_cohorts(preset_with(ROOT / "presets", "demo", []))
-    assert "physiopipe.cohorts.dreamer_simulation" in named  # the expected AUC of planted effects
+    assert "physiopipe.cohorts.dreamer_simulation" in named  # the levels that were planted
     assert "physiopipe.cohorts.dreamer_reported" in named
 
 

@@ -41,6 +41,13 @@ class _Known(NamedTuple):
     scale: npt.NDArray[np.float32]
 
 
+def read_index(path: Path) -> pd.DataFrame:
+    """Read an index; names are categories, which take far less memory than strings."""
+    names = [column.name for column in index_schema(()) if pa.types.is_dictionary(column.type)]
+    frame: pd.DataFrame = pq.read_table(path, read_dictionary=names).to_pandas()
+    return frame
+
+
 class WindowStore:
     """A cohort under data/windows. Nothing is cached in the process: shards are mapped, the kernel keeps the pages.
 
@@ -79,10 +86,7 @@ class WindowStore:
     def index(self) -> pd.DataFrame:
         """One row a window, see `physiopipe.windows.part.index_schema`; names are categories."""
         self._checked.compare(self.folder / "index.parquet")
-        path = self.folder / "index.parquet"
-        names = [column.name for column in index_schema(()) if pa.types.is_dictionary(column.type)]
-        frame: pd.DataFrame = pq.read_table(path, read_dictionary=names).to_pandas()  # a tenth of the memory of strings
-        return frame
+        return read_index(self.folder / "index.parquet")
 
     def attributes(self, modality: str, rate_hz: int) -> dict[str, Any]:
         """Attributes of the first part of a modality and rate: unit, channels, rate_hz, ..."""
