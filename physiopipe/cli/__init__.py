@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from physiopipe.cli import data, own, parameters, results, study, training
+from physiopipe.cli import data, own, parameters, results, study, training, windows
 from physiopipe.errors import PhysiopipeError
 from physiopipe.errors_noted import note_error
 from physiopipe.files import full_disk
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for group in (parameters, study, own, data, training, results):  # in the order of `--help`
+for group in (parameters, study, own, data, windows, training, results):  # in the order of `--help`
     app.add_typer(group.verbs)
 
 
