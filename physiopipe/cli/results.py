@@ -39,7 +39,7 @@ def report(
     from physiopipe.report.figures import make_figures
     from physiopipe.report.page import Origin, write_report
 
-    loaded, windows = load(params), plan.DATA / "windows"
+    loaded, windows = load(params, with_methods=True), plan.DATA / "windows"
     name = chosen_downstream(cohort, loaded).name
     folder = Path("results") / name
     make_figures(folder, Path("results/pretrain"), windows, loaded, name)

@@ -48,7 +48,9 @@ def test_everything_is_made_and_says_simulated(tiny: Study) -> None:
     results /= "dreamer"
     assert "simulated DREAMER" in (results / "table1.md").read_text()
     assert "simulated" in (results / "table1.tex").read_text().lower()
-    assert "SIMULATED cohort" in (results / "report.html").read_text()
+    page = (results / "report.html").read_text()
+    assert "SIMULATED cohort" in page
+    assert "preset tiny" in page
     table = pd.read_csv(results / "table1.csv")
     assert set(table["kind"]) == {"reported", "measured", "oracle"}
     assert table[table["kind"] == "reported"]["method"].nunique() == 11
