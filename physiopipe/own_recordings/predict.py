@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from physiopipe.clips.clip_data import HIDDEN_LABEL, MODALITIES, ClipData, Modality
+from physiopipe.clips.pairing import START_TOLERANCE_S, starting_together
 from physiopipe.clips.reading import RATE_HZ
 from physiopipe.clips.rules import by_rule
-from physiopipe.clips.selection import START_TOLERANCE_S
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, write_json
 from physiopipe.own_recordings.card import SIMULATED, headline_of
@@ -208,8 +208,7 @@ def _paired(signals: _Signals) -> dict[Modality, npt.NDArray[np.int64]]:
     if len(signals.windows) == 1:
         return {modality: np.arange(len(windows)) for modality, windows in signals.windows.items()}
     eeg, ecg = signals.windows["eeg"], signals.windows["ecg"]
-    apart_s = np.abs(np.subtract.outer(eeg.start_s, ecg.start_s))
-    of_eeg, of_ecg = np.nonzero(apart_s <= START_TOLERANCE_S)
+    of_eeg, of_ecg = starting_together(eeg.start_s, ecg.start_s)
     if not len(of_eeg):
         raise RejectedRecord("no EEG window starts together with an ECG window: the two are of different lengths")
     return {"eeg": of_eeg, "ecg": of_ecg}
