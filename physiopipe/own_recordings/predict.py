@@ -51,7 +51,7 @@ class _Signals:
 
 def _check_named(model: FittedModel, named: Mapping[str, str]) -> None:
     training = model.about["training"]
-    known = [each for modality in MODALITIES for each in training.get(modality, NO_CHANNELS)["channels"]]
+    known = [each for modality in MODALITIES for each in training.get(modality, NO_CHANNELS)["recorded"]]
     if unknown := [name for name in named if name not in known]:
         raise PhysiopipeError(
             f"--channel {unknown[0]}={named[unknown[0]]}: the model has no channel {unknown[0]!r}; it has "
@@ -130,7 +130,7 @@ def _read(
     for modality in MODALITIES:
         if modality not in model.inputs:
             continue
-        wanted = tuple(model.about["training"][modality]["channels"])
+        wanted = tuple(model.about["training"][modality]["recorded"])
         recording = modality_recording(file, found.name, modality, wanted, named)
         head = recording.head if isinstance(recording, LongRecording) else recording
         params = model.params
@@ -229,13 +229,13 @@ def _clips(windows: int, wanted: int, clips: ClipsAre, model: FittedModel) -> li
 def _clip_data(
     name: str, number: int, signals: _Signals, rows: dict[Modality, npt.NDArray[np.int64]], model: FittedModel
 ) -> ClipData:
-    """One clip as methods are given it; a modality that the model does not read is absent."""
+    """One clip of the recorded channels, as in training; a modality that the model does not read is absent."""
     chosen = {modality: windows.chosen(rows[modality]) for modality, windows in signals.windows.items()}
     count = len(next(iter(chosen.values())))
     valid = np.min([windows.valid_patches for windows in chosen.values()], axis=0)
     arrays: dict[str, Any] = {}
     for modality in MODALITIES:
-        channels = tuple(model.about["training"].get(modality, NO_CHANNELS)["channels"])
+        channels = tuple(model.about["training"].get(modality, NO_CHANNELS)["recorded"])
         arrays[f"{modality}_channels"] = channels
         if modality in chosen:
             arrays[modality], arrays[f"{modality}_present"] = chosen[modality].samples, chosen[modality].present.copy()

@@ -214,7 +214,7 @@ def test_the_source_is_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder.mkdir()
     (folder / "labels.csv").write_text("file,subject,arithmetic\na.edf,p,1\nb.edf,q,0\n")
     params = params_of(folder)
-    with pytest.raises(PhysiopipeError, match=r"names 2 recordings, and .* has not a\.edf, b\.edf"):
+    with pytest.raises(PhysiopipeError, match=r"names 2 files, and .* has not a\.edf, b\.edf"):
         plan.plan_folder(params, "stress")
     for name in ("a.edf", "b.edf"):
         (folder / name).write_bytes(name.encode())
