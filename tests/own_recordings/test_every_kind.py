@@ -62,9 +62,9 @@ def test_where_windows_are_scored_each_window_has_a_row(tmp_path: Path) -> None:
     assert found.groupby("record").size().sum() == 5 * (25 // 5 + 20 // 5)
     for row in found.itertuples():
         subject, number = row.record.removeprefix("Subject").split("_")
-        ends = row.end_s > {1: 25, 2: 20}[int(number)] - 0.1  # resampling looks at what follows: there, at padding
+        ends = row.end_s > {1: 25, 2: 20}[int(number)] - 0.1  # resampling looks at what lies around: there, at padding
         stored = expected.pop((f"s{subject}", int(number), row.clip))
-        assert row.probability == pytest.approx(stored, abs=1e-4 if ends else 2e-6)
+        assert row.probability == pytest.approx(stored, abs=2e-3 if ends else 2e-5)
         assert row.start_s == pytest.approx(5 * (row.clip - 1))
     assert len(set(found["probability"])) > 30
     padding = {window for *_, window in expected}
