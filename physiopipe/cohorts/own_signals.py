@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from physiopipe.params.own_cohorts import OwnCohort
-from physiopipe.recordings.edf import EdfSamples, read_edf_header, read_edf_samples
+from physiopipe.recordings.edf import EdfSamples, check_same_start, read_edf_header, read_edf_samples
 from physiopipe.recordings.physio import ENDING, read_physio_header, read_physio_samples
 from physiopipe.recordings.recording import RejectedRecord
 from physiopipe.signals.padding import recorded_samples
@@ -61,12 +61,7 @@ def _start_s(eeg_path: Path, ecg_path: Path) -> float:
     """When the ECG begins, in seconds of the EEG."""
     if ecg_path.name.endswith(ENDING):
         return read_physio_header(ecg_path).start_s
-    began, other = read_edf_header(eeg_path).start, read_edf_header(ecg_path).start
-    if began != other:
-        raise RejectedRecord(
-            f"{eeg_path.name} begins at {began}, {ecg_path.name} at {other}: expected files that begin together. Cut "
-            "the earlier one, with the start in its header"
-        )
+    check_same_start(eeg_path, ecg_path)
     return 0.0
 
 

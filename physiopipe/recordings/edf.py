@@ -148,6 +148,20 @@ def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
     return EdfSamples(labels, values.reshape(len(labels), -1), rate_hz, units)
 
 
+def check_same_start(first: Path, second: Path) -> None:
+    """Two files of one session must begin at the same second, as their headers say.
+
+    Raises:
+        RejectedRecord: as `read_edf_header`, or they begin at different moments.
+    """
+    began, other = read_edf_header(first).start, read_edf_header(second).start
+    if began != other:
+        raise RejectedRecord(
+            f"{first.name} begins at {began}, {second.name} at {other}: expected files that begin together. Cut the "
+            "earlier one, with the start in its header"
+        )
+
+
 def in_unit(samples: EdfSamples, unit: Unit) -> F32:
     """Samples in mV or uV, whatever unit of voltage each channel has.
 

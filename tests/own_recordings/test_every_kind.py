@@ -100,6 +100,27 @@ def test_recordings_with_less_than_the_model_was_given(lab: LabStudy, tmp_path: 
     assert again["probability"][0] == found.loc["all", "probability"]
 
 
+def test_an_ecg_in_a_file_of_its_own_is_read_with_the_eeg(lab: LabStudy, tmp_path: Path) -> None:
+    signal, names = signals((1, 0, 1), 3), (*(f"EEG {each}" for each in EEG), "ECG I", "ECG II")
+    folder = tmp_path / "own"
+    write_edf(folder / "one_eeg.edf", signal, RATE_HZ, names, "uV")
+    for name, end in (("two", None), ("short", 22 * RATE_HZ), ("late", None)):
+        write_edf(folder / f"{name}_eeg.edf", signal[:-2], RATE_HZ, names[:-2], "uV")
+        write_edf(folder / f"{name}_ecg.edf", signal[-2:, :end], RATE_HZ, names[-2:], "uV")
+    late = (folder / "late_ecg.edf").read_bytes()
+    (folder / "late_ecg.edf").write_bytes(late[:176] + b"10.00.01" + late[184:])
+    write_edf(folder / "cut.edf", signal[:, : 22 * RATE_HZ], RATE_HZ, names, "uV")
+    done = predict_recordings(folder, lab.model(QUICK), tmp_path / "p.csv")
+    [(name, _, reason)] = done.refused.rows
+    assert (name, "expected files that begin together" in reason) == ("late_eeg", True)
+    found = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
+    found = found[found["task"] == TASKS[0]].set_index("record")
+    assert set(found.index) == {"one_eeg", "two_eeg", "short_eeg", "cut"}
+    assert found.loc["two_eeg", "probability"] == found.loc["one_eeg", "probability"]
+    assert found.loc["short_eeg", "probability"] == pytest.approx(found.loc["cut", "probability"], abs=1e-4)  # rounded anew
+    assert found.loc["short_eeg", "warnings"] == "EEG of 24.0 s and ECG of 22.0 s: the first 22.0 s are used"
+
+
 @pytest.mark.slow
 def test_a_model_that_reads_the_eeg_alone_needs_no_ecg(lab: LabStudy, tmp_path: Path) -> None:
     names = (*(f"EEG {each}" for each in EEG), "ECG I", "ECG II")
