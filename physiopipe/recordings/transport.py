@@ -11,7 +11,7 @@ import shutil
 import stat
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -57,6 +57,28 @@ def too_large(where: str, relative: str) -> PhysiopipeError:
         f"{where} is longer than the {largest_bytes(relative):,} bytes that such a file may have: nothing of it was "
         "kept. Is base_url the tree that you meant?"
     )
+
+
+def remove_abandoned(targets: Iterable[Path]) -> None:
+    """Remove what killed processes left of these files: `<name>.<process>.partial`, where no such process lives."""
+    names: dict[Path, set[str]] = {}
+    for target in targets:
+        names.setdefault(target.parent, set()).add(target.name)
+    for folder, here in names.items():
+        for path in folder.glob("*.partial"):
+            name, _, process = path.name.removesuffix(".partial").rpartition(".")
+            if name in here and process.isdecimal() and not _lives(int(process)):
+                path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 class Connection(ABC):
