@@ -86,7 +86,7 @@ def _trained(
     model.train()
     device = next(model.parameters()).device
     rows = plan.draws.epoch_rows(order, windows.clip_of)
-    found, total = np.empty(windows.labels.shape), 0.0
+    found, total = np.zeros(windows.labels.shape), 0.0
     for start in range(0, len(rows), plan.batch_size):
         batch = torch.from_numpy(rows[start : start + plan.batch_size])
         logits = model(*(part[batch].to(device) for part in windows.inputs))
