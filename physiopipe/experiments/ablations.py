@@ -19,6 +19,7 @@ from physiopipe.experiments.encoders_worth import ENCODERS_WORTH
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.experiments.readings import READINGS
+from physiopipe.experiments.rival_settings import RIVAL_SETTINGS
 from physiopipe.files import hold_lock, sha256_file, sha256_json
 from physiopipe.params import Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
@@ -67,6 +68,7 @@ ABLATION_OF: dict[str, Ablation] = {
     ),
     **ENCODERS_WORTH,
     **READINGS,
+    **RIVAL_SETTINGS,
 }  # fmt: skip
 
 
