@@ -18,8 +18,8 @@ import yaml
 from physiopipe.files import read_json
 
 TABLES = (
-    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "without_beats.csv", "comparisons.csv",
-    "pairwise.csv", "ranks.csv", "costs.csv",
+    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "gap.md", "gap.csv", "fusions.md", "without_beats.csv",
+    "comparisons.csv", "pairwise.csv", "ranks.csv", "costs.csv",
     "robustness.csv", "metrics.json", "summary.json",
 )  # fmt: skip
 FIGURES = ("headline.png", "auc_by_task.png", "cost.png", "critical_difference.png")
@@ -48,7 +48,8 @@ def publish(study: Path, cohort: str, target: Path, note: str) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=study, capture_output=True, text=True, check=True).stdout
     shutil.rmtree(target, ignore_errors=True)
     (target / "predictions").mkdir(parents=True)
-    for name in TABLES:
+    tables = [name for name in TABLES if not name.startswith("gap.") or _has_rows(results / "gap.csv")]
+    for name in tables:
         if (results / name).is_file():
             shutil.copyfile(results / name, target / name)
     for name in FIGURES:
@@ -78,6 +79,11 @@ def publish(study: Path, cohort: str, target: Path, note: str) -> None:
         + _what_is_here(target),
     ]  # fmt: skip
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _has_rows(table: Path) -> bool:
+    """Whether more than its head is there."""
+    return table.is_file() and len(table.read_text(encoding="utf-8").splitlines()) > 1
 
 
 def _what_is_here(target: Path) -> str:

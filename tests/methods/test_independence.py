@@ -19,7 +19,17 @@ from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.params import Params, check_params
 from physiopipe.windows.store import WindowStore
 
-FUSION = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
+FUSION = {
+    "ours",
+    "ecg_only",
+    "eeg_only",
+    "transductive",
+    "in_domain",
+    "mixed_features",
+    "gated",
+    "cross_attention",
+    "mixture",
+}
 ELSE: dict[str, list[Any]] = {"choose": [{"layer": 0}], "inverse_regularisations": [0.5]}
 WITHOUT_EFFECT = {  # on results
     ("transductive", "frozen"),  # it is frozen whatever is said
