@@ -26,8 +26,8 @@ class WindowFeatures(Method):
 
     uses_baseline = True
     inputs = ("eeg", "ecg")
-    can_do_without = ("ecg",)
-    libraries = ("numpy", "scipy", "scikit-learn")
+    can_do_without: ClassVar[tuple[str, ...]] = ("ecg",)
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy", "scikit-learn")
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

@@ -79,6 +79,8 @@ class MixedFeatures(WindowFeatures):
         self._of = {each: FusedEmbeddings(setup, self.settings, (each,), self._device) for each in self._embedded}
         self._encoders = {each: one.encoders(self._read_out) for each, one in self._of.items()}
         self._curve: list[CurvePoint] = []
+        self._widths: tuple[int, ...] = ()  # of what is read of each modality, and what fills holes, for a network
+        self._fill: F64 = np.zeros(0)
         if setup.params.run.threads:
             torch.set_num_threads(setup.params.run.threads)
         if "ecg" in self._of and setup.ecg_encoder is not None and not setup.ecg_encoder.exists():

@@ -1,5 +1,7 @@
 """The decomposition of the gap as text, in Markdown and for the report."""
 
+from typing import Any
+
 import pandas as pd
 
 from physiopipe.experiments.gap_cells import CELLS, FACTORS
@@ -60,7 +62,7 @@ def gap_markdown(frame: pd.DataFrame, study: Study) -> str:
     return "\n".join([*lines, *study.caveats]).rstrip() + "\n"
 
 
-def _with_sign(row: "dict[str, float]") -> str:
+def _with_sign(row: dict[Any, Any]) -> str:
     return with_interval(row["value_percent"], row["low_percent"], row["high_percent"], "+")
 
 
