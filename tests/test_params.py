@@ -48,8 +48,8 @@ def test_schema_file_is_the_models() -> None:
 
 
 def test_the_presets_are_there() -> None:
-    names = "demo dreamer eegmat_published eleven encoders_worth open paper sample study tiny".split()
-    assert preset_names(PRESETS) == names
+    names = ["demo", "dreamer", "eegmat_published", "eleven", "encoders_worth", "open", "paper", "sample", "study"]
+    assert preset_names(PRESETS) == [*names, "tiny"]
 
 
 @pytest.mark.parametrize("name", preset_names(PRESETS))
