@@ -29,7 +29,7 @@ _MODULES = {
     ),
     "robustness": ("physiopipe.experiments.robustness",),
     "evaluate": ("physiopipe.results.evaluate",),
-    "report": ("physiopipe.report.page", "physiopipe.report.figures"),
+    "report": ("physiopipe.report.page", "physiopipe.report.figures", "physiopipe.raw_recordings"),
 }
 _FILES = {
     "evaluate": ("results/coverage.csv",),

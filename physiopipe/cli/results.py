@@ -36,13 +36,14 @@ def report(
 ) -> None:
     """Draw the figures of a cohort and write its report.html."""
     from physiopipe import plan
+    from physiopipe.raw_recordings import raw_reader
     from physiopipe.report.figures import make_figures
     from physiopipe.report.page import Origin, write_report
 
     loaded, windows = load(params, with_methods=True), plan.DATA / "windows"
     name = chosen_downstream(cohort, loaded).name
     folder = Path("results") / name
-    make_figures(folder, Path("results/pretrain"), windows, loaded, name)
+    make_figures(folder, Path("results/pretrain"), windows, loaded, name, raw_reader(loaded))
     origin = Origin(preset=_preset_of(loaded), **_commit(), duration=duration)
     print(f"wrote {write_report(folder, Path('results/pretrain'), windows, loaded, name, origin)}")
 

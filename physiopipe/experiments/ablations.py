@@ -20,6 +20,7 @@ from physiopipe.experiments.gap_cells import GAP_CELLS
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.experiments.readings import READINGS
+from physiopipe.experiments.rival_settings import RIVAL_SETTINGS
 from physiopipe.files import hold_lock, sha256_file, sha256_json
 from physiopipe.methods.registry import settings_class
 from physiopipe.params import Params, check_params
@@ -69,6 +70,7 @@ ABLATION_OF: dict[str, Ablation] = {
     ),
     **ENCODERS_WORTH,
     **READINGS,
+    **RIVAL_SETTINGS,
     **GAP_CELLS,
 }  # fmt: skip
 
