@@ -117,7 +117,9 @@ def test_an_ecg_in_a_file_of_its_own_is_read_with_the_eeg(lab: LabStudy, tmp_pat
     found = found[found["task"] == TASKS[0]].set_index("record")
     assert set(found.index) == {"one_eeg", "two_eeg", "short_eeg", "cut"}
     assert found.loc["two_eeg", "probability"] == found.loc["one_eeg", "probability"]
-    assert found.loc["short_eeg", "probability"] == pytest.approx(found.loc["cut", "probability"], abs=1e-4)  # rounded anew
+    assert found.loc["short_eeg", "probability"] == pytest.approx(
+        found.loc["cut", "probability"], abs=1e-4
+    )  # rounded anew
     assert found.loc["short_eeg", "warnings"] == "EEG of 24.0 s and ECG of 22.0 s: the first 22.0 s are used"
 
 
