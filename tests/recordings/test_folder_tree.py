@@ -74,7 +74,9 @@ def test_two_processes_that_bring_one_file_leave_the_source_alone(root: Path, tm
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["RECORDS"]
 
 
-def test_what_a_killed_download_left_of_a_file_goes_with_the_next(root: Path, tmp_path: Path) -> None:
+def test_what_a_killed_download_left_of_a_file_goes_with_a_later_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with (root / FIRST).open("wb") as handle:
         handle.truncate(128 << 20)  # a hole, whose checksum takes long enough to be killed meanwhile
     sums = [line for line in (root / "SHA256SUMS.txt").read_text().splitlines() if not line.endswith(FIRST)]
@@ -97,6 +99,10 @@ def test_what_a_killed_download_left_of_a_file_goes_with_the_next(root: Path, tm
         path.write_bytes(b"not ours")
     assert bring(str(root), batch, tmp_path) == []
     assert (folder / "E00001.mat").samefile(root / FIRST)
+    assert left.exists()  # it may be another node's
+    (folder / "E00001.mat").unlink()
+    monkeypatch.setattr(transport, "STILL_S", 0.0)
+    assert bring(str(root), batch, tmp_path) == []
     assert set(folder.glob("*.partial")) == {of_the_living, of_another_file, of_a_person}
 
 
