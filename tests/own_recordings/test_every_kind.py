@@ -89,11 +89,13 @@ def test_recordings_with_less_than_the_model_was_given(lab: LabStudy, tmp_path: 
     found = found[found["task"] == TASKS[0]].set_index("record")
     assert {name for name, *_ in done.refused.rows} == {"no_ecg", "unnamed"}
     assert all("--channel" in reason for *_, reason in done.refused.rows)
-    assert found.loc["all", "warnings"] == found.loc["iii", "warnings"] == ""
+    assert not any(word in found.loc[each, "warnings"] for word in ("without", "Hz") for each in ("all", "iii"))
     assert found.loc["iii", "probability"] == found.loc["all", "probability"]
     assert "ECG without I, III, aVR, aVL, aVF (missing, flat" in found.loc["lead_ii", "warnings"]
     assert "EEG without O2" in found.loc["no_o2", "warnings"]
-    assert "EEG recorded at 125 Hz, trained on 250 Hz; ECG recorded at 125 Hz" in found.loc["half", "warnings"]
+    assert all(
+        f"{each} recorded at 125 Hz, trained on 250 Hz" in found.loc["half", "warnings"] for each in ("EEG", "ECG")
+    )
     named = {"I": "A", "II": "B"}
     predict_recordings(folder / "unnamed.edf", lab.model(QUICK), tmp_path / "q.csv", named=named)
     again = pd.read_csv(tmp_path / "q.csv", keep_default_na=False)
@@ -120,7 +122,7 @@ def test_an_ecg_in_a_file_of_its_own_is_read_with_the_eeg(lab: LabStudy, tmp_pat
     assert found.loc["short_eeg", "probability"] == pytest.approx(
         found.loc["cut", "probability"], abs=1e-4
     )  # rounded anew
-    assert found.loc["short_eeg", "warnings"] == "EEG of 24.0 s and ECG of 22.0 s: the first 22.0 s are used"
+    assert "EEG of 24.0 s and ECG of 22.0 s: the first 22.0 s are used" in found.loc["short_eeg", "warnings"]
 
 
 @pytest.mark.slow
