@@ -56,8 +56,15 @@ def test_a_restored_method_leaves_torchs_stream_as_it_was(tmp_path: Path) -> Non
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize("name", ["handcrafted", "ours", "mixture"])
-@pytest.mark.parametrize("channels", [(19, 1), (5, 1)])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("handcrafted", (5, 1)),
+        ("ours", (5, 1)),
+        *(pytest.param(name, (19, 1), marks=pytest.mark.slow) for name in ("handcrafted", "ours", "mixture")),
+        pytest.param("mixture", (5, 1), marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_planted_is_learnt_with_other_channels_too(
     tmp_path: Path, name: str, channels: tuple[int, int]
 ) -> None:

@@ -14,7 +14,7 @@ from physiopipe.files import read_json, write_json
 pytestmark = pytest.mark.workflow
 
 
-SIDE_TABLES = ("fusions.csv", "fusions.md", "ablations.csv", "ablations.md", "robustness.csv")
+SIDE_TABLES = ("fusions.csv", "fusions.md", "ablations.csv", "ablations.md", "gap.csv", "gap.md", "robustness.csv")
 
 
 def ran(output: str) -> set[str]:
