@@ -17,6 +17,7 @@ from test_every_method import restored
 from physiopipe.clips.amplitude import eeg_rms_uv, log_amplitude
 from physiopipe.clips.embeddings import encoder_inputs
 from physiopipe.errors import PhysiopipeError
+from physiopipe.files import sha256_file
 from physiopipe.methods.in_domain import InDomain
 from physiopipe.methods.ours import Ours
 from physiopipe.methods.registry import method_class
@@ -237,7 +238,8 @@ def test_the_rms_is_that_of_the_training_people_and_of_untrained_encoders_alone(
     assert "training subjects' RMS" in model.reads
     weights = tmp_path / "eeg.safetensors"
     save_encoder(weights, CrissCrossEncoder(setup(tmp_path).params.encoders.eeg), {})
-    given = Ours(setup(tmp_path, weights={"origin": "file", "path": str(weights)}, eeg_scale="rms", epochs=1))
+    of_file = {"origin": "file", "path": str(weights), "sha256": sha256_file(weights)}
+    given = Ours(setup(tmp_path, weights=of_file, eeg_scale="rms", epochs=1))
     assert given.fit(train, validation, 0)._encoders.choice.eeg_scale_uv == 100
     assert "100 µV" in given.reads
 
