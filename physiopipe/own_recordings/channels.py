@@ -122,7 +122,7 @@ def modality_recording(
     if not rows:
         raise RejectedRecord(
             f"none of the model's {modality.upper()} channels ({', '.join(wanted[:_SHOWN])}) is among its channels: "
-            f"{_listed(file.channels)}"
+            f"{_listed(file.channels)}. Say which is which with --channel {wanted[0]}=NAME"
         )
     there = tuple(each for each in wanted if each in rows)
     found = _read(file, name, [rows[each] for each in there], there, modality)

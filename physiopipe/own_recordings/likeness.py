@@ -74,7 +74,9 @@ def unlike(
             gone = [name for name, there in zip(about["channels"], present[mine].any(axis=0), strict=True) if not there]
             if gone:
                 more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
-                sentences.append(f"{title} without {', '.join(gone[:_SHOWN])}{more} ({_ABSENT[modality]})")
+                some = f"{title} without {', '.join(gone[:_SHOWN])}{more}"
+                what = some if len(gone) < len(about["channels"]) else f"no {title}"
+                sentences.append(f"{what} ({_ABSENT[modality]})")
             rates = about["rates_hz"]
             if rates and not min(rates) <= recorded_hz[modality] <= max(rates):
                 trained = " to ".join(f"{rate:g}" for rate in sorted({min(rates), max(rates)}))

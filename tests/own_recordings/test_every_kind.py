@@ -79,6 +79,7 @@ def test_recordings_with_less_than_the_model_was_given(lab: LabStudy, tmp_path: 
     folder = tmp_path / "own"
     write_edf(folder / "all.edf", signal, RATE_HZ, names, "uV")
     write_edf(folder / "lead_ii.edf", np.delete(signal, -2, axis=0), RATE_HZ, (*names[:-2], "ECG II"), "uV")
+    write_edf(folder / "flat_ecg.edf", np.vstack([signal[:-2], 0 * signal[-2:]]), RATE_HZ, names, "uV")
     write_edf(folder / "no_ecg.edf", signal[:-2], RATE_HZ, names[:-2], "uV")
     write_edf(folder / "no_o2.edf", np.delete(signal, 5, axis=0), RATE_HZ, (*names[:5], *names[6:]), "uV")
     write_edf(folder / "half.edf", signal[:, ::2], RATE_HZ // 2, names, "uV")
@@ -92,6 +93,7 @@ def test_recordings_with_less_than_the_model_was_given(lab: LabStudy, tmp_path: 
     assert not any(word in found.loc[each, "warnings"] for word in ("without", "Hz") for each in ("all", "iii"))
     assert found.loc["iii", "probability"] == found.loc["all", "probability"]
     assert "ECG without I, III, aVR, aVL, aVF (missing, flat" in found.loc["lead_ii", "warnings"]
+    assert "no ECG (missing, flat or without heartbeats)" in found.loc["flat_ecg", "warnings"]
     assert "EEG without O2" in found.loc["no_o2", "warnings"]
     assert all(
         f"{each} recorded at 125 Hz, trained on 250 Hz" in found.loc["half", "warnings"] for each in ("EEG", "ECG")
