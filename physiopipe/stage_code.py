@@ -25,10 +25,11 @@ _MODULES = {
         "physiopipe.methods.brant_x_style",
         "physiopipe.methods.single_modality",
         "physiopipe.methods.in_domain",
+        "physiopipe.methods.mixed_features",
     ),
     "robustness": ("physiopipe.experiments.robustness",),
     "evaluate": ("physiopipe.results.evaluate",),
-    "report": ("physiopipe.report.page", "physiopipe.report.figures"),
+    "report": ("physiopipe.report.page", "physiopipe.report.figures", "physiopipe.raw_recordings"),
 }
 _FILES = {
     "evaluate": ("results/coverage.csv",),

@@ -21,7 +21,7 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("experiments",),
     ("results",),
     ("report", "own_recordings"),
-    ("plan", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
+    ("plan", "raw_recordings", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
     ("cli",),
 )  # fmt: skip
 

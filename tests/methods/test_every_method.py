@@ -22,6 +22,7 @@ AT_PREVALENCE = {"lin_style", "single_lead", "mlf_capsnet", "eeg_conformer", "mi
 SHAPES = {  # channels of EEG and ECG, tasks
     "19 + 1, one task": ((19, 1), ("asleep",)),
     "5 + 2, three tasks": ((5, 2), ("valence", "arousal", "dominance")),
+    "32 + 1, two tasks": ((32, 1), ("valence", "arousal")),
 }
 
 
