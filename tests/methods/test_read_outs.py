@@ -50,6 +50,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a draw a seed": {"untrained_seed": None},
     "chosen": {"choose": [{"layer": 0}, {"pooling": "per_channel", "head": "logistic", "eeg_scale": "rms"}]},
 }  # fmt: skip
+COMBINED = ("logistic, per channel, patch embedding", "attention, amplitudes")  # each part is a way of its own too
 TRAINED_ALONG = {name: way for name, way in WAYS.items() if not {"head", "eeg_amplitude", "choose"} & way.keys()}
 P, D, EEG, ECG = 2, SIZES["width"], 5, 2  # patches, width, channels
 
@@ -92,7 +93,7 @@ def test_embeddings_have_their_shape_and_are_those_of_the_encoders(tmp_path: Pat
         np.testing.assert_allclose(found, direct, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.slow] * (way in COMBINED)) for way in WAYS])
 def test_each_way_is_repeatable_kept_and_blind_to_people_it_is_not_trained_on(tmp_path: Path, way: str) -> None:
     clips = small_clips(subjects=8, clips=4, windows=2, patches=P)
     clips.ecg_present[-1] = False  # a test window without one modality
