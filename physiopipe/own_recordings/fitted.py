@@ -148,7 +148,8 @@ def load_model(folder: Path, state_folder: Path) -> FittedModel:
 def _params(folder: Path, about: dict[str, Any]) -> Params:
     content = deepcopy(about["params"])
     if ENCODERS["eeg"] in about["files"]:
-        content["encoders"]["eeg_weights"] = {"origin": "file", "path": str(folder / ENCODERS["eeg"])}
+        path = folder / ENCODERS["eeg"]
+        content["encoders"]["eeg_weights"] = {"origin": "file", "path": str(path), "sha256": sha256_file(path)}
     return check_params(content, str(folder / ABOUT))
 
 

@@ -83,9 +83,10 @@ def shuffled_labels(clips: ClipData, seed: int) -> ClipData:
 
 def own_clips(make_clips, seed: int = 3) -> ClipData:
     """Clips whose windows resemble each other more than those of other clips, as a person's state lasts: no effect."""
-    clips = shuffled_labels(make_clips(subjects=10, clips=10, windows=5, patches=10, effect=0.0, seed=seed), seed)
+    sizes = {"subjects": 10, "clips": 10, "windows": 5, "patches": 5, "channels": (6, 2)}
+    clips = shuffled_labels(make_clips(**sizes, effect=0.0, seed=seed), seed)
     random = np.random.default_rng(seed)
-    gain = np.exp(random.normal(0, 0.5, (len(clips), 14)))[clips.clip_of]
+    gain = np.exp(random.normal(0, 0.5, (len(clips), 6)))[clips.clip_of]
     clips.eeg[:] *= gain[:, :, None, None]
     clips.ecg[:] *= np.exp(random.normal(0, 0.5, len(clips)))[clips.clip_of, None, None, None]
     return clips
@@ -203,7 +204,7 @@ def test_the_default_levels_are_those_asked_for() -> None:
 def test_robustness_starts_from_what_the_study_has_fitted(
     make_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cohort = store_cohort(tmp_path, make_clips(subjects=6, clips=6, windows=1, patches=10, effect=2.0))
+    cohort = store_cohort(tmp_path, make_clips(subjects=6, clips=6, windows=1, patches=2, channels=(8, 2)))
     params = parameters(tmp_path, epochs=3)
     evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
     robustness = params.robustness.model_copy(update={"dropped_eeg_channels": (7,), "noise_snr_db": (-5.0,)})

@@ -19,8 +19,10 @@ from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.methods.base import Arrays
 from physiopipe.methods.registry import method_class
 
-# Rows that take more than a second each here
+# Rows that take more than a second each here, and those that read the same embeddings in the same way as `ours`,
+# `transductive` and `mixture` do
 SLOW = (
+    "ecg_only", "eeg_only", "gated", "cross_attention",
     "in_domain", "lin_style", "single_lead", "brant_x_style", "mlf_capsnet", "eeg_conformer", "minirocket", "simmtm",
     "tfc", "one_fits_all", "time_llm",
 )  # fmt: skip

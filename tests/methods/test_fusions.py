@@ -34,7 +34,9 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state")
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "transductive")) for name in TRAINED]
+)
 def test_what_is_planted_is_learnt_by_who_can_see_it(make_clips, state: Path, name: str) -> None:
     train, validation, _ = sides(make_clips(subjects=15, clips=12, windows=2, effect=2.0))
     model = made(name, setup(state)).fit(train, validation, 0)

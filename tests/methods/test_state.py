@@ -16,8 +16,13 @@ from physiopipe.models.weights import save_encoder
 TRAINED = ("ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture")
 
 
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    ("name", "shared"),
+    [
+        *((name, False) for name in TRAINED),
+        *(pytest.param(name, True, marks=[pytest.mark.slow] * (name not in ("ours", "ecg_only"))) for name in TRAINED),
+    ],
+)
 def test_encoders_that_were_trained_along_are_kept_too(tmp_path: Path, name: str, shared: bool) -> None:
     train, validation, test = sides(planted_clips(subjects=6, clips=3, windows=1, patches=2))
     ecg = tmp_path / "ecg.safetensors"
