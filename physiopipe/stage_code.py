@@ -25,6 +25,7 @@ _MODULES = {
         "physiopipe.methods.brant_x_style",
         "physiopipe.methods.single_modality",
         "physiopipe.methods.in_domain",
+        "physiopipe.methods.mixed_features",
     ),
     "robustness": ("physiopipe.experiments.robustness",),
     "evaluate": ("physiopipe.results.evaluate",),

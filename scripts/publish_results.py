@@ -26,8 +26,8 @@ from physiopipe.results.evaluate import evaluate
 from physiopipe.results.study import study_of
 
 TABLES = (
-    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "fusions.md", "without_beats.csv", "comparisons.csv",
-    "pairwise.csv", "ranks.csv", "costs.csv",
+    "table1.md", "table1.csv", "ablations.md", "ablations.csv", "gap.md", "gap.csv", "fusions.md", "without_beats.csv",
+    "comparisons.csv", "pairwise.csv", "ranks.csv", "costs.csv",
     "robustness.csv", "metrics.json", "summary.json",
 )  # fmt: skip
 FIGURES = ("headline.png", "auc_by_task.png", "cost.png", "critical_difference.png")
@@ -65,8 +65,9 @@ def tables_of_what_is_there(study: Path, cohort: str, target: Path, missing: lis
         raise PhysiopipeError(f"{study}/results/{cohort}/predictions has no row yet: run `dvc repro` there first.")
     said = f"UNFINISHED: {len(missing)} of {len(whole.methods)} rows have not been run: {', '.join(missing)}."
     evaluate(target, replace(whole, methods=done, ablations=(), robustness=(), caveats=(*whole.caveats, said)))
+    kept = _tables(target)
     for path in target.iterdir():
-        if path.is_file() and path.name not in TABLES:
+        if path.is_file() and path.name not in kept:
             path.unlink()
 
 
@@ -79,7 +80,7 @@ def publish(study: Path, cohort: str, target: Path, note: str, unfinished: bool 
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=study, capture_output=True, text=True, check=True).stdout
     shutil.rmtree(target, ignore_errors=True)
     (target / "predictions").mkdir(parents=True)
-    for name in TABLES:
+    for name in _tables(results):
         if not missing and (results / name).is_file():
             shutil.copyfile(results / name, target / name)
     for name in FIGURES:
@@ -112,6 +113,13 @@ def publish(study: Path, cohort: str, target: Path, note: str, unfinished: bool 
         + _what_is_here(target),
     ]  # fmt: skip
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _tables(folder: Path) -> list[str]:
+    """TABLES; without those of the gap where its mixtures were not run, so that there is only their head."""
+    gap = folder / "gap.csv"
+    has_gap = gap.is_file() and len(gap.read_text(encoding="utf-8").splitlines()) > 1
+    return [name for name in TABLES if has_gap or not name.startswith("gap.")]
 
 
 def _what_is_here(target: Path) -> str:
