@@ -217,6 +217,8 @@ def local_inputs(params: Params) -> dict[str, Any]:
                 "set encoders.eeg_weights.origin to hub (download) or none (untrained)."
             )
         found["weights"]["sha256"] = sha256_file(path)
+        if told := weights.of_another_file(path, found["weights"]["sha256"]):
+            raise PhysiopipeError(told)
     return found
 
 

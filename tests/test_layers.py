@@ -1,5 +1,6 @@
 """Modules import downwards and never in a circle, function-level imports included."""
 
+from functools import cache
 from pathlib import Path
 
 import physiopipe
@@ -25,6 +26,7 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
 )  # fmt: skip
 
 
+@cache
 def package() -> Package:
     return Package(Path(physiopipe.__file__).parent)
 

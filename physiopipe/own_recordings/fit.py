@@ -168,7 +168,9 @@ def _members(validation: CrossValidation, clips: ClipData, seed: int) -> list[Me
 def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int) -> dict[str, Any]:
     known, params = cohort(study.cohort), study.params
     has = [each for each in MODALITIES if each in known.modalities]
-    units: dict[Modality, str] = {each: str(validation.store.attributes(each, RATE_HZ)["unit"]) for each in has}
+    stored = {each: validation.store.attributes(each, RATE_HZ) for each in has}
+    units: dict[Modality, str] = {each: str(of["unit"]) for each, of in stored.items()}
+    recorded: dict[Modality, list[str]] = {each: list(of["channels"]) for each, of in stored.items()}
     rates: dict[Modality, list[float]] = {
         each: list(known.rates_hz(each, params.data[study.cohort]).values()) for each in has
     }
@@ -182,7 +184,7 @@ def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int
         "people": len(set(clips.subjects.tolist())),
         "clips": len(clips),
         "seed": seed,
-        "training": likeness(clips, rates, units),
+        "training": likeness(clips, recorded, rates, units),
         "scored_by": known.scored_by,
         "caveats": list(known.caveats),
         "tasks_are": {task.name: task.what for task in known.tasks},

@@ -219,7 +219,7 @@ def _train_epoch(
     device: torch.device,
 ) -> CurvePoint:
     model.train()
-    logits, total = np.empty(windows.labels.shape), 0.0
+    logits, total = np.zeros(windows.labels.shape), 0.0
     for start in range(0, len(order), batch_size):
         rows = torch.from_numpy(order[start : start + batch_size])
         found = model(*(part[rows].to(device) for part in windows.inputs))

@@ -20,7 +20,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "mixed_features": {"epochs": 2, "ecg": "features"},
     "in_domain": {"pretrain_epochs": 1, "epochs": 2},
     "lin_style": {"epochs": 2, "width": 16},
-    "single_lead": {"penalties": [1.0], "kept_features": [10, 20]},
+    "single_lead": {"penalties": [1.0], "kept_features": [10]},
     "brant_x_style": {"align_epochs": 1, "align_batch_size": 8, "epochs": 2},
     "mlf_capsnet": {"filters": 8, "epochs": 2, "batch_size": 16, "learning_rate": 1e-3},
     "eeg_conformer": {"blocks": 1, "epochs": 2, "batch_size": 16, "recombined": 16, "learning_rate": 1e-3},

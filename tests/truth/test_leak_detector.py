@@ -7,6 +7,7 @@ error SD / 10, and nothing is to be found within four of them: less than .025 wh
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,19 +94,30 @@ def with_shuffled_windows(clips: ClipData) -> Iterator[Sides]:
     return (leaky_sides(clips, 0, number) for number in range(GROUPS))
 
 
-@pytest.mark.parametrize("name", CHEAP)
-def test_an_honest_row_is_at_one_half(tmp_path: Path, name: str) -> None:
+def quick_ones(names: tuple[str, ...]) -> list[Any]:
+    """Cases of a test, the row that fits a regression for each of a hundred tasks marked slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name == "handcrafted")) for name in names]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where rows find what others have computed of the same windows."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.mark.parametrize("name", quick_ones(CHEAP))
+def test_an_honest_row_is_at_one_half(state: Path, name: str) -> None:
     clips = exchanged(3, 10)
-    found, error = excess(aucs_within_subjects(name, tmp_path, clips, honest(clips)))
+    found, error = excess(aucs_within_subjects(name, state, clips, honest(clips)))
     assert 4 * error < 0.05
     assert abs(found) <= 4 * error, (found, error)
     assert (error == 0) == (name == "always_high")  # ties alone
 
 
-@pytest.mark.parametrize("name", ["clip_prior", "handcrafted", "nearest_neighbours"])
-def test_a_row_that_has_seen_the_test_subjects_is_found_out(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", quick_ones(("clip_prior", "handcrafted", "nearest_neighbours")))
+def test_a_row_that_has_seen_the_test_subjects_is_found_out(state: Path, name: str) -> None:
     clips = exchanged(3, 10)
-    found, error = excess(aucs_within_subjects(name, tmp_path, clips, with_test_subjects(clips)))
+    found, error = excess(aucs_within_subjects(name, state, clips, with_test_subjects(clips)))
     assert found > 4 * error, (found, error)
 
 
