@@ -10,8 +10,8 @@ The shards are uploaded as they are, and read in these ways, in turn:
 
 It needs `pip install s3fs obstore` and an S3 server that is given as address, key and secret:
 
-    python benchmarks/object_store.py --windows data/windows/challenge --endpoint http://127.0.0.1:4568 \
-        --key S3RVER --secret S3RVER [--batches 4] [--rounds 3]
+    python benchmarks/object_store.py --windows data/windows/challenge --endpoint http://127.0.0.1:PORT \
+        --key KEY --secret SECRET [--batches 4] [--rounds 3]
 
 Each way reads the same windows; what it read is compared with the mapped ones. Last line: JSON, windows a second.
 """
@@ -35,6 +35,7 @@ import s3fs
 import zarr
 import zarr.storage
 from obstore.store import S3Store
+from zarr.core.sync import sync
 
 from physiopipe.params import check_params
 from physiopipe.windows.pretraining import epoch_order, window_weights
@@ -62,7 +63,6 @@ class Remote:
         self._arrays: dict[tuple[str, str], Any] = {}
         self._shape = store.samples(np.zeros(1, np.int64)).shape[1:]
         self._window_bytes = 2 * int(np.prod(self._shape))
-        self.requests = 0
 
     def upload(self) -> int:
         """Put every shard and its metadata into the bucket; return bytes."""
@@ -83,7 +83,6 @@ class Remote:
                 obstore.get_range(self._obstore, f"{path}/c.{shard}.0.0.0", start=start, length=self._window_bytes)
             )
 
-        self.requests += len(rows)
         fetched = self._pool.map(lambda place: fetch(*place), self._places(rows))
         return np.frombuffer(b"".join(fetched), dtype="<i2").reshape(-1, *self._shape)
 
@@ -113,6 +112,14 @@ class Remote:
                 for n, start in starts
             ]
         )
+
+    def close(self) -> None:
+        """End what s3fs opened in zarr's event loop."""
+
+        async def end() -> None:
+            await (await self._s3fs.set_session()).close()
+
+        sync(end())
 
     def _places(self, rows: Rows) -> list[tuple[str, int]]:
         index = self._store.index.iloc[rows]
@@ -178,6 +185,7 @@ def main() -> None:
                 clock[name].append(read / (time.perf_counter() - at))
                 cpu[name].append(read / (time.process_time() - spent))
                 print(f"  round {number}, {name:14s} {clock[name][-1]:9,.0f} windows/s", flush=True)
+    remote.close()
     print(f"medians of {arguments.rounds} rounds; CPU: this process alone, not the server:")
     for name in clock:
         by_clock, by_cpu = float(np.median(clock[name])), float(np.median(cpu[name]))
