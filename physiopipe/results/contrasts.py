@@ -102,7 +102,8 @@ def _ablations(files: Mapping[str, Path], study: Study) -> pd.DataFrame:
             continue
         notes = [own["note"]] if "note" in own else []
         if "pretrain_epochs" in own:
-            notes.append(f"ECG encoder pretrained for {own['pretrain_epochs']} epochs.")
+            epochs = own["pretrain_epochs"]
+            notes.append(f"ECG encoder pretrained for {epochs} epoch{'s' * (epochs != 1)}.")
         if name in study.planned:
             notes.append(PLANNED)
         if own.get("leaky"):
