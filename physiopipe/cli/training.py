@@ -45,14 +45,17 @@ def export(
     encoder: Annotated[Path, typer.Option()] = ENCODER,
     metrics: Annotated[Path, typer.Option()] = Path("results/pretrain/metrics.json"),
     output: Annotated[Path, typer.Option(help="folder to write")] = Path("models/export"),
+    params: ParamsFile = DEFAULT,
 ) -> None:
     """Write the pretrained encoder for others: safetensors, .pth, braindecode's config and a model card."""
     from physiopipe import plan
     from physiopipe.files import hold_lock
     from physiopipe.models.export import export_encoder
+    from physiopipe.params import load_params
 
+    recipe = load_params(params, with_methods=False).pretrain if params.exists() else None
     with hold_lock(plan.LOCKS / "export.lock"):
-        export_encoder(encoder, metrics, output)
+        export_encoder(encoder, metrics, output, recipe)
     print(f"wrote {output}: model.safetensors, pretrained_weights.pth, config.json, README.md")
 
 

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING
 import torch
 
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import atomic_file, read_json, write_json
+from physiopipe.files import atomic_file, read_json, sha256_json, write_json
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.model_card import STATE_FILE, WEIGHTS_FILE, model_card
 from physiopipe.models.weights import load_encoder, read_metadata, save_encoder
 from physiopipe.patches import PATCH_SAMPLES
 
 if TYPE_CHECKING:
-    from physiopipe.params import Encoder
+    from physiopipe.params import Encoder, Pretrain
 
 _FIXED = {"width": 200, "position_kernel": (19, 7)}  # sizes that the authors' code and braindecode do not let one set
 _REQUIRED = ("cohort", "channels", "encoder", "normalisation", "parameters_sha256", "rates_hz", "sources", "steps",
              "train_windows")  # fmt: skip
 
 
-def export_encoder(encoder_file: Path, metrics_file: Path, output: Path) -> CrissCrossEncoder:
+def export_encoder(
+    encoder_file: Path, metrics_file: Path, output: Path, recipe: "Pretrain | None" = None
+) -> CrissCrossEncoder:
     """Write model.safetensors, pretrained_weights.pth, config.json and README.md into `output`, each of them whole.
 
     Both weight files hold the names and shapes of the authors' CBraMod; the .pth is a bare state dict, which
@@ -29,6 +31,7 @@ def export_encoder(encoder_file: Path, metrics_file: Path, output: Path) -> Cris
     Args:
         encoder_file: what pretraining wrote, with its metadata.
         metrics_file: the same run's results/pretrain/metrics.json.
+        recipe: parameters of pretraining; the card tells the whole cost where they are those of this encoder.
 
     Raises:
         PhysiopipeError: a file is missing, is of another run, or the sizes are none that CBraMod's code can take.
@@ -65,8 +68,10 @@ def export_encoder(encoder_file: Path, metrics_file: Path, output: Path) -> Cris
         torch.save({name: tensor.clone() for name, tensor in tensors.items()}, handle)
     write_json(output / "config.json", _braindecode_config(sizes))
     parameters = sum(tensor.numel() for tensor in tensors.values())
+    of_this_run = recipe and sha256_json(recipe.model_dump(mode="json")) == metadata["parameters_sha256"]
     with atomic_file(output / "README.md") as temporary:
-        temporary.write_text(model_card(metadata, sizes, parameters, metrics), encoding="utf-8")
+        card = model_card(metadata, sizes, parameters, metrics, recipe.epochs if recipe and of_this_run else None)
+        temporary.write_text(card, encoding="utf-8")
     return encoder
 
 

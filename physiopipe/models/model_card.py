@@ -19,13 +19,24 @@ _NORMALISATIONS = {
 }
 
 
-def model_card(metadata: Mapping[str, str], sizes: "Encoder", parameters: int, metrics: Mapping[str, Any]) -> str:
+# Of the estimate of cost, round numbers: `python benchmarks/encoder.py` did 40 to 66 GFLOP/s on one core of a server
+PATCHES, CORE_GFLOP_S, CORE_W = 10, 50.0, 10.0
+
+
+def model_card(
+    metadata: Mapping[str, str],
+    sizes: "Encoder",
+    parameters: int,
+    metrics: Mapping[str, Any],
+    epochs: int | None = None,
+) -> str:
     """Markdown with the front matter that the Hugging Face Hub reads.
 
     Args:
         metadata: of the encoder's file, as pretraining wrote it.
         parameters: number of the encoder's parameters.
         metrics: results/pretrain/metrics.json of the same run.
+        epochs: passes over the training windows, where they are known.
     """
     simulated = "simulated" in metadata["cohort"].lower()
     parts = [
@@ -39,7 +50,7 @@ def model_card(metadata: Mapping[str, str], sizes: "Encoder", parameters: int, m
         "## How to load it\n\n" + _loading(sizes),
         "## Held-out reconstruction\n\n" + _losses(metrics),
         "## Model\n\n" + _table(("What", "Value"), _model_rows(metadata, sizes, parameters)),
-        "## Cost of training\n\n" + _cost(metadata, parameters),
+        "## Cost of training\n\n" + _cost(metadata, parameters, epochs),
         "## Data, and licences\n\n" + _data(metadata, simulated),
         "## Use and limits\n\n" + _LIMITS,
     ]
@@ -73,16 +84,27 @@ def _front_matter(metadata: Mapping[str, str], metrics: Mapping[str, Any], simul
     return f"---\n{yaml.safe_dump(content, sort_keys=False, width=100)}---"
 
 
-def _cost(metadata: Mapping[str, str], parameters: int) -> str:
+def training_gflop(channels: int, parameters: int) -> float:
+    """GFLOP of one window of 10 patches, forwards and backwards: 6 operations a parameter and patch of a lead.
+
+    The usual count of a transformer's matrix products (2 forwards, 4 backwards); attention's own products are left out.
+    """
+    return 6 * parameters * PATCHES * channels / 1e9
+
+
+def _cost(metadata: Mapping[str, str], parameters: int, epochs: int | None) -> str:
     """An estimate by a stated formula; nothing here is measured, since a card must not depend on a clock."""
-    tokens = 10 * len(metadata["channels"].split())
-    gflop = 6 * parameters * tokens / 1e9
-    seconds = gflop / 50 * 1000
+    channels = len(metadata["channels"].split())
+    gflop = training_gflop(channels, parameters)
+    windows = 1000 if epochs is None else epochs * int(metadata["train_windows"])
+    seconds = gflop * windows / CORE_GFLOP_S
+    passes = "" if epochs is None else f", {epochs} × {int(metadata['train_windows']):,} windows"
     return (
-        f"{int(metadata['steps']):,} optimiser steps. **An estimate, not measured**: 6 operations a parameter and "
-        f"patch (forwards and backwards), so {gflop:.2f} GFLOP for a window of {tokens} patches; times the batch size "
-        f"and the steps. At 50 GFLOP/s a core that is {seconds:.0f} s for 1,000 windows; at 10 W a core, "
-        f"{seconds * 10 / 3600:.2f} Wh. Put in the rate and the power of your machine."
+        f"{int(metadata['steps']):,} optimiser steps{passes}. **An estimate, not measured**: 6 operations a parameter "
+        f"and patch (forwards and backwards), so {gflop:.2f} GFLOP for a window of {PATCHES * channels} patches. At "
+        f"{CORE_GFLOP_S:.0f} GFLOP/s and {CORE_W:.0f} W a core of a CPU (assumed), {windows:,} windows take "
+        f"{seconds:,.0f} s of one core ({seconds / 3600:.2g} hours) and {seconds * CORE_W / 3600:.2g} Wh; evaluation, "
+        "memory and cooling are left out. Put in the rate and the power of your machine."
     )
 
 

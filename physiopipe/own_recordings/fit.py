@@ -101,7 +101,9 @@ def _check_worth(study: Study, method: Method) -> None:
             "baseline: set it to none, run `dvc repro`, and fit again."
         )
     if reason:
-        raise PhysiopipeError(f"{study.method} on {study.cohort}: {reason} Fit another method, as handcrafted or ours.")
+        raise PhysiopipeError(
+            f"{study.method} on {study.cohort}: {reason.rstrip('.')}. Fit another method, as handcrafted or ours."
+        )
 
 
 def _cross_validated(results: Path, study: Study, validation: CrossValidation) -> dict[str, Any]:

@@ -10,9 +10,11 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.export import export_encoder
+from physiopipe.models.model_card import training_gflop
 from physiopipe.models.weights import load_encoder, read_metadata, save_encoder
 from physiopipe.params import Encoder, Pretrain, Run
 from physiopipe.signals.leads import CLINICAL_LEADS
@@ -20,6 +22,7 @@ from physiopipe.training.arrays import WindowArrays
 from physiopipe.training.pretrain import PretrainFiles, pretrain
 
 SIZES = Encoder(layers=2)
+RECIPE = Pretrain(encoder=SIZES, epochs=1, batch_size=4)
 NAMES = Path(__file__).parents[1] / "models" / "cbramod_parameters.txt"  # of the authors' code, two layers
 PROVENANCE = {
     "cohort": "PhysioNet/CinC Challenge 2021, CC BY 4.0",
@@ -47,7 +50,7 @@ def some_windows(count: int, seed: int) -> WindowArrays:
 def pretrained(folder: Path, sizes: Encoder = SIZES, cohort: str = PROVENANCE["cohort"]) -> PretrainFiles:
     names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
     files = PretrainFiles(*(folder / name for name in names))
-    params = Pretrain(encoder=sizes, epochs=1, batch_size=4)
+    params = RECIPE.model_copy(update={"encoder": sizes})
     run = Run(threads=1, device="cpu", state_folder=str(folder / "state"), log_folder="")
     provenance = PROVENANCE | {"cohort": cohort}
     pretrain(some_windows(8, 1), lambda _: np.arange(8), some_windows(4, 2), params, run, files, provenance)
@@ -124,6 +127,23 @@ def test_card_says_what_the_encoder_is(exported: Path, files: PretrainFiles) -> 
     assert f"{6 * parameters * 120 / 1e9:.2f} GFLOP for a window of 120 patches" in card
     assert "SIMULATED" not in card
     assert "ningbo" not in card  # was not trained on
+
+
+def test_the_cards_cost_follows_from_what_it_states(exported: Path, files: PretrainFiles, tmp_path: Path) -> None:
+    """Epochs are told where the parameters are this run's; the formula counts what torch counts in a training step."""
+    export_encoder(files.encoder, files.metrics, tmp_path / "other", Pretrain(epochs=7))
+    assert (tmp_path / "other/README.md").read_bytes() == (exported / "README.md").read_bytes()
+    export_encoder(files.encoder, files.metrics, tmp_path / "same", RECIPE)
+    cost = (tmp_path / "same/README.md").read_text().split("## Cost of training")[1].split("##")[0]
+    assert "2 optimiser steps, 1 × 8 windows. **An estimate, not measured**" in cost
+    parameters = sum(t.numel() for t in load_file(files.encoder).values())
+    joules = 6 * parameters * 120 * 8 / 50e9 * 10
+    assert f"and {joules / 3600:.2g} Wh" in cost
+    counted = FlopCounterMode(display=False)
+    encoder = load_encoder(files.encoder, SIZES)
+    with counted:
+        encoder(torch.randn(1, 12, 10, 200)).sum().backward()
+    assert training_gflop(12, parameters) == pytest.approx(counted.get_total_flops() / 1e9, rel=0.15)
 
 
 def test_card_of_physiopipes_own_lines_runs(exported: Path) -> None:
