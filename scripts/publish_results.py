@@ -5,6 +5,8 @@ Copies tables, metrics, predictions, the headline figure and the parameters of a
 docs/results, with the machine, the date and the commit that made them. Places on this machine (addresses that are
 folders) are taken out of the parameters: what was read is said by the digests in data/inputs, which are kept too.
 
+Tables that are older than some predictions are refused, for they are not of all of them.
+
 With `--unfinished` rows of Table 1 may be missing: tables are made of those that are there, and say which are not.
 """
 
@@ -30,6 +32,7 @@ TABLES = (
     "comparisons.csv", "pairwise.csv", "ranks.csv", "costs.csv",
     "robustness.csv", "metrics.json", "summary.json",
 )  # fmt: skip
+PREDICTIONS = ("predictions", "ablations", "robustness")  # folders that the tables are made of
 FIGURES = ("headline.png", "auc_by_task.png", "cost.png", "critical_difference.png")
 
 
@@ -57,14 +60,30 @@ def missing_rows(study: Path, cohort: str) -> list[str]:
     return [name for name in wanted if not (study / f"results/{cohort}/predictions/{name}.parquet").is_file()]
 
 
+def why_old(results: Path) -> str:
+    """Why the tables are not of all predictions that are there; empty where they are."""
+    table = results / "table1.csv"
+    if not table.is_file():
+        return f"{table} is missing"
+    files = [path for kind in PREDICTIONS for path in sorted((results / kind).glob("*.parquet"))]
+    newer = [path for path in files if path.stat().st_mtime_ns > table.stat().st_mtime_ns]
+    first = f"{newer[0].parent.name}/{newer[0].name}" if newer else ""
+    return f"{table} is older than {len(newer)} file(s) of predictions ({first}, ...)" if newer else ""
+
+
 def tables_of_what_is_there(study: Path, cohort: str, target: Path, missing: list[str]) -> None:
     """Make the tables in `target`, from the predictions that are in it."""
     whole = study_of(load_params(study / "params.yaml"), cohort)
     done = tuple(name for name in whole.methods if name not in missing)
     if not done:
         raise PhysiopipeError(f"{study}/results/{cohort}/predictions has no row yet: run `dvc repro` there first.")
-    said = f"UNFINISHED: {len(missing)} of {len(whole.methods)} rows have not been run: {', '.join(missing)}."
-    evaluate(target, replace(whole, methods=done, ablations=(), robustness=(), caveats=(*whole.caveats, said)))
+    changed = tuple(name for name in whole.ablations if (target / f"ablations/{name}.parquet").is_file())
+    said = [
+        f"UNFINISHED: {len(absent)} of {len(wanted)} {what} have not been run: {', '.join(absent)}."
+        for what, wanted, there in (("rows", whole.methods, done), ("ablations", whole.ablations, changed))
+        if (absent := [name for name in wanted if name not in there])
+    ]
+    evaluate(target, replace(whole, methods=done, ablations=changed, robustness=(), caveats=(*whole.caveats, *said)))
     kept = _tables(target)
     for path in target.iterdir():
         if path.is_file() and path.name not in kept:
@@ -77,14 +96,21 @@ def publish(study: Path, cohort: str, target: Path, note: str, unfinished: bool 
         raise PhysiopipeError(
             f"{results}/predictions lacks {', '.join(missing)}: run `dvc repro` there first, or add --unfinished."
         )
+    old = why_old(results)
+    if old and not unfinished:
+        raise PhysiopipeError(
+            f"{old}: expected tables of all predictions; run `physiopipe evaluate --cohort {cohort}` in {study} first, "
+            "or add --unfinished."
+        )
+    make_tables = bool(missing or old)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=study, capture_output=True, text=True, check=True).stdout
     shutil.rmtree(target, ignore_errors=True)
     (target / "predictions").mkdir(parents=True)
     for name in _tables(results):
-        if not missing and (results / name).is_file():
+        if not make_tables and (results / name).is_file():
             shutil.copyfile(results / name, target / name)
     for name in FIGURES:
-        if not missing and (results / "figures" / name).is_file():
+        if not make_tables and (results / "figures" / name).is_file():
             shutil.copyfile(results / "figures" / name, target / name)
     for kind in ("predictions", "ablations"):
         for path in sorted((results / kind).glob("*.parquet")):
@@ -92,7 +118,7 @@ def publish(study: Path, cohort: str, target: Path, note: str, unfinished: bool 
             shutil.copyfile(path, target / kind / path.name)
     if (results / "costs").is_dir():
         shutil.copytree(results / "costs", target / "costs", ignore=shutil.ignore_patterns(".*"))
-    if missing:
+    if make_tables:
         tables_of_what_is_there(study, cohort, target, missing)
     shutil.copyfile(study / "results/pretrain/metrics.json", target / "pretraining.json")
     (target / "params.yaml").write_text(without_places((study / "params.yaml").read_text(encoding="utf-8")))

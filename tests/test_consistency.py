@@ -38,6 +38,7 @@ def test_presets_contradict_nothing(tmp_path: Path, name: str) -> None:
         ("demo", "resample.challenge.ecg.rates_hz=[100, 200, 250, 500, 1000]", "builds 250 Hz"),
         ("demo", "resample.challenge.ecg.rates_hz=[200]", "rate_weights draws 100, 500, 1000 Hz"),
         ("demo", "methods=[chance, chance]", "methods names chance twice"),
+        ("demo", "ablations.planned=[ecg_untrained, layer_1]", "ablations.planned names layer_1: expected rows of"),
         ("demo", "evaluate.seeds=[1, 1]", "evaluate.seeds names 1 twice"),
         ("demo", "clips.dreamer.baseline=zscore_by_person", "set data.dreamer.read_baseline to true"),
         ("open", "clips.eegmat.baseline=subtract_features", "eegmat has no recordings of a baseline: expected none"),

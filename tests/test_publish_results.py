@@ -1,6 +1,7 @@
 """What the page beside published results says is what lies there."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,18 @@ def test_the_page_names_the_folders_and_tables_that_are_there(tmp_path: Path, ab
         (results / "ablations").mkdir()
         (results / "ablations/layer_1.parquet").write_bytes(b"rows")
         (results / "ablations.md").write_text("# Ablations\n")
+    table = results / "table1.csv"
+    table.write_text("method\n")
+    if ablations:  # one was run after the tables had been made
+        os.utime(table, (1, 1))
+        os.utime(results / "predictions/chance.parquet", (1, 1))
+        assert "is older than 1 file(s) of predictions (ablations/layer_1.parquet" in publish(study, target).stderr
+        os.utime(table)
+    else:
+        table.unlink()
+        assert "table1.csv is missing: expected tables of all" in publish(study, target).stderr
+        table.write_text("method\n")
+    assert not target.exists()
     assert publish(study, target).returncode == 0
     page = (target / "README.md").read_text()
     assert "[table1.md](table1.md)" in page
@@ -57,7 +70,10 @@ def test_the_page_names_the_folders_and_tables_that_are_there(tmp_path: Path, ab
 @pytest.mark.slow
 def test_a_study_under_way_is_published_with_the_rows_that_it_has(tmp_path: Path) -> None:
     study, target = tmp_path / "study", tmp_path / "published"
-    asked = {"methods": ["always_high", "chance", "tfc"], "evaluate": {"protocol": "crossval", "seeds": [0]}}
+    asked = {
+        "methods": ["always_high", "chance", "tfc"], "evaluate": {"protocol": "crossval", "seeds": [0]},
+        "ablations": {"variants": ["ecg_untrained", "layer_1"]},
+    }  # fmt: skip
     params: Params = check_params(asked, "test")
     results = study_with(study, dump_params(params))
     about = {"cohort": "dreamer", "simulated": False, "licence": "BSD-3-Clause", "inputs": [], "provenance": "baseline"}
@@ -66,6 +82,7 @@ def test_a_study_under_way_is_published_with_the_rows_that_it_has(tmp_path: Path
     for name in ("always_high", "tfc"):
         frame = make_predictions(name, (0,), 12, 18, 0.7)
         write_predictions(results / f"predictions/{name}.parquet", frame, about)
+    write_predictions(results / "ablations/layer_1.parquet", frame.assign(method="layer_1"), about | {"title": "One"})
     write_costs(results / "costs")
     refused = publish(study, target)
     assert refused.returncode == 1
@@ -75,4 +92,8 @@ def test_a_study_under_way_is_published_with_the_rows_that_it_has(tmp_path: Path
     assert said in (target / "table1.md").read_text()
     assert "**Unfinished**: not run yet: chance." in (target / "README.md").read_text()
     assert set(json.loads((target / "metrics.json").read_text())) == {"always_high", "tfc"}
+    changed = (target / "ablations.md").read_text()
+    assert "| One | " in changed
+    assert "None was run" not in changed
+    assert "1 of 2 ablations have not been run: ecg_untrained." in changed
     assert sorted(path.stem for path in (target / "predictions").iterdir()) == ["always_high", "tfc"]

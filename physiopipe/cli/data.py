@@ -206,6 +206,7 @@ def inputs(params: ParamsFile = DEFAULT) -> None:
     """Check the whole of params.yaml, and write the sha256 of what the study reads into data/inputs."""
     from physiopipe import plan
     from physiopipe.experiments.ablations import known_ablation
+    from physiopipe.experiments.planned import check_planned
     from physiopipe.files import write_json
     from physiopipe.methods.registry import missing_extras
     from physiopipe.params.consistency import check_study
@@ -216,8 +217,9 @@ def inputs(params: ParamsFile = DEFAULT) -> None:
     for name in loaded.methods:
         if (missing := missing_extras(name)) is not None:
             raise PhysiopipeError(missing)
-    for variant in (*loaded.ablations.variants, *loaded.ablations.planned):
+    for variant in loaded.ablations.variants:
         known_ablation(variant)
+    check_planned(loaded)
     for name, content in plan.local_inputs(loaded).items():
         write_json(plan.DATA / "inputs" / f"{name}.json", content)
     for stage, digest in stage_digests(loaded).items():

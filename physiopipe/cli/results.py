@@ -41,14 +41,13 @@ def report(
     from physiopipe.raw_recordings import raw_reader
     from physiopipe.report.figures import make_figures
     from physiopipe.report.page import Origin, write_report
-    from physiopipe.report.read_table import read_table
     from physiopipe.results.costs import fitting_words
 
     loaded, windows = load(params, with_methods=True), plan.DATA / "windows"
     name = chosen_downstream(cohort, loaded).name
     folder = Path("results") / name
     make_figures(folder, Path("results/pretrain"), windows, loaded, name, raw_reader(loaded))
-    took = duration or fitting_words(read_table(folder / "costs.csv"))
+    took = duration or fitting_words(folder / "costs", loaded.methods)
     origin = Origin(preset=_preset_of(loaded), **_commit(), duration=took)
     print(f"wrote {write_report(folder, Path('results/pretrain'), windows, loaded, name, origin)}")
 

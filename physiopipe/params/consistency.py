@@ -77,12 +77,18 @@ def _of_evaluation(params: Params) -> Iterator[str]:
     lists = {
         "methods": params.methods,
         "ablations.variants": params.ablations.variants,
+        "ablations.planned": params.ablations.planned,
         "robustness.methods": params.robustness.methods,
         "evaluate.seeds": params.evaluate.seeds,
     }
     for key, values in lists.items():
         if twice := sorted({str(value) for value in values if values.count(value) > 1}):
             yield f"{key} names {_listed(twice)} twice"
+    if extra := [name for name in params.ablations.planned if name not in params.ablations.variants]:
+        yield (
+            f"ablations.planned names {_listed(extra)}: expected rows of ablations.variants alone, for a row that is "
+            "not run is not corrected for; add it there, or take it out here"
+        )
     for name in params.cohorts.downstream:
         known, rule = cohort(name), params.clips[name]
         if params.evaluate.protocol == "published" and known.published_split is None:

@@ -52,7 +52,7 @@ def caption(frame: pd.DataFrame, what: str, study: Study) -> str:
     several = len(study.tasks) > 1
     words = f"{what} On {study.where}, protocol {study.settings.protocol}. {study.headline_words} in percent"
     words += ": each task, and the mean of the tasks" if several else ""
-    words += f" with its {study.settings.confidence:.0%} interval (bootstrap over subjects) and p (labels permuted "
+    words += f" with its {study.settings.confidence:.0%} interval ({study.interval_words}) and p (labels permuted "
     words += "within subject, one-sided). "
     if frame["oracle_share_percent"].notna().any():
         words += (

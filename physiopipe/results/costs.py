@@ -1,7 +1,7 @@
 """What each row cost, from what was kept of its fits: trained parameters, seconds of a fold, on which device."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ COLUMNS = (
     "method", "title", "folds", "trained_parameters", "fit_s", "fit_low_s", "fit_high_s", "kept_s", "clock", "device",
 )  # fmt: skip
 CPU_CLOCK, WALL_CLOCK = "CPU", "wall"
+_CLOCK_WORDS = {CPU_CLOCK: "of CPU time", WALL_CLOCK: "with a GPU"}
+_LEFT_OUT = "what they share (features, embeddings) left out"
 _DIGITS = 3  # significant ones: seconds say no more
 
 
@@ -39,8 +41,7 @@ def costs_of(folder: Path, titles: Iterable[tuple[str, str]]) -> pd.DataFrame:
 
 
 def _row(fits: pd.DataFrame) -> dict[str, Any]:
-    on_gpu = (fits["processor"] == "GPU").any()
-    clock = WALL_CLOCK if on_gpu else CPU_CLOCK
+    clock = _clock(fits)
     seconds, kept = (fits[f"{what}_{clock.lower()}_s"] for what in ("fit", "kept"))
     told = fits["trained_parameters"].dropna()
     places = dict.fromkeys(f"{processor}, {device}" for processor, device in zip(fits["processor"], fits["device"],
@@ -55,6 +56,11 @@ def _row(fits: pd.DataFrame) -> dict[str, Any]:
         "clock": clock,
         "device": "; ".join(places),
     }
+
+
+def _clock(fits: pd.DataFrame) -> str:
+    """The clock that the seconds of a row are told by."""
+    return WALL_CLOCK if (fits["processor"] == "GPU").any() else CPU_CLOCK
 
 
 def rounded(seconds: float) -> float:
@@ -73,12 +79,27 @@ def seconds_words(seconds: float) -> str:
     return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
 
 
-def fitting_words(costs: pd.DataFrame) -> str:
-    """How long all fits of a table took together, by the clock of their device; empty where nothing was noted."""
-    known = costs[costs["fit_s"].notna()]
-    together = (known["folds"] * known["fit_s"]).groupby(known["clock"]).sum()
-    told = [f"{_rough(float(seconds))} ({clock})" for clock, seconds in together.items()]
-    return f"about {' and '.join(told)} to fit every row" if told else ""
+def fitting_words(folder: Path, names: Sequence[str]) -> str:
+    """How long the fits took together, by the clock of their device, and of how many rows; empty where none is known.
+
+    A row counts where the seconds of every fit were noted. What is computed once for every fold is left out.
+
+    Args:
+        folder: results/<cohort>/costs, which holds <method>.csv.
+        names: of the rows that were asked for.
+    """
+    together: dict[str, float] = {}
+    known = 0
+    for path in (folder / f"{name}.csv" for name in names):
+        fits = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        if fits.empty or fits["fit_cpu_s"].isna().any():
+            continue
+        clock = _clock(fits)
+        together[clock] = together.get(clock, 0.0) + float(fits[f"fit_{clock.lower()}_s"].sum())
+        known += 1
+    told = [f"{_rough(together[clock])} {words}" for clock, words in _CLOCK_WORDS.items() if clock in together]
+    rows = f"all {known}" if known == len(names) else f"{known} of {len(names)}"
+    return f"about {' and '.join(told)} for the fits of {rows} rows, {_LEFT_OUT}" if told else ""
 
 
 def _rough(seconds: float) -> str:

@@ -77,7 +77,8 @@ def gap_frame(folder: Path, study: Study) -> pd.DataFrame:
     shares = shapley_values(columns, players)
 
     def row(kind: str, name: str, title: str, column: F64, **more: float) -> dict[str, object]:
-        low, high = ends_of(column, confidence, study.interval, least=-1.0)
+        least = 0.0 if kind == "cell" else -1.0  # a cell is an AUC, the others are differences of two
+        low, high = ends_of(column, confidence, study.interval, least=least)
         numbers = {"value_percent": float(column[0]), "low_percent": low, "high_percent": high, **more}
         about = {"cohort": study.cohort, "simulated": study.simulated, "protocol": study.settings.protocol}
         known = {key: round(100 * value, _DECIMALS) for key, value in numbers.items()}

@@ -16,7 +16,7 @@ def gap_caption(study: Study) -> str:
     """What the tables are, on what cohort, and how their numbers are made."""
     return (
         f"{GAP_IS} On {study.where}, protocol {study.settings.protocol}; {study.headline_words} in percent with "
-        f"{study.settings.confidence:.0%} intervals (bootstrap over subjects), each of one number alone. First: it "
+        f"{study.settings.confidence:.0%} intervals ({study.interval_words}), each of one number alone. First: it "
         "alone is changed in Ours. Last: it is changed after the three others."
     )
 

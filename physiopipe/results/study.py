@@ -62,6 +62,13 @@ class Study:
         """How intervals are made: a split that others published has few test subjects, the same in every seed."""
         return "leave_one_out" if self.settings.protocol == "published" else "bootstrap"
 
+    @property
+    def interval_words(self) -> str:
+        """How intervals are made, in words."""
+        if self.interval == "leave_one_out":
+            return "jackknife: each test subject left out once"
+        return "bootstrap over subjects"
+
     def resamples(self, subjects: int) -> F64:
         """Weights of the test subjects behind every interval, (resample, subject)."""
         if self.interval == "leave_one_out":

@@ -40,12 +40,15 @@ def test_a_row_is_the_median_of_its_fits_by_the_clock_of_its_device(tmp_path: Pa
     assert pd.isna(c["trained_parameters"])
 
 
-def test_all_fits_together_are_told_by_their_clocks() -> None:
-    rows = [(10, 0.5, "CPU"), (2, 100.0, "CPU"), (3, 2.0, "wall"), (5, math.nan, "CPU")]
-    costs = pd.DataFrame(rows, columns=["folds", "fit_s", "clock"]).astype({"folds": "Int64"})
-    assert fitting_words(costs) == "about 3 minutes (CPU) and 6 s (wall) to fit every row"
-    assert fitting_words(costs[:1]) == "about 5 s (CPU) to fit every row"
-    assert fitting_words(costs[3:]) == fitting_words(costs[:0]) == ""
+def test_all_fits_together_are_summed_by_their_clocks_and_say_of_how_many_rows(tmp_path: Path) -> None:
+    write_costs_csv(tmp_path / "a.csv", [fit(fit_cpu_s=seconds) for seconds in (1.0, 1.0, 200.0)])
+    write_costs_csv(tmp_path / "b.csv", [fit(processor="GPU", fit_wall_s=6.0)])
+    write_costs_csv(tmp_path / "c.csv", [fit(), fit(fit_cpu_s=None)])  # known in part: left out, and said to be
+    shared = "rows, what they share (features, embeddings) left out"
+    told = f"about 3 minutes of CPU time and 6 s with a GPU for the fits of 2 of 4 {shared}"  # 3 x the median: 3 s
+    assert fitting_words(tmp_path, ["a", "b", "c", "d"]) == told
+    assert fitting_words(tmp_path, ["b"]) == f"about 6 s with a GPU for the fits of all 1 {shared}"
+    assert fitting_words(tmp_path, ["c", "d"]) == fitting_words(tmp_path / "none", ["a"]) == ""
 
 
 @pytest.mark.parametrize(

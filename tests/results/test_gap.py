@@ -1,5 +1,6 @@
 """Whose the gap is: Shapley values by hand and by all orders, and the table from predictions of every cell."""
 
+import math
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
@@ -13,6 +14,7 @@ from physiopipe.experiments.ablations import changed_params
 from physiopipe.experiments.gap_cells import CELLS, FACTORS, GAP_CELLS
 from physiopipe.experiments.predictions import write_predictions
 from physiopipe.params import check_params
+from physiopipe.results.contrasts_text import caption
 from physiopipe.results.gap import COLUMNS, gap_frame, shapley_values
 from physiopipe.results.gap_text import gap_markdown
 from physiopipe.results.study import Study
@@ -88,6 +90,23 @@ def test_the_table_shares_the_gap_out(tmp_path: Path, study: Study) -> None:
     assert f"| Handcrafted − Ours | {value['gap']:+.1f} [" in text
     assert "EEG embedding, ECG embedding, network, on windows (Ours)" in text
     assert "EEG band power, ECG beats, logistic, on clips (Handcrafted)" in text
+
+
+def test_of_few_test_subjects_intervals_are_jackknifed_and_no_auc_is_below_0(tmp_path: Path) -> None:
+    """Of two people an interval is as wide as can be: it is cut at what an AUC, or a difference of two, can be."""
+    study = replace(make_study(protocol="published", seeds=[0]), ablations=tuple(CELLS.values()), latents=None)
+    about = {"cohort": "dreamer", "simulated": True, "licence": "BSD-3-Clause", "inputs": ["eeg"], "provenance": "x"}
+    for number, (changed, name) in enumerate(CELLS.items()):
+        noise = f"noise {number}"
+        frame = make_predictions(noise, (0,), 2, 18, 0.8 * ("eeg" in changed), "published").assign(method=name)
+        write_predictions(tmp_path / "ablations" / f"{name}.parquet", frame, about | {"title": GAP_CELLS[name].title})
+    table = gap_frame(tmp_path, study).set_index("name")
+    cells = table["kind"] == "cell"
+    assert table.loc[cells, "low_percent"].min() == 0
+    assert table.loc[~cells, "low_percent"].min() < 0
+    rows = table.reset_index().assign(oracle_share_percent=math.nan)
+    words = [gap_markdown(rows, study), caption(rows, "What.", study)]
+    assert [("bootstrap" in each, "each test subject left out once" in each) for each in words] == [(False, True)] * 2
 
 
 def test_there_is_no_table_without_every_cell(tmp_path: Path, study: Study) -> None:
