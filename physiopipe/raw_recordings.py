@@ -1,11 +1,11 @@
 """The recordings that windows were cut from, as they were recorded, as far as their files are still in data/raw."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from physiopipe import plan
-from physiopipe.cohorts.base import PublishedTree, imported
+from physiopipe.cohorts.base import OwnFolder, PublishedTree, imported
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import checksum_file
@@ -20,7 +20,7 @@ Found = Recording | LongRecording
 def raw_reader(params: Params) -> Callable[[str, str, Mapping[str, str]], dict[str, Found]]:
     """`(cohort, modality, {record: batch}) → {record: recording}` of a study, with the records that are here alone.
 
-    A file counts as here if it has its published checksum. Why a batch's are not is printed.
+    A record counts as here if each of its files has its published checksum. Why a batch's are not is printed.
     """
 
     def read(name: str, modality: str, batches: Mapping[str, str]) -> dict[str, Found]:
@@ -45,7 +45,7 @@ def _recordings(params: Params, name: str, modality: str, batch: Batch, wanted: 
     publication = cohort(name).publication
     if isinstance(publication, PublishedTree):
         folder = plan.raw_folder(params, name)
-        yield from _of_tree(imported(publication.read), folder, batch, wanted, modality, params.data[name])
+        yield from _of_tree(publication, folder, batch, wanted, modality, params.data[name])
         return
     for item in read_batch(plan.recordings_file(params, name, batch).parent / f"{modality}{SUFFIX}"):
         if isinstance(item, RecordingBatch):
@@ -61,17 +61,21 @@ def _one_of(stack: RecordingBatch, number: int) -> Recording:
 
 
 def _of_tree(
-    read: Callable[..., Any], folder: Path, batch: Batch, wanted: set[str], modality: str, data: Any
+    publication: PublishedTree, folder: Path, batch: Batch, wanted: set[str], modality: str, data: Any
 ) -> Iterator[Found]:
     """Recordings of a tree; a file may hold several, of other names."""
-    checksums: dict[str, dict[str, str]] = {}
-    for path, checksum in batch.files:
-        checksums.setdefault(record_of(path), {})[path] = checksum
+    read, checksums = imported(publication.read), dict(batch.files)
+    same_name: dict[str, list[str]] = {}
+    for path in checksums:
+        same_name.setdefault(record_of(path), []).append(path)
     alone = wanted <= batch.first_files.keys()
     for record, first in batch.first_files.items():
         if alone and record not in wanted:
             continue
-        if not all(_is_whole(folder / path, checksum) for path, checksum in checksums[record].items()):
+        needed: Sequence[str] = same_name[record]
+        if isinstance(publication, OwnFolder):  # the EEG's and the ECG's file may have any names
+            needed = imported(publication.files_of)(folder, first, data)
+        if not all(path in checksums and _is_whole(folder / path, checksums[path]) for path in needed):
             continue
         try:
             found = read(folder / first, batch.source, modality, data)

@@ -1,6 +1,7 @@
 """The examples of the quality flags are drawn on the signal as it was recorded, where its file is still here."""
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import wfdb
 from verbs import run
 
 from physiopipe import plan
-from physiopipe.params import Params, load_params
+from physiopipe.params import Params, check_params, load_params
 from physiopipe.params.presets import preset_with
 from physiopipe.params.writing import dump_params
 from physiopipe.raw_recordings import raw_reader
+from physiopipe.recordings.edf_writing import EdfChannel, edf_bytes
 from physiopipe.recordings.recording import Recording
+from physiopipe.recordings.tree import write_plan
 
 PRESETS = Path(__file__).parents[1] / "presets"
 
@@ -57,6 +60,36 @@ def test_a_record_of_a_tree_is_its_file_and_nothing_where_that_changed(
     capsys.readouterr()
     assert read("challenge", "ecg", wanted) == {}
     assert f"challenge, {batch.name}: the raw signal is not to be had: " in capsys.readouterr().out
+
+
+def test_a_recording_in_two_files_is_here_while_all_its_files_are_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, random = tmp_path / "own", np.random.default_rng(0)
+    own.mkdir()
+    for number, channel in product("12", ("Cz", "II")):
+        name = f"{'brain' if channel == 'Cz' else 'heart'}{number}.edf"
+        channels = [EdfChannel(channel, "uV")]
+        signal = random.normal(size=(1, 500))
+        (own / name).write_bytes(edf_bytes(signal, 250, channels, "X X X X", "Startdate X X X X"))
+    table = "eeg_file,ecg_file,subject,load\nbrain1.edf,heart1.edf,1,0\nbrain2.edf,heart2.edf,2,1\n"
+    (own / "labels.csv").write_text(table)
+    declared = {"tasks": ["load"], "eeg": ["Cz"], "ecg": ["II"], "eeg_rate_hz": 250, "ecg_rate_hz": 250}
+    content = {"downstream": ["lab"], "own": {"lab": declared}}
+    params = check_params({"cohorts": content, "data": {"lab": {"path": str(own)}}}, "test", with_methods=False)
+    monkeypatch.chdir(tmp_path)
+    [batch] = plan.discover_batches(params, "lab")
+    write_plan(plan.plan_folder(params, "lab"), [batch])
+    raw = plan.raw_folder(params, "lab")
+    wanted = {f"{person}_c01_eeg": batch.name for person in (1, 2)}
+    assert raw_reader(params)("lab", "eeg", wanted) == {}  # not brought here
+    shutil.copytree(own, raw)
+    assert raw_reader(params)("lab", "eeg", wanted).keys() == wanted.keys()
+    heart = (raw / "heart1.edf").read_bytes()
+    (raw / "heart1.edf").write_bytes(heart[:-1] + bytes([heart[-1] ^ 1]))
+    assert set(raw_reader(params)("lab", "eeg", wanted)) == {"2_c01_eeg"}
+    (raw / "labels.csv").write_text(table.replace("2,1", "2,0"))
+    assert raw_reader(params)("lab", "eeg", wanted) == {}
 
 
 def test_a_clip_of_one_file_is_what_was_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

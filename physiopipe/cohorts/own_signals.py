@@ -22,29 +22,30 @@ def of_one_file(path: Path, declared: OwnCohort) -> dict[str, EdfSamples]:
     """
     samples = {modality: _read(path, modality, declared) for modality in ("eeg", "ecg")}
     length_s = min(_length_s(each) for each in samples.values())
-    end_s = max(recorded_samples(each.signal, each.rate_hz) / each.rate_hz for each in _by_rate(samples))
+    end_s = max(_recorded_s(each) for each in _by_rate(samples))
     return {modality: _cut(each, 0.0, min(end_s, length_s), path) for modality, each in samples.items()}
 
 
 def of_two_files(eeg_path: Path, ecg_path: Path, declared: OwnCohort) -> dict[str, EdfSamples]:
-    """Both modalities at the declared rates: the stretch in which both were recorded, paddings at ends left out.
+    """Both modalities at the declared rates: the stretch that both files hold, without the padding at its end.
 
     Two EDF files must begin at the same second, as their headers say; BIDS' table says how long after the EEG it
-    begins. Where the shared stretch is shorter than one of the files, it is told.
+    begins. Where the shared stretch is shorter than one of the files, it is told. As in one file, padding is where
+    both are still: an ECG whose electrode fell off is flat to its end and cuts nothing off the EEG.
 
     Raises:
         RejectedRecord: as `of_one_file`, or they began at different moments, or share no stretch.
     """
     eeg, ecg = _read(eeg_path, "eeg", declared), _read(ecg_path, "ecg", declared)
     ecg_start_s = _start_s(eeg_path, ecg_path)
-    eeg_end_s = recorded_samples(eeg.signal, eeg.rate_hz) / eeg.rate_hz
-    ecg_end_s = recorded_samples(ecg.signal, ecg.rate_hz) / ecg.rate_hz + ecg_start_s
+    eeg_end_s, ecg_end_s = _length_s(eeg), _length_s(ecg) + ecg_start_s
     begin_s, end_s = max(ecg_start_s, 0.0), min(eeg_end_s, ecg_end_s)
     if end_s <= begin_s:
         raise RejectedRecord(
             f"{eeg_path.name} and {ecg_path.name} share no stretch of time: EEG until {eeg_end_s:g} s, ECG from "
             f"{ecg_start_s:g} s to {ecg_end_s:g} s"
         )
+    end_s = min(end_s, max(_recorded_s(eeg), _recorded_s(ecg) + ecg_start_s))
     if begin_s > _TOLD_S or abs(eeg_end_s - ecg_end_s) > _TOLD_S:
         print(
             f"{eeg_path.name}: EEG of {eeg_end_s:.1f} s, ECG from {ecg_start_s:.1f} s to {ecg_end_s:.1f} s; what both "
@@ -97,6 +98,10 @@ def _cut(samples: EdfSamples, begin_s: float, end_s: float, path: Path) -> EdfSa
 
 def _length_s(samples: EdfSamples) -> float:
     return float(samples.signal.shape[1] / samples.rate_hz)
+
+
+def _recorded_s(samples: EdfSamples) -> float:
+    return float(recorded_samples(samples.signal, samples.rate_hz) / samples.rate_hz)
 
 
 def _by_rate(samples: dict[str, EdfSamples]) -> list[EdfSamples]:

@@ -36,6 +36,19 @@ def listed_files(root: Path, data: OwnData) -> list[str]:
     return [data.declared.labels, *files]
 
 
+def files_of(root: Path, first: str, data: OwnData) -> tuple[str, ...]:
+    """The table, and the files of one recording; none of an ECG's own file, which is read with its EEG.
+
+    Args:
+        first: the path of a file below the folder.
+
+    Raises:
+        PhysiopipeError: as `read_labels`.
+    """
+    labelled = read_labels(root, data.declared).get(first)
+    return () if labelled is None else (data.declared.labels, *labelled.files)
+
+
 def plan_batches(tree: Tree, data: OwnData) -> list[Batch]:
     """Batches of whole people, in the table's order, of at most 250 MB; each holds the table too.
 

@@ -24,7 +24,7 @@ from physiopipe.own_recordings.encoder import with_mains
 from physiopipe.own_recordings.fitted import NO_CHANNELS, FittedModel, load_model
 from physiopipe.own_recordings.likeness import unlike
 from physiopipe.own_recordings.reading import Recordings, beside
-from physiopipe.own_recordings.two_files import shared_stretch
+from physiopipe.own_recordings.two_files import end_together, shared_stretch
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.recordings.edf import check_same_start
 from physiopipe.recordings.opening import Found, open_recording
@@ -130,13 +130,16 @@ def _read(
     """Windows of the modalities that the model reads; the ECG is that of `ecg_path`, where there is such a file."""
     file, params, told = open_recording(found.path), model.params, ""
     of_ecg = open_recording(ecg_path) if ecg_path is not None and "ecg" in model.inputs else file
+    in_two = ecg_path is not None and len(model.inputs) == len(MODALITIES)
+    if in_two:
+        end_together(file, of_ecg)
     recordings: dict[Modality, Recording | LongRecording] = {}
     for modality in (each for each in MODALITIES if each in model.inputs):
         wanted = tuple(model.about["training"][modality]["recorded"])
         recordings[modality] = modality_recording(
             of_ecg if modality == "ecg" else file, found.name, modality, wanted, named
         )
-    if ecg_path is not None and len(recordings) == len(MODALITIES):
+    if ecg_path is not None and in_two:
         if {found.path.suffix.lower(), ecg_path.suffix.lower()} == {".edf"}:  # other formats are taken to
             check_same_start(found.path, ecg_path)
         recordings, told = shared_stretch(recordings)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, shorten
 from physiopipe.own_recordings.channels import UNITS, ecg_recording, modality_recording
-from physiopipe.recordings.opening import Found, find_recordings, open_recording
+from physiopipe.recordings.opening import Found, find_recordings, open_recording, readable_files
 from physiopipe.recordings.recording import LongRecording, Recording, RejectedRecord
 
 _REASON = 400  # characters
@@ -43,7 +43,7 @@ class Recordings:
 
         Args:
             paired: whether `X_eeg` and `X_ecg` of one folder, as BIDS calls them, are one recording, named by the
-                EEG's file; `ecg_of` then has the other.
+                EEG's file; `ecg_of` then has the other, also where `place` is the EEG's file alone.
 
         Raises:
             PhysiopipeError: no such place, or no recording there.
@@ -52,7 +52,8 @@ class Recordings:
         self.ecg_of: dict[Path, Path] = {}
         self._verb = verb
         if paired:
-            beside = {each.path.with_name(each.path.stem): each.path for each in self.found}
+            here = [each.path for each in self.found] if place.is_dir() else readable_files(place.parent)
+            beside = {path.with_name(path.stem): path for path in here}
             names = [(each.path, each.path.stem.removesuffix("_eeg")) for each in self.found]
             self.ecg_of = {
                 path: beside[path.with_name(f"{name}_ecg")]

@@ -7,9 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from physiopipe.clips.clip_data import Modality
+from physiopipe.recordings.opened import OpenedFile
 from physiopipe.recordings.recording import LongRecording, LongSignal, Recording
 
 _TOLD_S = 0.1  # files that differ by more are told
+
+
+def end_together(eeg: OpenedFile, ecg: OpenedFile) -> None:
+    """Take as padding only what lies after the last change in either file, as in one file that holds both.
+
+    An ECG whose electrode fell off is then flat to its file's end, and cuts nothing off the EEG.
+    """
+    eeg.until_s = ecg.until_s = max(eeg.recorded_s(), ecg.recorded_s())
 
 
 def shared_stretch(

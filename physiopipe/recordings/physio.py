@@ -104,4 +104,10 @@ def read_physio_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    """A JSON number, or NaN for anything else, such as an integer that is too large for a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan

@@ -137,6 +137,30 @@ def test_the_stretch_that_both_hold_is_used_and_told(tmp_path: Path, capsys: pyt
         assert "EEG of 12.0 s, ECG from 0.0 s to 9.0 s; what both hold is used, 0.0 s to 9.0 s" in said
 
 
+@pytest.mark.parametrize(
+    ("eeg_ends_s", "ecg_ends_s", "used_s"), [(12, 8, 12), (12, 0, 12), (7, 12, 12), (9, 8, 9), (0, 0, None)]
+)
+def test_one_file_that_is_still_cuts_nothing_off_the_other(
+    tmp_path: Path, eeg_ends_s: int, ecg_ends_s: int, used_s: int | None
+) -> None:
+    """An electrode that fell off is flat to the end, as in one file; only where both are still is padding."""
+    whole, about = in_one(tmp_path / "one"), in_two(tmp_path / "two")
+    signal = signals("01")
+    signal[:2, eeg_ends_s * RATE_HZ :] = 0
+    signal[2, ecg_ends_s * RATE_HZ :] = 0
+    write(tmp_path / "one" / "sub-01" / "sub-01_eeg.edf", signal, (*EEG, "ECG II"))
+    write(tmp_path / "two" / "sub-01" / "sub-01_eeg.edf", signal[:2], EEG)
+    write(tmp_path / "two" / "sub-01" / "sub-01_ecg.edf", signal[2:], ("ECG II",))
+    for modality in ("eeg", "ecg"):
+        if used_s is None:
+            with pytest.raises(RejectedRecord, match="no channel ever changes"):
+                read(tmp_path / "two", about, modality)
+            continue
+        expected = read(tmp_path / "one", whole, modality).signal
+        assert expected.shape[1] == used_s * RATE_HZ
+        np.testing.assert_array_equal(read(tmp_path / "two", about, modality).signal, expected)
+
+
 @pytest.mark.parametrize("start_s", [2, -1.5])
 def test_a_physio_file_says_when_it_begins(tmp_path: Path, start_s: float) -> None:
     about = with_physio(tmp_path)
@@ -170,6 +194,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"StartTime": None}, "expected SamplingFrequency .* and StartTime"),
+        ({"StartTime": 10**400}, "expected SamplingFrequency .* and StartTime"),
         ({"SamplingFrequency": 100}, "its ECG is at 100 Hz, expected 250 Hz"),
         ({"StartTime": 60}, "share no stretch of time: EEG until 12 s, ECG from 60 s to 72 s"),
         ({"Columns": ["trigger"]}, "has not one column cardiac; it has: trigger"),

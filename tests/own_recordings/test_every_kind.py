@@ -114,17 +114,28 @@ def test_an_ecg_in_a_file_of_its_own_is_read_with_the_eeg(lab: LabStudy, tmp_pat
     late = (folder / "late_ecg.edf").read_bytes()
     (folder / "late_ecg.edf").write_bytes(late[:176] + b"10.00.01" + late[184:])
     write_edf(folder / "cut.edf", signal[:, : 22 * RATE_HZ], RATE_HZ, names, "uV")
+    for name, end_s in (("fell_off", 16), ("flat", 0)):  # the ECG's electrode: the EEG goes on
+        still = np.vstack([signal[:-2], np.where(np.arange(signal.shape[1]) < end_s * RATE_HZ, signal[-2:], 0)])
+        write_edf(folder / f"{name}.edf", still, RATE_HZ, names, "uV")
+        write_edf(folder / f"{name}_eeg.edf", still[:-2], RATE_HZ, names[:-2], "uV")
+        write_edf(folder / f"{name}_ecg.edf", still[-2:], RATE_HZ, names[-2:], "uV")
     done = predict_recordings(folder, lab.model(QUICK), tmp_path / "p.csv")
     [(name, _, reason)] = done.refused.rows
     assert (name, "expected files that begin together" in reason) == ("late_eeg", True)
     found = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
     found = found[found["task"] == TASKS[0]].set_index("record")
-    assert set(found.index) == {"one_eeg", "two_eeg", "short_eeg", "cut"}
+    still_ones = {"fell_off", "fell_off_eeg", "flat", "flat_eeg"}
+    assert set(found.index) == {"one_eeg", "two_eeg", "short_eeg", "cut"} | still_ones
+    for name in ("fell_off", "flat"):
+        told = ["probability", "end_s", "windows", "flags", "warnings"]
+        assert found.loc[f"{name}_eeg", told].tolist() == found.loc[name, told].tolist()
     assert found.loc["two_eeg", "probability"] == found.loc["one_eeg", "probability"]
     assert found.loc["short_eeg", "probability"] == pytest.approx(
         found.loc["cut", "probability"], abs=1e-4
     )  # rounded anew
     assert "EEG of 24.0 s and ECG of 22.0 s: the first 22.0 s are used" in found.loc["short_eeg", "warnings"]
+    predict_recordings(folder / "two_eeg.edf", lab.model(QUICK), tmp_path / "q.csv")  # the ECG lies beside it
+    assert pd.read_csv(tmp_path / "q.csv")["probability"][0] == found.loc["two_eeg", "probability"]
 
 
 @pytest.mark.slow
