@@ -12,7 +12,6 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 FROM python:3.11-slim
 # Without it: PyPI's ordinary build of torch, which carries CUDA
 ARG PIP_ARGS=""
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git \
@@ -24,7 +23,8 @@ RUN pip install --no-cache-dir --constraint /tmp/constraints.txt ${PIP_ARGS} "$(
     && physiopipe --version \
     && snakemake --version \
     && dvc --version
-# Caches of libraries go where any user may write; arrays are small, so many threads would wait for one another
-ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib OPENBLAS_NUM_THREADS=1
+# Caches of libraries go where any user may write, DVC asks for the name of a user whom the image does not know, and
+# arrays are small, so many threads would wait for one another
+ENV HOME=/tmp USER=physiopipe MPLCONFIGDIR=/tmp/matplotlib OPENBLAS_NUM_THREADS=1
 WORKDIR /study
 CMD ["physiopipe", "--help"]

@@ -57,6 +57,15 @@ def instructions() -> list[tuple[str, str]]:
     return [(name, arguments) for name, _, arguments in lines]
 
 
+def test_the_image_names_a_user_that_it_does_not_know() -> None:
+    """`docker run --user 1000:1000`: DVC asks who that is, and the image's list of users has no such number."""
+    (told,) = (arguments for name, arguments in instructions() if name == "ENV")
+    environment = dict(pair.split("=") for pair in told.split())
+    asked = [sys.executable, "-c", "import getpass, pwd; pwd.getpwuid = {}.__getitem__; print(getpass.getuser())"]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [environment["USER"]], done.stderr
+
+
 @pytest.mark.slow
 def test_the_recipe_makes_a_wheel_of_what_it_copies_and_installs_it(tmp_path: Path) -> None:
     found = instructions()
