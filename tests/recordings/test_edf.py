@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from physiopipe.recordings.edf import EdfSamples, in_unit, read_edf_header, read_edf_samples
+from physiopipe.recordings.edf_stretches import EdfFile
 from physiopipe.recordings.edf_writing import EdfChannel, edf_bytes
 from physiopipe.recordings.recording import RejectedRecord
 
@@ -212,3 +213,18 @@ def test_real_files_are_read_as_mne_reads_them(name: str) -> None:
         volts = in_unit(read_edf_samples(path, (signal.label,)), "uV")[0] * 1e-6
         expected = raw.get_data(picks=[signal.label])[0]
         np.testing.assert_allclose(volts, expected, atol=2e-7 * np.abs(expected).max(), rtol=1e-6)
+
+
+def test_padding_is_where_channels_of_every_rate_are_still(tmp_path: Path) -> None:
+    """EEG at 40 Hz ends after 2 s, ECG at 60 Hz after 3 s of 4: the EEG is flat for a second, as in `of_one_file`."""
+    made = edf_bytes(signals(), RATE, CHANNELS, "X X X X", "Startdate X X X X", plus=False)
+    head = bytearray(made[: 256 * (1 + len(CHANNELS))])
+    for number, samples in enumerate((40, 60)):
+        at = 256 + 216 * len(CHANNELS) + 8 * number
+        head[at : at + 8] = str(samples).encode().ljust(8)
+    random = np.random.default_rng(0)
+    records = random.integers(-9000, 9000, (4, 40 + 60 + RATE)).astype("<i2")
+    records[2:, :40], records[3:, 40:100], records[:, 100:] = records[1, 39], records[2, 99], 7
+    file = EdfFile(put(tmp_path, bytes(head) + records.tobytes()))
+    assert [each.rate_hz for each in file.channels] == [40, 60, RATE]
+    assert [file.samples([row]).shape[1] / each.rate_hz for row, each in enumerate(file.channels)] == [3, 3, 3]
