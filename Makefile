@@ -4,6 +4,8 @@ PYTHON   ?= python3
 PIP_ARGS ?=
 BIN      := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Compiled once, not by each of hundreds of processes: rewritten tests are half of what it takes to collect them
+export PYTHONDONTWRITEBYTECODE :=
 # Training and evaluation choose their own threads; many small numpy jobs side by side should not
 export OPENBLAS_NUM_THREADS ?= 1
 

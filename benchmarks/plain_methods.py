@@ -30,9 +30,8 @@ from physiopipe.methods.tfc import TFCSettings
 from physiopipe.methods.time_llm import TimeLLMSettings
 from physiopipe.models import contrastive
 from physiopipe.models.prompts import PromptCache, pad_prompts, prompt_beginning, prompt_statistics, prompt_texts
-from physiopipe.models.time_llm import TimeLLM, normalise
+from physiopipe.models.time_llm import normalise
 from physiopipe.params import Params
-from physiopipe.training.tfc_stages import TFCNetwork
 
 GOAL = 2.0  # times the plain rate
 _AGREE = 1e-3  # of two losses, and of two gradients: their distance over the plain one's norm
@@ -90,17 +89,7 @@ def tfc(params: Params, clips: ClipData, series: int, rounds: int, state: Path) 
     cut = ClipSeries(ResampledWindows(state), round(it.segment_s * RATE_HZ), it.scaling)
     values = torch.from_numpy(cut.of(clips, cut.unit(clips)).values[:series])
     torch.manual_seed(0)
-    network = TFCNetwork(
-        values.shape[1],
-        len(clips.tasks),
-        attention_over=it.attention_over,
-        deviation=it.jitter,
-        doubled=it.doubled_spectrum,
-        consistency=it.consistency,
-        contrast_on=it.contrast_on,
-        form=it.contrast_form,
-        temperature=it.temperature,
-    ).train()
+    network = it.network(values.shape[1], len(clips.tasks)).train()
     ours = contrastive.cosine_similarities
     rows = values[torch.randint(len(values), (2 * len(values),))].requires_grad_()
 
@@ -148,19 +137,7 @@ def time_llm(params: Params, clips: ClipData, windows: int, rounds: int, state: 
     statistics = prompt_statistics(normalise(x).windows.flatten(0, 1))
     tokens = tokenizer.encode(prompt_texts(statistics, *sentences, it.prompt_digits))
     torch.manual_seed(0)
-    network = TimeLLM(
-        body,
-        channels=x.shape[1],
-        samples=x.shape[2],
-        classes=len(few.tasks),
-        patch_samples=it.patch_samples,
-        stride_samples=it.stride_samples,
-        d_model=it.d_model,
-        d_ff=it.d_ff,
-        heads=it.heads,
-        prototypes=it.prototypes,
-        dropout=it.dropout,
-    ).train()
+    network = it.network(body, x.shape[1], x.shape[2], len(few.tasks)).train()
     labels = torch.arange(len(x))[:, None].expand(-1, len(few.tasks)).remainder(2).float()
     passed = pad_prompts(tokens, tokenizer.end)
     shared = len(tokenizer.encode([prompt_beginning(*sentences)])[0])

@@ -217,17 +217,20 @@ def local_inputs(params: Params) -> dict[str, Any]:
                 "set encoders.eeg_weights.origin to hub (download) or none (untrained)."
             )
         found["weights"]["sha256"] = sha256_file(path)
+        if told := weights.of_another_file(path, found["weights"]["sha256"]):
+            raise PhysiopipeError(told)
     return found
 
 
 def planned_batches(params: Params, name: str) -> list[Batch]:
     """Every batch of a cohort, after `discover` has written its plan."""
-    return _batches_in(plan_folder(params, name))
+    return _batches_in(plan_folder(params, name), Path.cwd())
 
 
 @lru_cache(maxsize=32)
-def _batches_in(folder: Path) -> list[Batch]:
-    return read_plan(folder)  # asked for several times a run; a plan never changes under its name
+def _batches_in(folder: Path, _: Path) -> list[Batch]:
+    """Asked for several times a run; a plan never changes under its name in one study, which the second names."""
+    return read_plan(folder)
 
 
 def planned_parts(params: Params, name: str) -> list[PlannedPart]:

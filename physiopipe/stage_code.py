@@ -15,7 +15,7 @@ from physiopipe.signals.processing import PROCESSING_VERSION
 
 _ROOT = Path(__file__).parent
 _EXPERIMENT = "physiopipe.experiments.cross_validation"
-_MODULES = {
+_MODULES = {  # of methods, as imports do not show them: `ablate` names those of all ablations
     "pretrain": ("physiopipe.windows.pretraining",),
     "ablate": (
         "physiopipe.experiments.ablations",
@@ -25,10 +25,14 @@ _MODULES = {
         "physiopipe.methods.brant_x_style",
         "physiopipe.methods.single_modality",
         "physiopipe.methods.in_domain",
+        "physiopipe.methods.mixed_features",
+        "physiopipe.methods.tfc",
+        "physiopipe.methods.simmtm",
+        "physiopipe.methods.lin_style",
     ),
     "robustness": ("physiopipe.experiments.robustness",),
     "evaluate": ("physiopipe.results.evaluate",),
-    "report": ("physiopipe.report.page", "physiopipe.report.figures"),
+    "report": ("physiopipe.report.page", "physiopipe.report.figures", "physiopipe.raw_recordings"),
 }
 _FILES = {
     "evaluate": ("results/coverage.csv",),

@@ -5,6 +5,7 @@ Snakemake compares times alone; here it is decided by contents what is stale. Li
 
 import contextlib
 import fcntl
+import logging
 import os
 import time
 import uuid
@@ -16,9 +17,25 @@ from physiopipe.params import Params
 from physiopipe.plan import DATA, LOCKS, cohort_parameters, planned_parts
 from physiopipe.signals.processing import PROCESSING_VERSION
 
+# What Snakemake tells of its plans and of each job's command: in its own log, not on the screen
+_PLANS = ("Building DAG", "Updating checkpoint", "DAG of jobs", "Using shell", "Provided ", "Rules claiming",
+          "Singularity containers", "Group jobs", "Select jobs", "Execute ")  # fmt: skip
+_OF_JOBS = ("job_info", "job_error", "group_info", "group_error", "shellcmd")
 ERRORS = LOCKS / "errors.jsonl"
 STAMP = DATA / "stamp"
 _STAMP_TIME_S = 86_400  # a day into 1970: older than any file that somebody has made
+
+
+def keep_plans_off_the_screen() -> None:
+    """Show progress and errors alone; Snakemake's log, in .snakemake/log, has plans, reasons and commands too."""
+    for handler in logging.getLogger("snakemake.logging").handlers:
+        if handler.name == "DefaultStreamHandler":
+            handler.addFilter(_is_for_the_screen)
+
+
+def _is_for_the_screen(record: logging.LogRecord) -> bool:
+    event = getattr(getattr(record, "event", None), "value", "")
+    return event not in _OF_JOBS and not (record.levelno <= logging.INFO and record.getMessage().startswith(_PLANS))
 
 
 def windows_are_current(params: Params, name: str) -> bool:

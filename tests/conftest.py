@@ -3,7 +3,7 @@
 import gc
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,24 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 _skipped: list[str] = []
+gc.disable()  # until all tests are collected: a tenth of that time would go into finding that imports leave no garbage
 
 
 def pytest_collection_finish() -> None:
     """What was imported stays: the garbage collector need not look at it again, test by test."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 10)  # fits make and drop thousands of small objects each
+    gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_cut() -> Iterator[None]:
+    """Do not wait for the disk: only a power cut could tell, and a fit waits forty times. What is waited for, and when,
+    `test_files_on_disk.py` looks at; processes of their own do wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

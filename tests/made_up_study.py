@@ -19,6 +19,8 @@ from physiopipe.windows.zarr_shards import ShardedWriter, write_group, write_vec
 
 LABELS = ("valence", "arousal", "dominance")
 RATES = (100, 200, 500, 1000)
+DRAWN_RATES = (100, 1000)  # of which there are reconstructions: a figure each
+FEW_FLAGS = ("amplitude", "mains")  # all that windows of the downstream cohort carry: a row of strips each
 MOST_WINDOWS = 6  # of a record and rate, so that a study of whole windows is written in no time
 CHANNELS = {
     ("challenge", "ecg"): ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"),
@@ -130,11 +132,11 @@ def write_costs(folder: Path) -> None:
 
 
 def write_reconstructions(path: Path) -> None:
-    """A window of each rate: waves, hidden patches and a hidden lead, a missing lead, padding."""
-    seconds = np.arange(2000) / np.array(RATES)[:, None, None]
-    truth = (np.sin(2 * np.pi * seconds) * (1 + 0.1 * np.arange(12)[:, None])).reshape(4, 12, 10, 200)
+    """A window of a rate: waves, hidden patches and a hidden lead, a missing lead, padding."""
+    seconds = np.arange(2000) / np.array(DRAWN_RATES)[:, None, None]
+    truth = (np.sin(2 * np.pi * seconds) * (1 + 0.1 * np.arange(12)[:, None])).reshape(2, 12, 10, 200)
     truth = truth.astype(np.float32)
-    valid = np.ones((4, 12, 10), np.bool_)
+    valid = np.ones((2, 12, 10), np.bool_)
     valid[0, :, 8:] = False
     valid[:, 3] = False
     truth[~valid] = 0
@@ -143,7 +145,7 @@ def write_reconstructions(path: Path) -> None:
     hidden = replaced[..., None]
     np.savez_compressed(
         path, truth=truth, encoder=0.8 * truth, interpolation=np.where(hidden, np.float32(0.1), truth),
-        replaced=replaced, valid=valid, rate_hz=np.array(RATES), source=np.array(["georgia", "ptb", "ptb-xl", "ptb"]),
+        replaced=replaced, valid=valid, rate_hz=np.array(DRAWN_RATES), source=np.array(["georgia", "ptb-xl"]),
         leads=np.array(CHANNELS["challenge", "ecg"]), normalisation=np.array("lead_zscore"),
     )  # fmt: skip
 
@@ -162,7 +164,8 @@ def _row(
 def _write(folder: Path, index: pd.DataFrame, generator: np.random.Generator) -> None:
     folder.mkdir(parents=True)
     for i, flag in enumerate(FLAGS):
-        index[flag] = generator.random(len(index)) < 0.02 * i
+        carried = folder.name == "challenge" or flag in FEW_FLAGS
+        index[flag] = carried & (generator.random(len(index)) < 0.02 * i)
     index["row"] = index.groupby(["modality", "rate_hz", "part"]).cumcount()
     index["record_flags"] = ""
     schema = index_schema(LABELS if folder.name == "dreamer" else ())

@@ -82,6 +82,8 @@ def test_a_host_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 def test_missing_weights_are_told_before_anything_runs(tmp_path: Path) -> None:
     write_params(tmp_path, "encoders.eeg_weights.origin=file", "encoders.eeg_weights.path=none.pth")
     assert "none.pth is missing" in refused(tmp_path, "inputs")
+    (tmp_path / "none.pth").write_bytes(b"other weights")
+    assert "none.pth is not the file that encoders.eeg_weights.sha256 names" in refused(tmp_path, "inputs")
 
 
 @pytest.mark.slow

@@ -63,6 +63,23 @@ def test_status_counts_what_is_done(study: Path) -> None:
     assert "next: dvc repro" in output
 
 
+def test_platforms_are_named_and_another_one_is_a_plain_error(study: Path) -> None:
+    assert "Linux and macOS; Windows in WSL" in " ".join(run(study, "--help")[1].split())
+    program = "import sys\nsys.modules['fcntl'] = None\nfrom physiopipe.cli import main\nmain()\n"  # as on Windows
+    done = subprocess.run([sys.executable, "-c", program, "status"], cwd=study, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: physiopipe needs the locks of POSIX (`fcntl`). It is for Linux and macOS; ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("sta", "status"), ("report --coh", "--cohort")])
+def test_a_shell_completes_verbs_and_options(study: Path, typed: str, offered: str) -> None:
+    line = f"physiopipe {typed}"
+    asked = {"_PHYSIOPIPE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    done = subprocess.run([PHYSIOPIPE], cwd=study, env=os.environ | asked, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == [offered], done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -45,12 +45,31 @@ def test_presets_contradict_nothing(tmp_path: Path, name: str) -> None:
         ("demo", "pretrain.normalisation=millivolt", "the unit of dreamer's ECG is not known: z-score it"),
         ("demo", "clips.dreamer.last_s=90", "no clip is longer than 80 s"),
         ("demo", "clips.dreamer.last_s=5", "shorter than one window of 10 s"),
+        ("demo", "clips.dreamer.last_s=30", "simulate.dreamer.change_s is 60 s, and clips.dreamer.last_s is 30 s"),
+        ("tiny", "simulate.dreamer.change_s=60", "simulate.dreamer.change_s is 60 s, and clips.dreamer.last_s is 20 s"),
         ("demo", "robustness.dropped_eeg_channels=[14]", "dreamer has 14 EEG channels"),
         ("demo", "pretrain.final_learning_rate=0.5", "final_learning_rate is above"),
     ],
 )
 def test_a_contradiction_is_named(tmp_path: Path, preset: str, assignment: str, said: str) -> None:
     assert said in faults(tmp_path, preset, assignment)
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ("clips.dreamer.last_s=30", "simulate.dreamer.change_s=30"),
+        ("clips.dreamer.last_s=30", "simulate.dreamer.hidden_share=0"),  # nothing changes within a clip
+        ("clips.dreamer.last_s=null",),  # all of a clip is used, and the change lies within it
+        ("clips.dreamer.last_s=30", "data.dreamer.origin=file"),
+    ],
+)
+def test_a_hidden_change_may_be_of_another_length_where_that_shows_nothing(
+    tmp_path: Path, assignments: tuple[str, ...]
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(dump_params(preset_with(PRESETS, "demo", list(assignments))))
+    check_study(load_params(path), path)
 
 
 def test_a_baseline_is_for_frozen_encoders(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Modules import downwards and never in a circle, function-level imports included."""
 
+from functools import cache
 from pathlib import Path
 
 import physiopipe
@@ -20,11 +21,12 @@ LAYERS = (  # from the lowest; a module belongs to the longest name that it star
     ("experiments",),
     ("results",),
     ("report", "own_recordings"),
-    ("plan", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
+    ("plan", "raw_recordings", "stage_code", "study_clean", "study_new", "study_status", "workflow_run"),
     ("cli",),
 )  # fmt: skip
 
 
+@cache
 def package() -> Package:
     return Package(Path(physiopipe.__file__).parent)
 

@@ -48,7 +48,8 @@ def test_schema_file_is_the_models() -> None:
 
 
 def test_the_presets_are_there() -> None:
-    names = ["demo", "dreamer", "eegmat_published", "eleven", "open", "paper", "sample", "study", "tiny"]
+    names = ["demo", "dreamer", "eegmat_published", "eleven", "encoders_worth", "open", "paper", "sample", "study"]
+    names += ["study_eleven", "tiny"]
     assert preset_names(PRESETS) == names
 
 

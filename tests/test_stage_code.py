@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from physiopipe import stage_code
+from physiopipe.methods.registry import method_module
 from physiopipe.params.presets import preset_with
 
 ROOT = Path(__file__).parents[1]
@@ -55,3 +56,10 @@ def test_fits_hang_on_the_code_of_the_cohorts_whose_tasks_and_splits_they_use() 
     changed = {stage for stage in one if stage in other and one[stage] != other[stage]}
     assert {"finetune-chance", "finetune-ours", "ablate", "robustness", "evaluate", "report"} <= changed
     assert "pretrain" not in changed
+
+
+def test_ablations_hang_on_the_code_of_every_method_that_they_fit() -> None:
+    from physiopipe.experiments.ablations import ABLATION_OF
+
+    wanted = {method_module(each.method) for each in ABLATION_OF.values()}
+    assert wanted <= set(stage_code._MODULES["ablate"])

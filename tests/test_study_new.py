@@ -23,6 +23,9 @@ def test_a_new_study_is_whole_and_under_git(tmp_path: Path) -> None:
     assert load_params(folder / "params.yaml").evaluate.seeds == (5,)
     known = subprocess.run(["git", "ls-files"], cwd=folder, capture_output=True, text=True, check=True).stdout.split()
     assert {"params.yaml", "dvc.yaml", ".dvc/config", "workflow/rules/common.smk"} <= set(known)
+    made = ["dvc_plots/index.html", "data/raw/x", "logs/x", "state/x", "dvc.lock", "results/dreamer/metrics.json"]
+    ignored = subprocess.run(["git", "check-ignore", *made], cwd=folder, capture_output=True, text=True).stdout.split()
+    assert ignored == made[:4]  # DVC refuses an ignored lock, and metrics are a baseline to be committed
     assert "analytics = false" in (folder / ".dvc/config").read_text()
     assert [path.name for path in folder.parent.iterdir()] == ["study"]
     with pytest.raises(PhysiopipeError, match=r"holds \.dvc already: name a new folder"):

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,10 @@ import typer
 from physiopipe.cli import data, own, parameters, results, study, training, windows
 from physiopipe.errors import PhysiopipeError
 from physiopipe.errors_noted import note_error
-from physiopipe.files import full_disk
 
+PLATFORMS = "Linux and macOS; Windows in WSL"
 app = typer.Typer(
-    help=f"{__doc__} A new study: `physiopipe new study`, then in its folder `dvc repro`.",
+    help=f"{__doc__} A new study: `physiopipe new study`, then in its folder `dvc repro`. For {PLATFORMS}.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -41,6 +42,9 @@ def _options(
 
 def main() -> None:
     """Run one verb; errors meant for users are printed plainly, with exit code 2."""
+    if find_spec("fcntl") is None:  # before any module that imports it
+        print(f"error: physiopipe needs the locks of POSIX (`fcntl`). It is for {PLATFORMS}.", file=sys.stderr)
+        sys.exit(2)
     try:
         app(standalone_mode=True)
     except PhysiopipeError as error:
@@ -68,6 +72,8 @@ def _tell(words: str) -> None:
 
 def of_the_disk(error: Exception) -> str | None:
     """What to say of a disk that is full, or of a place that may not be written."""
+    from physiopipe.files import full_disk
+
     full = full_disk(error)
     if full is not None:
         found, place = os.strerror(full.errno or 0).lower(), full.filename2 or full.filename or Path.cwd()

@@ -216,7 +216,7 @@ def inputs(params: ParamsFile = DEFAULT) -> None:
     for name in loaded.methods:
         if (missing := missing_extras(name)) is not None:
             raise PhysiopipeError(missing)
-    for variant in loaded.ablations.variants:
+    for variant in (*loaded.ablations.variants, *loaded.ablations.planned):
         known_ablation(variant)
     for name, content in plan.local_inputs(loaded).items():
         write_json(plan.DATA / "inputs" / f"{name}.json", content)

@@ -32,18 +32,24 @@ def evaluate(cohort: CohortName, params: ParamsFile = DEFAULT) -> None:
 def report(
     cohort: CohortName,
     params: ParamsFile = DEFAULT,
-    duration: Annotated[str, typer.Option(help="how long the study took, to be told on the page")] = "",
+    duration: Annotated[
+        str, typer.Option(help="How long the study took, for the page; else it tells of the fits.")
+    ] = "",
 ) -> None:
     """Draw the figures of a cohort and write its report.html."""
     from physiopipe import plan
+    from physiopipe.raw_recordings import raw_reader
     from physiopipe.report.figures import make_figures
     from physiopipe.report.page import Origin, write_report
+    from physiopipe.report.read_table import read_table
+    from physiopipe.results.costs import fitting_words
 
     loaded, windows = load(params, with_methods=True), plan.DATA / "windows"
     name = chosen_downstream(cohort, loaded).name
     folder = Path("results") / name
-    make_figures(folder, Path("results/pretrain"), windows, loaded, name)
-    origin = Origin(preset=_preset_of(loaded), **_commit(), duration=duration)
+    make_figures(folder, Path("results/pretrain"), windows, loaded, name, raw_reader(loaded))
+    took = duration or fitting_words(read_table(folder / "costs.csv"))
+    origin = Origin(preset=_preset_of(loaded), **_commit(), duration=took)
     print(f"wrote {write_report(folder, Path('results/pretrain'), windows, loaded, name, origin)}")
 
 

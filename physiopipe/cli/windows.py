@@ -70,12 +70,14 @@ def overview(
 ) -> None:
     """Draw and count what data/windows/<cohort> holds of one modality, for `snakemake --report`."""
     from physiopipe import plan
+    from physiopipe.raw_recordings import raw_reader
     from physiopipe.report.data_facts import facts_of
     from physiopipe.report.overview import write_overview
 
     loaded = load(params)
     chosen_modality(cohort, modality, loaded)
-    write_overview(plan.DATA / "windows" / cohort, output, facts_of(loaded, cohort), modality)
+    facts = facts_of(loaded, cohort)
+    write_overview(plan.DATA / "windows" / cohort, output, facts, modality, raw_reader(loaded))
 
 
 @verbs.command(rich_help_panel=FOR_YOU)

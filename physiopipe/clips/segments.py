@@ -26,6 +26,10 @@ class Segments:
     def __len__(self) -> int:
         return len(self.values)
 
+    def at(self, rows: npt.NDArray[np.int64]) -> "Segments":
+        """Those in these rows, which ascend."""
+        return self if len(rows) == len(self) else Segments(self.values[rows], self.clip_of[rows])
+
     def by_clip(self, clips: int) -> list[npt.NDArray[np.int64]]:
         """Rows of each clip, in order; empty for a clip without a segment."""
         return np.split(np.arange(len(self)), np.cumsum(np.bincount(self.clip_of, minlength=clips))[:-1])

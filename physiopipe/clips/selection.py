@@ -10,12 +10,11 @@ import pandas as pd
 
 from physiopipe.clips.clip_data import MODALITIES, NUMBERS_OF_RECORDING, ClipData, Modality
 from physiopipe.clips.gathering import gather_clips as gather_clips
+from physiopipe.clips.pairing import START_TOLERANCE_S, starting_together
 from physiopipe.clips.reading import RATE_HZ, without_beats
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import PATCH_SAMPLES
 from physiopipe.windows.store import WindowStore
-
-START_TOLERANCE_S = 0.02  # EEG and ECG of a clip are cut at their own rates: starts differ by less than a sample or two
 
 
 @dataclass(frozen=True)
@@ -207,8 +206,7 @@ def _alone(rows: pd.DataFrame, modality: Modality) -> pd.DataFrame:
 
 def _together(eeg: pd.DataFrame, ecg: pd.DataFrame) -> pd.DataFrame:
     """Windows that start at the same instant: start_s, eeg and ecg (rows of the index), in order of time."""
-    apart_s = np.abs(np.subtract.outer(eeg["start_s"].to_numpy(np.float64), ecg["start_s"].to_numpy(np.float64)))
-    of_eeg, of_ecg = np.nonzero(apart_s <= START_TOLERANCE_S)
+    of_eeg, of_ecg = starting_together(eeg["start_s"].to_numpy(np.float64), ecg["start_s"].to_numpy(np.float64))
     paired = eeg[["start_s", "window"]].rename(columns={"window": "eeg"}).iloc[of_eeg]
     return paired.assign(ecg=ecg["window"].to_numpy()[of_ecg]).sort_values("start_s")
 

@@ -124,9 +124,12 @@ class OwnFolder(PublishedTree):
 
     Attributes:
         listing: `(folder, data section) → paths below it` of all that is read; they make up the state of the source.
+        files_of: `(folder, path of a record's first file below it, data section) → paths below it` of all files that
+            the record is read from; none of a file that is read with another one.
     """
 
     listing: str
+    files_of: str
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from physiopipe.cohorts.base import ClipRule, Cohort, Modality, PublishedList, Task
+from physiopipe.cohorts.hidden_parameters import hidden_share
 from physiopipe.params.preparation import Filter, PublishedAt, Quality, Recordings, Resample, Shard
 from physiopipe.params.section import Count, Section
 
@@ -75,13 +76,7 @@ class SimulateBcmi(Section):
     gap_s: float = Field(3.0, ge=1, le=30, description="rest between two pieces, s (real: 26)")
     still_share: float = Field(0.1, ge=0, le=0.5, description="share of trials whose two reports do not move")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between low and high, in clip SDs")
-    hidden_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
-        "asymmetry, coupling, change within the clip; 0: nothing hidden",
-    )
+    hidden_share: float = hidden_share()
     subject_rho: float = Field(0.5, ge=0, description="spread of the people's own levels, in clip SDs")
     seed: int = Field(2722, ge=0, description="seed of the simulation")
 

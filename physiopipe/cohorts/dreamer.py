@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from physiopipe.cohorts.base import ClipRule, Cohort, Modality, OneFile, Task
+from physiopipe.cohorts.hidden_parameters import change_s, hidden_share
 from physiopipe.params.preparation import Filter, Quality, Recordings, Resample, Shard
 from physiopipe.params.section import Positive, Section
 
@@ -46,18 +47,8 @@ class SimulateDreamer(Section):
     max_clip_s: float = Field(120.0, ge=10, description="longest clip, s (real: 393)")
     baseline_s: float = Field(10.0, ge=1, description="neutral baseline before each clip, s (real: 61)")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between low and high, in clip SDs")
-    hidden_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
-        "asymmetry, coupling, change within the clip; 0: nothing hidden",
-    )
-    change_s: float = Field(
-        60.0,
-        gt=0,
-        description="the hidden change is in the middle of a clip's last so many seconds: as clips.dreamer.last_s",
-    )
+    hidden_share: float = hidden_share()
+    change_s: float = change_s("dreamer")
     subject_rho: float = Field(0.5, ge=0, description="spread of the subjects' own levels, in clip SDs")
     seed: int = Field(546113, ge=0, description="seed of the simulation")
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from physiopipe.cohorts.base import Cohort, Modality, PublishedTree, Task
+from physiopipe.cohorts.hidden_parameters import change_s, hidden_share
 from physiopipe.params.preparation import Filter, PublishedAt, Quality, Recordings, Resample, Shard
 from physiopipe.params.section import Section
 
@@ -53,18 +54,8 @@ class SimulateEegmat(Section):
     rest_s: float = Field(70.0, ge=10, description="length of the recordings at rest, s (real: 180)")
     arithmetic_s: float = Field(60.0, ge=10, description="length of those during arithmetic, s (real: 60)")
     effect_d: float = Field(1.16, ge=0, description="planted effect: shift between rest and arithmetic, in clip SDs")
-    hidden_share: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="share of effect_d squared that neither band power nor mean heart rate nor wave amplitudes show: "
-        "asymmetry, coupling, change within the clip; 0: nothing hidden",
-    )
-    change_s: float = Field(
-        60.0,
-        gt=0,
-        description="the hidden change is in the middle of a recording's last so many seconds: as clips.eegmat.last_s",
-    )
+    hidden_share: float = hidden_share()
+    change_s: float = change_s("eegmat")
     subject_rho: float = Field(0.5, ge=0, description="spread of the people's own levels, in clip SDs")
     seed: int = Field(201914, ge=0, description="seed of the simulation")
 

@@ -76,6 +76,7 @@ def cohort_of(name: str, declared: OwnCohort) -> Cohort:
             plan="physiopipe.cohorts.own_tree:plan_batches",
             read="physiopipe.cohorts.own_tree:read_recording",
             listing="physiopipe.cohorts.own_tree:listed_files",
+            files_of="physiopipe.cohorts.own_tree:files_of",
         ),
         data=data,
         simulate=NoSimulation,

@@ -1,6 +1,7 @@
 """The table of a cohort of one's own: which file is whose, and what it is labelled.
 
-Columns: `file` (or BIDS's `filename`), the path below the folder; `subject` (or BIDS's `participant_id`), which a BIDS
+Columns: `file` (or `eeg_file`, or BIDS's `filename`), the path below the folder; `ecg_file`, where the ECG is in a
+file of its own; `subject` (or BIDS's `participant_id`), which a BIDS
 path tells too; `clip`, a number from 1, where the order of the rows is not meant; one column a label. In a BIDS folder
 a table without files holds one row a person, whose labels count for each of that person's recordings.
 """
@@ -15,9 +16,12 @@ from pathlib import Path, PurePosixPath
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params.own_cohorts import OwnCohort
+from physiopipe.recordings.physio import ENDING
 from physiopipe.recordings.tree import record_of
 
-_FILE, _SUBJECT = ("file", "filename"), ("subject", "participant_id")
+_FILE, _SUBJECT = ("file", "eeg_file", "filename"), ("subject", "participant_id")
+_ECG_FILE, _EEG_ENDING = "ecg_file", "_eeg.edf"
+_ECG_ENDINGS = {"ecg": "_ecg.edf", "physio": ENDING}  # in place of `_eeg.edf`
 _SUBJECT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _OF_BIDS_PATH = re.compile(r"sub-([A-Za-z0-9]+)")
 _NOT_KNOWN = ("", "n/a", "na", "nan")  # BIDS: n/a
@@ -25,12 +29,25 @@ _NOT_KNOWN = ("", "n/a", "na", "nan")  # BIDS: n/a
 
 @dataclass(frozen=True)
 class Labelled:
-    """A recording of the table: `ratings` by label; one that is not known is left out."""
+    """A recording of the table: `ratings` by label; one that is not known is left out.
+
+    Attributes:
+        file, ecg_file: that of the EEG, and that of the ECG; the same one where both are in it.
+    """
 
     file: str
     subject: str
     clip: int
     ratings: dict[str, float]
+    ecg_file: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files of the recording, that of the EEG first."""
+        if self.ecg_file == self.file:
+            return (self.file,)
+        of_physio = (self.ecg_file.removesuffix(".tsv.gz") + ".json",) if self.ecg_file.endswith(ENDING) else ()
+        return (self.file, self.ecg_file, *of_physio)
 
 
 def read_labels(root: Path, declared: OwnCohort) -> dict[str, Labelled]:
@@ -70,6 +87,7 @@ def _read(path: Path, root: Path, declared_json: str, *_: int) -> dict[str, Labe
         raise PhysiopipeError(f"{path} has no column subject; it has: {', '.join(columns)}.")
     found: dict[str, Labelled] = {}
     clips: dict[str, int] = defaultdict(int)
+    seen: set[str] = set()
     for number, row in enumerate(reader, start=2):
         where = f"{path}, line {number}"
         values = {key: (value or "").strip() for key, value in row.items() if key is not None}
@@ -79,11 +97,13 @@ def _read(path: Path, root: Path, declared_json: str, *_: int) -> dict[str, Labe
         if not files:
             raise PhysiopipeError(f"{where}: {root} holds no sub-{subject}/…_eeg.edf. Take the row out, or bring them.")
         for file in files:
-            if file in found:
-                raise PhysiopipeError(f"{where}: {file} is named twice: one row a file is expected.")
+            ecg_file = _ecg_file(values[_ECG_FILE], where) if _ECG_FILE in columns else _beside(file, declared, where)
+            if twice := [each for each in (file, ecg_file) if each in seen]:
+                raise PhysiopipeError(f"{where}: {twice[0]} is named twice: one row a file is expected.")
+            seen |= {file, ecg_file}
             clips[subject] += 1
             clip = _clip(values.get("clip", ""), where) if file_column and values.get("clip") else clips[subject]
-            found[file] = Labelled(file, subject, clip, ratings)
+            found[file] = Labelled(file, subject, clip, ratings, ecg_file)
     _check_unique(path, found)
     return found
 
@@ -93,7 +113,8 @@ def _check_unique(path: Path, found: dict[str, Labelled]) -> None:
         raise PhysiopipeError(f"{path} names no recording: there is nothing to do.")
     seen: dict[str, str] = {}
     for one in found.values():
-        for key in (f"the name {record_of(one.file)}", f"person {one.subject} and clip {one.clip}"):
+        names = (f"the name {record_of(file)}" for file in one.files)
+        for key in (*names, f"person {one.subject} and clip {one.clip}"):
             if (other := seen.setdefault(key, one.file)) != one.file:
                 raise PhysiopipeError(
                     f"{path}: {other} and {one.file} share {key}: each must have its own. Rename one, or mend the "
@@ -110,6 +131,25 @@ def _file(text: str, where: str) -> str:
     if not text or path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".edf":
         raise PhysiopipeError(f"{where}: expected the path of an .edf file below the folder, found {text[:80]!r}.")
     return path.as_posix()
+
+
+def _ecg_file(text: str, where: str) -> str:
+    """The file that the table names for the ECG: as `_file`, or BIDS's table of signals."""
+    if not text.endswith(ENDING):
+        return _file(text, f"{where}, {_ECG_FILE}")
+    return _file(text.removesuffix(ENDING) + ".edf", where).removesuffix(".edf") + ENDING
+
+
+def _beside(file: str, declared: OwnCohort, where: str) -> str:
+    """The file of the ECG, as the declaration has it."""
+    if declared.ecg_files == "same":
+        return file
+    if not file.endswith(_EEG_ENDING):
+        raise PhysiopipeError(
+            f"{where}: ecg_files is {declared.ecg_files}, which is looked for beside a file …{_EEG_ENDING}, and this "
+            f"one is {file[:80]!r}. Name the ECG's file in a column {_ECG_FILE}."
+        )
+    return file.removesuffix(_EEG_ENDING) + _ECG_ENDINGS[declared.ecg_files]
 
 
 def _subject(text: str, file: str, declared: OwnCohort, where: str) -> str:

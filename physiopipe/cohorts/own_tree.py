@@ -1,20 +1,18 @@
-"""The recordings of a cohort of one's own: a folder of EDF files on this machine, each with EEG and ECG."""
+"""The recordings of a cohort of one's own: a folder of EDF files on this machine, with EEG and ECG in one or in two."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 
 from physiopipe.cohorts.own import OwnData
 from physiopipe.cohorts.own_labels import Labelled, read_labels
+from physiopipe.cohorts.own_signals import of_one_file, of_two_files
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
-from physiopipe.params.own_cohorts import OwnCohort
-from physiopipe.recordings.edf import EdfSamples, in_unit, read_edf_header, read_edf_samples
+from physiopipe.recordings.edf import in_unit
 from physiopipe.recordings.recording import Recording, RejectedRecord, Unit
 from physiopipe.recordings.transport import FolderTree, Tree, check_relative
 from physiopipe.recordings.tree import Batch
-from physiopipe.signals.padding import recorded_samples
 
 MAX_BATCH_BYTES = 250_000_000
 _UNITS: dict[str, Unit] = {"eeg": "uV", "ecg": "mV"}
@@ -26,16 +24,29 @@ def listed_files(root: Path, data: OwnData) -> list[str]:
     Raises:
         PhysiopipeError: as `read_labels`, or files are named and missing.
     """
-    files = list(read_labels(root, data.declared))
+    files = [file for one in read_labels(root, data.declared).values() for file in one.files]
     for file in files:
         check_relative(file, data.declared.labels)
     if missing := [file for file in files if not (root / file).is_file()]:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise PhysiopipeError(
-            f"{root / data.declared.labels} names {len(files)} recordings, and {root} has not "
+            f"{root / data.declared.labels} names {len(files)} files, and {root} has not "
             f"{', '.join(missing[:3])}{more}: bring them there, or take their rows out."
         )
     return [data.declared.labels, *files]
+
+
+def files_of(root: Path, first: str, data: OwnData) -> tuple[str, ...]:
+    """The table, and the files of one recording; none of an ECG's own file, which is read with its EEG.
+
+    Args:
+        first: the path of a file below the folder.
+
+    Raises:
+        PhysiopipeError: as `read_labels`.
+    """
+    labelled = read_labels(root, data.declared).get(first)
+    return () if labelled is None else (data.declared.labels, *labelled.files)
 
 
 def plan_batches(tree: Tree, data: OwnData) -> list[Batch]:
@@ -54,7 +65,7 @@ def plan_batches(tree: Tree, data: OwnData) -> list[Batch]:
     groups: list[list[Labelled]] = []
     filled = MAX_BATCH_BYTES
     for recordings in people.values():
-        size = sum((root / one.file).stat().st_size for one in recordings)
+        size = _size(root, recordings)
         if filled + size > MAX_BATCH_BYTES:
             groups.append([])
             filled = 0
@@ -63,38 +74,46 @@ def plan_batches(tree: Tree, data: OwnData) -> list[Batch]:
     of_table = (table, sha256_file(root / table))
     batches = []
     for number, group in enumerate(groups, 1):
-        files = tuple((one.file, sha256_file(root / one.file)) for one in group)
+        files = tuple((file, sha256_file(root / file)) for one in group for file in one.files)
         name = data.cohort if len(groups) == 1 else f"{data.cohort}.{number}"
-        size = sum((root / one.file).stat().st_size for one in group)
-        batches.append(Batch(name, data.cohort, (*files, of_table), size))
+        batches.append(Batch(name, data.cohort, (*files, of_table), _size(root, group)))
     return batches
 
 
-def read_recording(path: Path, source: str, modality: str, data: OwnData) -> Recording:
-    """Read the EEG (µV) or the ECG (mV) of one file, float32 (channel, time), without the padding at its end.
+def _size(root: Path, recordings: list[Labelled]) -> int:
+    return sum((root / file).stat().st_size for one in recordings for file in one.files)
+
+
+def read_recording(path: Path, source: str, modality: str, data: OwnData) -> Recording | tuple[()]:
+    """Read the EEG (µV) or the ECG (mV) of one recording, float32 (channel, time), without the padding at its end.
+
+    Where they are in two files, both give the stretch that both hold. A file that holds the ECG alone is read with
+    its EEG, and gives nothing by itself.
+
+    Args:
+        path: of the EEG.
 
     Raises:
-        RejectedRecord: unreadable, another rate, a channel missing or in no unit of voltage, nothing recorded, or a
-            label is not known.
+        RejectedRecord: unreadable, another rate, a channel missing or in no unit of voltage, nothing recorded, a label
+            is not known, or EEG and ECG began at different moments.
         PhysiopipeError: as `read_labels`.
     """
     declared = data.declared
     root = next((folder for folder in path.parents if (folder / declared.labels).is_file()), None)
     if root is None:
         raise PhysiopipeError(f"{declared.labels} is not beside {path}: run again, so that it is brought there.")
-    labelled = read_labels(root, declared)[path.relative_to(root).as_posix()]
+    labelled = read_labels(root, declared).get(path.relative_to(root).as_posix())
+    if labelled is None:  # of an ECG
+        return ()
     if unknown := [task for task in declared.tasks if task not in labelled.ratings]:
         raise RejectedRecord(f"{declared.labels} gives no {', '.join(unknown)} of {path.name}")
-    samples = _read(path, declared)
-    chosen = samples[modality]
-    length_s = min(_length_s(each) for each in samples.values())
-    end_s = max(recorded_samples(each.signal, each.rate_hz) / each.rate_hz for each in _by_rate(samples))
-    kept = min(math.floor(min(end_s, length_s) * chosen.rate_hz + 0.5), chosen.signal.shape[1])
-    if not kept:
-        raise RejectedRecord(f"{path.name}: no channel ever changes")
-    unit = _UNITS[modality]
+    if labelled.ecg_file == labelled.file:
+        samples = of_one_file(path, declared)
+    else:
+        samples = of_two_files(path, root / labelled.ecg_file, declared)
+    chosen, unit = samples[modality], _UNITS[modality]
     return Recording(
-        signal=np.ascontiguousarray(in_unit(chosen._replace(signal=chosen.signal[:, :kept]), unit)),
+        signal=np.ascontiguousarray(in_unit(chosen, unit)),
         rate_hz=chosen.rate_hz,
         channels=declared.eeg if modality == "eeg" else declared.ecg,
         unit=unit,
@@ -104,39 +123,3 @@ def read_recording(path: Path, source: str, modality: str, data: OwnData) -> Rec
         clip=labelled.clip,
         ratings=dict(labelled.ratings),
     )
-
-
-def _length_s(samples: EdfSamples) -> float:
-    return float(samples.signal.shape[1] / samples.rate_hz)
-
-
-def _read(path: Path, declared: OwnCohort) -> dict[str, EdfSamples]:
-    """Both modalities of a file, at the declared rates."""
-    labels = read_edf_header(path).labels
-    found = {}
-    for modality, channels, rate_hz in (
-        ("eeg", declared.eeg, declared.eeg_rate_hz),
-        ("ecg", declared.ecg, declared.ecg_rate_hz),
-    ):
-        found[modality] = read_edf_samples(path, tuple(_stored(name, modality, labels, declared) for name in channels))
-        if found[modality].rate_hz != rate_hz:
-            raise RejectedRecord(
-                f"{path.name}: its {modality.upper()} is at {found[modality].rate_hz:g} Hz, expected {rate_hz:g} Hz"
-            )
-    return found
-
-
-def _stored(name: str, modality: str, labels: tuple[str, ...], declared: OwnCohort) -> str:
-    """What a file calls a channel: as declared, by its own name, or with the kind of signal before it (EDF+)."""
-    if name in declared.stored_as:
-        return declared.stored_as[name]
-    prefixed = f"{modality.upper()} {name}"
-    return prefixed if name not in labels and prefixed in labels else name
-
-
-def _by_rate(samples: dict[str, EdfSamples]) -> list[EdfSamples]:
-    """All channels of equal rate together: padding is where none of them changes."""
-    eeg, ecg = samples["eeg"], samples["ecg"]
-    if eeg.rate_hz != ecg.rate_hz:
-        return [eeg, ecg]
-    return [EdfSamples((*eeg.labels, *ecg.labels), np.vstack([eeg.signal, ecg.signal]), eeg.rate_hz, ())]

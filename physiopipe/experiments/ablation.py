@@ -15,7 +15,8 @@ class Ablation:
         clips: values of the cohort's own clip rule; a cohort whose rule has no such key has no such row.
         method: the row's, whose section `changes` may name.
         ecg_encoder: the study's own, none (an untrained one), or one pretrained for this row.
-        versus: the row it differs from in one thing: `ours` or another ablation.
+        versus: the row it differs from in one thing: `ours` or another ablation; empty: it is compared with none.
+        like: methods whose settings the row's method takes over where it has them, before `changes`.
         one_rate: whether pretraining sees 200 Hz alone, for as many steps as with every rate.
         leaky: whether windows are shuffled over the split.
         note: what a reader must know of the row; empty: nothing.
@@ -31,3 +32,4 @@ class Ablation:
     leaky: bool = False
     note: str = ""
     clips: dict[str, Any] = field(default_factory=dict)
+    like: tuple[str, ...] = ()

@@ -16,10 +16,13 @@ from physiopipe.errors import PhysiopipeError, unknown
 from physiopipe.experiments.ablation import Ablation
 from physiopipe.experiments.cross_validation import Study, run_method
 from physiopipe.experiments.encoders_worth import ENCODERS_WORTH
+from physiopipe.experiments.gap_cells import GAP_CELLS
 from physiopipe.experiments.leaks import run_leaky
 from physiopipe.experiments.predictions import read_predictions, write_predictions
 from physiopipe.experiments.readings import READINGS
+from physiopipe.experiments.rival_settings import RIVAL_SETTINGS
 from physiopipe.files import hold_lock, sha256_file, sha256_json
+from physiopipe.methods.registry import settings_class
 from physiopipe.params import Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
 from physiopipe.windows.pretraining import pretrain_on_store
@@ -67,6 +70,8 @@ ABLATION_OF: dict[str, Ablation] = {
     ),
     **ENCODERS_WORTH,
     **READINGS,
+    **RIVAL_SETTINGS,
+    **GAP_CELLS,
 }  # fmt: skip
 
 
@@ -137,6 +142,10 @@ def _places(study: Study) -> tuple[Path, Path, Path]:
 def changed_params(spec: Ablation, params: Params, name: str = "") -> Params:
     """The parameters with an ablation's changes, checked as a whole; `name` is of the cohort whose clips it changes."""
     content = params.model_dump(mode="json")
+    known = settings_class(spec.method).model_fields
+    for other in spec.like:
+        taken = {key: value for key, value in content["method"].get(other, {}).items() if key in known}
+        content["method"][spec.method] = content["method"].get(spec.method, {}) | taken
     changes = spec.changes | {f"clips.{name}.{key}": value for key, value in spec.clips.items() if name}
     if spec.ecg_encoder == "own":
         changes.setdefault("pretrain.epochs", params.ablations.pretrain_epochs or params.pretrain.epochs)

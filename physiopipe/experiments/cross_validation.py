@@ -103,7 +103,7 @@ class CrossValidation:
         reason = self.study.without_meaning
         if not reason:
             return self.runs(extra)
-        print(f"{self.study.method} on {self.study.cohort}: {reason} No row is made.", flush=True)
+        print(f"{self.study.method} on {self.study.cohort}: {reason.rstrip('.')}. No row is made.", flush=True)
         return []
 
     def make(self, runs: Sequence[FoldRun]) -> None:

@@ -14,9 +14,10 @@ from pydantic import Field
 from physiopipe.clips.clip_data import F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.methods.clip_windows import ClipWindowsSettings
 from physiopipe.methods.networks import kept_weights, weights_in
 from physiopipe.methods.reductions import reductions
-from physiopipe.params.section import Count, LearningRate, Positive, Section, Share
+from physiopipe.params.section import Count, LearningRate, Positive, Share
 from physiopipe.training.curve import CurvePoint
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from physiopipe.training.alignment import AlignmentPlan
 
 
-class BrantXStyleSettings(Section):
+class BrantXStyleSettings(ClipWindowsSettings):
     """Alignment without labels and fine-tuning with them; all defaults are this project's choices."""
 
     align: bool = Field(True, description="align the ECG encoder first; without it the same network is fine-tuned")
@@ -186,7 +187,7 @@ class BrantXStyle(Method):
                 labelled,
                 judged,
                 torch.optim.Adam(groups),
-                Plan(it.epochs, it.batch_size),
+                Plan(it.epochs, it.batch_size, draws=it.draws),
                 np.random.default_rng([seed, 2]),
             )
         return self
@@ -242,4 +243,5 @@ class BrantXStyle(Method):
             it.resampled_share,
             it.projected_width,
             it.temperature,
+            it.draws,
         )

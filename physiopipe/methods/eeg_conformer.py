@@ -14,14 +14,15 @@ from pydantic import Field
 from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.clips.segments import Segments, segments_of
 from physiopipe.clips.series import valid_samples
+from physiopipe.methods.clip_windows import ClipWindowsSettings
 from physiopipe.methods.eeg_networks import EegNetwork
-from physiopipe.params.section import Count, LearningRate, Section, Share
+from physiopipe.params.section import Count, LearningRate, Share
 
 if TYPE_CHECKING:
     from physiopipe.training.segments import MoreRows, Schedule, SegmentNetwork
 
 
-class EegConformerSettings(Section):
+class EegConformerSettings(ClipWindowsSettings):
     """EEG Conformer on whole windows of EEG; defaults as its authors trained it on BCI competition IV 2a."""
 
     blocks: Count = Field(6, description="of the transformer")
@@ -67,7 +68,7 @@ class EegConformerMethod(EegNetwork):
         from physiopipe.training.segments import Schedule
 
         it = self.settings
-        return Schedule(it.epochs, it.batch_size, it.learning_rate, (it.first_beta, 0.999))
+        return Schedule(it.epochs, it.batch_size, it.learning_rate, (it.first_beta, 0.999), draws=it.draws)
 
     def _more(self, train: Segments, labels: npt.NDArray[np.int8], seed: int) -> "MoreRows | None":
         from physiopipe.training.eeg_conformer import Recombination

@@ -11,7 +11,7 @@ from physiopipe.checksums import read_kept, seal
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.code_digest import code_digest, library_versions
 from physiopipe.errors import PhysiopipeError
-from physiopipe.files import hold_lock, sha256_json
+from physiopipe.files import hold_lock, sha256_file, sha256_json
 from physiopipe.methods.base import Arrays, Setup
 from physiopipe.methods.fusion_settings import FusionSettings, ReadOut
 from physiopipe.methods.ours import Ours
@@ -107,7 +107,8 @@ class InDomain(Ours):
         return self._with_weights(untrained, read_out, self._path)
 
     def _with_weights(self, encoders: "Encoders", read_out: ReadOut, path: Path) -> "Encoders":
-        weights = self.setup.params.encoders.eeg_weights.model_copy(update={"origin": "file", "path": str(path)})
+        own = {"origin": "file", "path": str(path), "sha256": sha256_file(path)}
+        weights = self.setup.params.encoders.eeg_weights.model_copy(update=own)
         choice = encoders.choice
         return self._fused.encoders(read_out, eeg_weights=weights, eeg_scale_uv=choice.eeg_scale_uv, draw=choice.draw)
 

@@ -13,9 +13,10 @@ from physiopipe.clips.clip_data import F32, F64, MODALITIES, ClipData
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_json
 from physiopipe.methods.base import Arrays, Method, Setup, prevalence
+from physiopipe.methods.clip_windows import ClipWindowsSettings
 from physiopipe.methods.gpt2_source import Gpt2Settings, Gpt2Source
 from physiopipe.methods.reductions import reductions
-from physiopipe.params.section import Count, LearningRate, Section
+from physiopipe.params.section import Count, LearningRate
 from physiopipe.training.curve import CurvePoint
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _SCALER = "scaler."  # of the names of arrays that are no weights
 
 
-class LanguageModelSettings(Section):
+class LanguageModelSettings(ClipWindowsSettings):
     """A frozen GPT-2, and what is trained about it; subclasses have their authors' values as defaults."""
 
     gpt2: Gpt2Settings = Gpt2Settings()
@@ -111,6 +112,7 @@ class LanguageModelMethod(Method):
                 self._section,
                 seed,
                 self._device,
+                self._section.draws,
             )
             check_frozen(self._net, before)
         self._frozen = sha256_json(before)

@@ -14,9 +14,10 @@ from physiopipe.clips.clip_data import F64, ClipData
 from physiopipe.clips.phase_locking import PhaseLocking, mean_phase_locking
 from physiopipe.clips.resampled import RATE_HZ
 from physiopipe.methods.base import Arrays, Setup, prevalence
+from physiopipe.methods.clip_windows import ClipWindowsSettings
 from physiopipe.methods.networks import NetworkMethod, kept_weights, weights_in
 from physiopipe.methods.reductions import reductions
-from physiopipe.params.section import Count, LearningRate, Section
+from physiopipe.params.section import Count, LearningRate
 
 if TYPE_CHECKING:
     from physiopipe.clips.clip_data import F32
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from physiopipe.training.finetune import LabelledWindows
 
 
-class LinStyleSettings(Section):
+class LinStyleSettings(ClipWindowsSettings):
     """The graph network and its training; all defaults are this project's choices."""
 
     ratio: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -90,7 +91,7 @@ class LinStyle(NetworkMethod):
             torch.manual_seed(seed)
             network = self._new_network(prior, len(train.tasks)).to(self._device)
             optimiser = torch.optim.Adam(network.parameters(), lr=it.learning_rate, weight_decay=it.weight_decay)
-            plan = Plan(it.epochs, it.batch_size, it.patience)
+            plan = Plan(it.epochs, it.batch_size, it.patience, it.draws)
             order = np.random.default_rng([seed, 1])
             self._curve = train_with_patience(network, windows, held_out, optimiser, plan, order)
         self._network = network

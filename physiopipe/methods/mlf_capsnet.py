@@ -15,6 +15,7 @@ from physiopipe.clips.resampled import RATE_HZ
 from physiopipe.clips.segments import Segments, segments_of
 from physiopipe.methods.eeg_networks import EegNetwork
 from physiopipe.params.section import Count, LearningRate, Positive, Section
+from physiopipe.training.clip_draws import ClipDraws
 
 if TYPE_CHECKING:
     from physiopipe.training.segments import Schedule, SegmentNetwork
@@ -34,6 +35,9 @@ class MlfCapsNetSettings(Section):
     epochs: Count = Field(40, description="the best by validation people is kept")
     epoch_segments: Count | None = Field(
         None, description="segments of training people drawn anew for each epoch; null: all"
+    )
+    validation_segments_per_clip: Count | None = Field(
+        None, description="segments of each validation clip, drawn once, that an epoch is judged by; null: all"
     )
     batch_size: int = Field(100, ge=2, description="segments of a step")
     learning_rate: LearningRate = Field(1e-5, description="of Adam")
@@ -74,4 +78,11 @@ class MlfCapsNetMethod(EegNetwork):
         from physiopipe.training.segments import Schedule
 
         it = self.settings
-        return Schedule(it.epochs, it.batch_size, it.learning_rate, epsilon=_KERAS_EPSILON, segments=it.epoch_segments)
+        return Schedule(
+            it.epochs,
+            it.batch_size,
+            it.learning_rate,
+            epsilon=_KERAS_EPSILON,
+            segments=it.epoch_segments,
+            draws=ClipDraws(validation=it.validation_segments_per_clip),
+        )

@@ -28,6 +28,7 @@ METHODS: dict[str, str] = {  # of this package
     "ours": "physiopipe.methods.ours:Ours",
     "transductive": "physiopipe.methods.transductive:Transductive",
     "in_domain": "physiopipe.methods.in_domain:InDomain",
+    "mixed_features": "physiopipe.methods.mixed_features:MixedFeatures",
     "gated": "physiopipe.methods.fusions:Gated",
     "cross_attention": "physiopipe.methods.fusions:CrossAttention",
     "mixture": "physiopipe.methods.fusions:Mixture",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from physiopipe.training.series import TwoStageNetwork
+    from physiopipe.training.tfc_stages import TFCNetwork
 
 
 class TFCSettings(SeriesSettings):
@@ -42,6 +43,22 @@ class TFCSettings(SeriesSettings):
         False, description="add the spectrum with removals to the one with additions, as the authors' code does"
     )
 
+    def network(self, samples: int, tasks: int) -> "TFCNetwork":
+        """An untrained network for series of so many samples; new weights are drawn from torch's generator."""
+        from physiopipe.training.tfc_stages import TFCNetwork
+
+        return TFCNetwork(
+            samples,
+            tasks,
+            attention_over=self.attention_over,
+            deviation=self.jitter,
+            doubled=self.doubled_spectrum,
+            consistency=self.consistency,
+            contrast_on=self.contrast_on,
+            form=self.contrast_form,
+            temperature=self.temperature,
+        )
+
 
 class TFC(SeriesMethod):
     """TF-C: time and frequency encoders and projectors, a classifier on both projections."""
@@ -63,20 +80,7 @@ class TFC(SeriesMethod):
         return whole
 
     def _new_network(self, tasks: int) -> "TwoStageNetwork":
-        from physiopipe.training.tfc_stages import TFCNetwork
-
-        chosen = self.settings
-        return TFCNetwork(
-            self.samples,
-            tasks,
-            attention_over=chosen.attention_over,
-            deviation=chosen.jitter,
-            doubled=chosen.doubled_spectrum,
-            consistency=chosen.consistency,
-            contrast_on=chosen.contrast_on,
-            form=chosen.contrast_form,
-            temperature=chosen.temperature,
-        )
+        return self.settings.network(self.samples, tasks)
 
     @property
     def _weight_decay(self) -> float:

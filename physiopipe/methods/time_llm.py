@@ -18,7 +18,9 @@ from physiopipe.params.section import Count, LearningRate
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from physiopipe.models.gpt2_body import Body
     from physiopipe.models.prompts import PromptCache
+    from physiopipe.models.time_llm import TimeLLM
 
 
 class TimeLLMSettings(LanguageModelSettings):
@@ -45,6 +47,24 @@ class TimeLLMSettings(LanguageModelSettings):
         if self.gpt2.origin == "random" and self.d_ff > self.gpt2.width:
             raise ValueError(f"d_ff {self.d_ff}, more than gpt2.width {self.gpt2.width}: take at most that")
         return self
+
+    def network(self, body: "Body", channels: int, samples: int, tasks: int) -> "TimeLLM":
+        """An untrained network around a language model; new weights are drawn from torch's generator."""
+        from physiopipe.models.time_llm import TimeLLM
+
+        return TimeLLM(
+            body,
+            channels=channels,
+            samples=samples,
+            classes=tasks,
+            patch_samples=self.patch_samples,
+            stride_samples=self.stride_samples,
+            d_model=self.d_model,
+            d_ff=self.d_ff,
+            heads=self.heads,
+            prototypes=self.prototypes,
+            dropout=self.dropout,
+        )
 
 
 class _Prompts(NamedTuple):
@@ -85,24 +105,10 @@ class TimeLLMMethod(LanguageModelMethod):
             self._prompts = self._prompts_of(clips, limit_bytes=self._section.prompt_cache_mb << 20)
 
     def _network(self) -> "nn.Module":
-        from physiopipe.models.time_llm import Prompted, TimeLLM
+        from physiopipe.models.time_llm import Prompted
 
-        settings = self._section
-        return Prompted(
-            TimeLLM(
-                self._gpt2.loaded.body,  # nothing of it is trained: all fits share it
-                channels=self._sizes["channels"],
-                samples=self._sizes["samples"],
-                classes=self._sizes["tasks"],
-                patch_samples=settings.patch_samples,
-                stride_samples=settings.stride_samples,
-                d_model=settings.d_model,
-                d_ff=settings.d_ff,
-                heads=settings.heads,
-                prototypes=settings.prototypes,
-                dropout=settings.dropout,
-            )
-        )
+        # nothing of the language model is trained: all fits share it
+        return Prompted(self._section.network(self._gpt2.loaded.body, **self._sizes))
 
     def _optimiser(self, net: "nn.Module") -> Steps:
         import torch

@@ -246,7 +246,7 @@ def _check_seal(path: Path) -> None:
 def fetch_weights(weights: "Weights") -> Path | None:
     """The file that `weights` names, checked; None for origin none. A Hub file is downloaded once, into its cache.
 
-    Raises PhysiopipeError where the file is missing, cannot be fetched, or (Hub) has another sha256 than expected.
+    Raises PhysiopipeError where the file is missing, cannot be fetched, or has another sha256 than expected.
     """
     if weights.origin == "none":
         return None
@@ -256,6 +256,8 @@ def fetch_weights(weights: "Weights") -> Path | None:
                 f"{weights.path} is missing: expected the EEG encoder's weights there (origin: file). Put the file "
                 "there, or set origin to `hub` (downloads it) or `none` (an untrained encoder; the table says so)."
             )
+        if told := weights.of_another_file(Path(weights.path), sha256_file(Path(weights.path))):
+            raise PhysiopipeError(told)
         return Path(weights.path)
     return _fetch_from_hub(weights)
 

@@ -40,7 +40,7 @@ def ecg_recording(file: OpenedFile, name: str, named: Mapping[str, str] | None =
     Args:
         file: an opened file.
         name: of the recording.
-        named: lead → name of the file's channel, for channels whose name does not tell.
+        named: lead → name of the file's channel, for channels whose name does not tell; then no other is read.
 
     Raises:
         RejectedRecord: no ECG, several channels whose leads are not named, two of one lead, no voltage, other rates.
@@ -105,11 +105,12 @@ def modality_recording(
     Raises:
         RejectedRecord: none of them is there, or they cannot be read.
     """
-    rows = {each: _row_called(file.channels, named[each]) for each in wanted if named and each in named}
+    of_wanted = {each: channel for each, channel in (named or {}).items() if each in wanted}
+    if modality == "ecg" and set(wanted) <= set(CLINICAL_LEADS):  # limb leads are derived here too
+        return _some_leads(ecg_recording(file, name, of_wanted), wanted)
+    rows = {each: _row_called(file.channels, channel) for each, channel in of_wanted.items()}
     if modality == "eeg":
         rows |= {each: row for each, row in _electrodes(file.channels, wanted).items() if each not in rows}
-    elif not rows and set(wanted) <= set(CLINICAL_LEADS):
-        return _some_leads(ecg_recording(file, name), wanted)
     elif not rows:
         leads = _ecg_rows(file.channels)
         if len(leads) != 1 or len(wanted) != 1:
@@ -121,7 +122,7 @@ def modality_recording(
     if not rows:
         raise RejectedRecord(
             f"none of the model's {modality.upper()} channels ({', '.join(wanted[:_SHOWN])}) is among its channels: "
-            f"{_listed(file.channels)}"
+            f"{_listed(file.channels)}. Say which is which with --channel {wanted[0]}=NAME"
         )
     there = tuple(each for each in wanted if each in rows)
     found = _read(file, name, [rows[each] for each in there], there, modality)

@@ -101,7 +101,9 @@ def _check_worth(study: Study, method: Method) -> None:
             "baseline: set it to none, run `dvc repro`, and fit again."
         )
     if reason:
-        raise PhysiopipeError(f"{study.method} on {study.cohort}: {reason} Fit another method, as handcrafted or ours.")
+        raise PhysiopipeError(
+            f"{study.method} on {study.cohort}: {reason.rstrip('.')}. Fit another method, as handcrafted or ours."
+        )
 
 
 def _cross_validated(results: Path, study: Study, validation: CrossValidation) -> dict[str, Any]:
@@ -168,7 +170,9 @@ def _members(validation: CrossValidation, clips: ClipData, seed: int) -> list[Me
 def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int) -> dict[str, Any]:
     known, params = cohort(study.cohort), study.params
     has = [each for each in MODALITIES if each in known.modalities]
-    units: dict[Modality, str] = {each: str(validation.store.attributes(each, RATE_HZ)["unit"]) for each in has}
+    stored = {each: validation.store.attributes(each, RATE_HZ) for each in has}
+    units: dict[Modality, str] = {each: str(of["unit"]) for each, of in stored.items()}
+    recorded: dict[Modality, list[str]] = {each: list(of["channels"]) for each, of in stored.items()}
     rates: dict[Modality, list[float]] = {
         each: list(known.rates_hz(each, params.data[study.cohort]).values()) for each in has
     }
@@ -182,7 +186,7 @@ def _about(study: Study, validation: CrossValidation, clips: ClipData, seed: int
         "people": len(set(clips.subjects.tolist())),
         "clips": len(clips),
         "seed": seed,
-        "training": likeness(clips, rates, units),
+        "training": likeness(clips, recorded, rates, units),
         "scored_by": known.scored_by,
         "caveats": list(known.caveats),
         "tasks_are": {task.name: task.what for task in known.tasks},

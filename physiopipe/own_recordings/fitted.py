@@ -24,11 +24,12 @@ from physiopipe.methods.base import Arrays, Method, Setup
 from physiopipe.methods.registry import method_class, missing_extras
 from physiopipe.params import Params, check_params
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, ABOUT, CARD = "model.safetensors", "model.json", "README.md"
 ENCODERS: dict[Modality, str] = {"ecg": "ecg_encoder.safetensors", "eeg": "eeg_encoder.safetensors"}
 NO_CHANNELS: dict[str, Any] = {
     "channels": (),
+    "recorded": (),
     "unit": "unspecified",
     "amplitude_low": 0.0,
     "amplitude_high": 0.0,
@@ -115,7 +116,10 @@ def load_model(folder: Path, state_folder: Path) -> FittedModel:
     """
     if not (folder / ABOUT).is_file():
         raise PhysiopipeError(f"{folder} is no fitted model ({ABOUT} is missing): `physiopipe fit` writes one.")
-    about: Any = read_json(folder / ABOUT)
+    try:
+        about: Any = read_json(folder / ABOUT)
+    except (ValueError, RecursionError):  # of UTF-8 or of JSON
+        raise PhysiopipeError(f"{folder / ABOUT} is damaged: take the folder anew, or fit again.") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise PhysiopipeError(f"{folder / ABOUT} is of another format: expected {FORMAT}. Fit it again.")
     files = about.get("files")
@@ -144,7 +148,8 @@ def load_model(folder: Path, state_folder: Path) -> FittedModel:
 def _params(folder: Path, about: dict[str, Any]) -> Params:
     content = deepcopy(about["params"])
     if ENCODERS["eeg"] in about["files"]:
-        content["encoders"]["eeg_weights"] = {"origin": "file", "path": str(folder / ENCODERS["eeg"])}
+        path = folder / ENCODERS["eeg"]
+        content["encoders"]["eeg_weights"] = {"origin": "file", "path": str(path), "sha256": sha256_file(path)}
     return check_params(content, str(folder / ABOUT))
 
 

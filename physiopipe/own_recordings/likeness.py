@@ -14,12 +14,17 @@ _ABSENT = {"eeg": "missing or flat", "ecg": "missing, flat or without heartbeats
 
 
 def likeness(
-    clips: ClipData, rates_hz: Mapping[Modality, Sequence[float]], units: Mapping[Modality, str]
+    clips: ClipData,
+    recorded: Mapping[Modality, Sequence[str]],
+    rates_hz: Mapping[Modality, Sequence[float]],
+    units: Mapping[Modality, str],
 ) -> dict[str, dict[str, Any]]:
     """By modality of the cohort, as JSON values: channels, unit, rates of the recordings, range of the amplitude.
 
-    A window's amplitude is the root mean square of each channel that is present, median over channels; the range is
-    from the 0.5th to the 99.5th percentile over windows.
+    `channels` are those that methods are given, `recorded` those of the stored windows: where the clip rule derives
+    limb leads, `predict` must read the latter and derive them in its turn. A window's amplitude is the root mean
+    square of each channel that is present, median over channels; the range is from the 0.5th to the 99.5th percentile
+    over windows.
     """
     found: dict[str, dict[str, Any]] = {}
     for modality in (each for each in MODALITIES if each in units):
@@ -28,6 +33,7 @@ def likeness(
         low, high = np.quantile(known, _QUANTILES).tolist() if len(known) else (0.0, 0.0)
         found[modality] = {
             "channels": list(getattr(clips, f"{modality}_channels")),
+            "recorded": list(recorded[modality]),
             "unit": units[modality],
             "rates_hz": sorted(set(rates_hz[modality])),
             "amplitude_low": float(f"{low:.4g}"),
@@ -68,7 +74,9 @@ def unlike(
             gone = [name for name, there in zip(about["channels"], present[mine].any(axis=0), strict=True) if not there]
             if gone:
                 more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
-                sentences.append(f"{title} without {', '.join(gone[:_SHOWN])}{more} ({_ABSENT[modality]})")
+                some = f"{title} without {', '.join(gone[:_SHOWN])}{more}"
+                what = some if len(gone) < len(about["channels"]) else f"no {title}"
+                sentences.append(f"{what} ({_ABSENT[modality]})")
             rates = about["rates_hz"]
             if rates and not min(rates) <= recorded_hz[modality] <= max(rates):
                 trained = " to ".join(f"{rate:g}" for rate in sorted({min(rates), max(rates)}))

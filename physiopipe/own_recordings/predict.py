@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from physiopipe.clips.clip_data import HIDDEN_LABEL, MODALITIES, ClipData, Modality
+from physiopipe.clips.pairing import START_TOLERANCE_S, starting_together
 from physiopipe.clips.reading import RATE_HZ
 from physiopipe.clips.rules import by_rule
-from physiopipe.clips.selection import START_TOLERANCE_S
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, write_json
 from physiopipe.own_recordings.card import SIMULATED, headline_of
@@ -24,10 +24,11 @@ from physiopipe.own_recordings.encoder import with_mains
 from physiopipe.own_recordings.fitted import NO_CHANNELS, FittedModel, load_model
 from physiopipe.own_recordings.likeness import unlike
 from physiopipe.own_recordings.reading import Recordings, beside
+from physiopipe.own_recordings.two_files import end_together, shared_stretch
 from physiopipe.params import PATCH_SAMPLES
-from physiopipe.recordings.opened import OpenedFile
+from physiopipe.recordings.edf import check_same_start
 from physiopipe.recordings.opening import Found, open_recording
-from physiopipe.recordings.recording import LongRecording, RejectedRecord
+from physiopipe.recordings.recording import LongRecording, Recording, RejectedRecord
 from physiopipe.windows.in_memory import PreparedWindows, joined, window_blocks
 
 ClipsAre = Literal["recording", "consecutive"]
@@ -47,11 +48,12 @@ class _Signals:
 
     windows: dict[Modality, PreparedWindows]
     recorded_hz: dict[Modality, float]
+    told: str  # of two files of different lengths
 
 
 def _check_named(model: FittedModel, named: Mapping[str, str]) -> None:
     training = model.about["training"]
-    known = [each for modality in MODALITIES for each in training.get(modality, NO_CHANNELS)["channels"]]
+    known = [each for modality in MODALITIES for each in training.get(modality, NO_CHANNELS)["recorded"]]
     if unknown := [name for name in named if name not in known]:
         raise PhysiopipeError(
             f"--channel {unknown[0]}={named[unknown[0]]}: the model has no channel {unknown[0]!r}; it has "
@@ -84,13 +86,13 @@ def predict_recordings(
         for line in told(model):
             print(line, flush=True)
         _check_named(model, named or {})
-        recordings, warned, count = Recordings(place, "predict"), 0, 0
+        recordings, warned, count = Recordings(place, "predict", paired=True), 0, 0
         with atomic_file(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
             writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
             writer.writeheader()
             for found, done in recordings.each():
                 with recordings.noting(found):
-                    signals = _read(open_recording(found.path), found, model, clips, mains_hz, named)
+                    signals = _read(found, recordings.ecg_of.get(found.path), model, clips, mains_hz, named)
                     done(0.5)
                     rows = list(_rows(found, signals, model, clips))
                     writer.writerows(rows)
@@ -118,22 +120,31 @@ def told(model: FittedModel) -> list[str]:
 
 
 def _read(
-    file: OpenedFile,
     found: Found,
+    ecg_path: Path | None,
     model: FittedModel,
     clips: ClipsAre,
     mains_hz: float | None,
     named: Mapping[str, str] | None,
 ) -> _Signals:
+    """Windows of the modalities that the model reads; the ECG is that of `ecg_path`, where there is such a file."""
+    file, params, told = open_recording(found.path), model.params, ""
+    of_ecg = open_recording(ecg_path) if ecg_path is not None and "ecg" in model.inputs else file
+    in_two = ecg_path is not None and len(model.inputs) == len(MODALITIES)
+    if in_two:
+        end_together(file, of_ecg)
+    recordings: dict[Modality, Recording | LongRecording] = {}
+    for modality in (each for each in MODALITIES if each in model.inputs):
+        wanted = tuple(model.about["training"][modality]["recorded"])
+        recordings[modality] = modality_recording(
+            of_ecg if modality == "ecg" else file, found.name, modality, wanted, named
+        )
+    if ecg_path is not None and in_two:
+        if {found.path.suffix.lower(), ecg_path.suffix.lower()} == {".edf"}:  # other formats are taken to
+            check_same_start(found.path, ecg_path)
+        recordings, told = shared_stretch(recordings)
     windows: dict[Modality, PreparedWindows] = {}
-    recorded_hz: dict[Modality, float] = {}
-    for modality in MODALITIES:
-        if modality not in model.inputs:
-            continue
-        wanted = tuple(model.about["training"][modality]["channels"])
-        recording = modality_recording(file, found.name, modality, wanted, named)
-        head = recording.head if isinstance(recording, LongRecording) else recording
-        params = model.params
+    for modality, recording in recordings.items():
         blocks = window_blocks(
             recording,
             modality,
@@ -142,8 +153,7 @@ def _read(
             params.shard[model.cohort][modality],
         )
         windows[modality] = joined(list(blocks) if clips == "consecutive" else _last(blocks, _last_s(model)))
-        recorded_hz[modality] = head.rate_hz
-    return _Signals(windows, recorded_hz)
+    return _Signals(windows, {modality: each.rate_hz for modality, each in recordings.items()}, told)
 
 
 def _last_s(model: FittedModel) -> float:
@@ -176,6 +186,8 @@ def _rows(found: Found, signals: _Signals, model: FittedModel, clips: ClipsAre) 
         data = by_rule(data, model.params.clips[model.cohort])  # as in training
         probability = model.predict(data)[0]
         sentences = unlike(data, model.about["training"], model.inputs, signals.recorded_hz)[0]
+        if signals.told:
+            sentences.append(signals.told)
         if len(mine) < wanted:
             sentences.append(f"{len(mine) * length_s:g} s of signal, a clip has {wanted * length_s:g}")
         raised = {
@@ -208,8 +220,7 @@ def _paired(signals: _Signals) -> dict[Modality, npt.NDArray[np.int64]]:
     if len(signals.windows) == 1:
         return {modality: np.arange(len(windows)) for modality, windows in signals.windows.items()}
     eeg, ecg = signals.windows["eeg"], signals.windows["ecg"]
-    apart_s = np.abs(np.subtract.outer(eeg.start_s, ecg.start_s))
-    of_eeg, of_ecg = np.nonzero(apart_s <= START_TOLERANCE_S)
+    of_eeg, of_ecg = starting_together(eeg.start_s, ecg.start_s)
     if not len(of_eeg):
         raise RejectedRecord("no EEG window starts together with an ECG window: the two are of different lengths")
     return {"eeg": of_eeg, "ecg": of_ecg}
@@ -230,13 +241,13 @@ def _clips(windows: int, wanted: int, clips: ClipsAre, model: FittedModel) -> li
 def _clip_data(
     name: str, number: int, signals: _Signals, rows: dict[Modality, npt.NDArray[np.int64]], model: FittedModel
 ) -> ClipData:
-    """One clip as methods are given it; a modality that the model does not read is absent."""
+    """One clip of the recorded channels, as in training; a modality that the model does not read is absent."""
     chosen = {modality: windows.chosen(rows[modality]) for modality, windows in signals.windows.items()}
     count = len(next(iter(chosen.values())))
     valid = np.min([windows.valid_patches for windows in chosen.values()], axis=0)
     arrays: dict[str, Any] = {}
     for modality in MODALITIES:
-        channels = tuple(model.about["training"].get(modality, NO_CHANNELS)["channels"])
+        channels = tuple(model.about["training"].get(modality, NO_CHANNELS)["recorded"])
         arrays[f"{modality}_channels"] = channels
         if modality in chosen:
             arrays[modality], arrays[f"{modality}_present"] = chosen[modality].samples, chosen[modality].present.copy()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file, shorten
 from physiopipe.own_recordings.channels import UNITS, ecg_recording, modality_recording
-from physiopipe.recordings.opening import Found, find_recordings, open_recording
+from physiopipe.recordings.opening import Found, find_recordings, open_recording, readable_files
 from physiopipe.recordings.recording import LongRecording, Recording, RejectedRecord
 
 _REASON = 400  # characters
@@ -38,14 +38,30 @@ class Refused:
 class Recordings:
     """The recordings of a place, with a progress bar on a terminal and plain lines for what is refused."""
 
-    def __init__(self, place: Path, verb: str) -> None:
+    def __init__(self, place: Path, verb: str, *, paired: bool = False) -> None:
         """Find them.
+
+        Args:
+            paired: whether `X_eeg` and `X_ecg` of one folder, as BIDS calls them, are one recording, named by the
+                EEG's file; `ecg_of` then has the other, also where `place` is the EEG's file alone.
 
         Raises:
             PhysiopipeError: no such place, or no recording there.
         """
         self.found, self.refused, self.used = find_recordings(place), Refused(), 0
+        self.ecg_of: dict[Path, Path] = {}
         self._verb = verb
+        if paired:
+            here = [each.path for each in self.found] if place.is_dir() else readable_files(place.parent)
+            beside = {path.with_name(path.stem): path for path in here}
+            names = [(each.path, each.path.stem.removesuffix("_eeg")) for each in self.found]
+            self.ecg_of = {
+                path: beside[path.with_name(f"{name}_ecg")]
+                for path, name in names
+                if name != path.stem and path.with_name(f"{name}_ecg") in beside
+            }
+            taken = set(self.ecg_of.values())
+            self.found = [each for each in self.found if each.path not in taken]
 
     def each(self) -> Iterator[tuple[Found, Callable[[float], None]]]:
         """Each recording, and what is called with the share of it that is done."""

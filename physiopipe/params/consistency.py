@@ -100,6 +100,8 @@ def _of_evaluation(params: Params) -> Iterator[str]:
                 )
         if rule.baseline != "none":
             yield from _of_baseline(params, name)
+        if params.simulated(name) and rule.last_s is not None:
+            yield from _of_hidden_change(params, name)
         unit = known.modalities["ecg"].unit if "ecg" in known.modalities else "mV"
         if params.pretrain.normalisation == "millivolt" and unit != "mV":
             yield f"pretrain.normalisation is millivolt, and the unit of {name}'s ECG is not known: z-score it"
@@ -112,6 +114,18 @@ def _of_evaluation(params: Params) -> Iterator[str]:
         longest_s = known.longest_clip_s(params.data[name], params.simulate[name])
         if rule.last_s > longest_s:
             yield f"clips.{name}.last_s is {rule.last_s:g} s, and no clip is longer than {longest_s:g} s"
+
+
+def _of_hidden_change(params: Params, name: str) -> Iterator[str]:
+    """The change within a clip cancels over all of its last `change_s` seconds, and not over a part of them."""
+    simulate, last_s = params.simulate[name], params.clips[name].last_s
+    change_s = getattr(simulate, "change_s", None)
+    if change_s not in (None, last_s) and getattr(simulate, "hidden_share", 0.0) > 0:
+        yield (
+            f"simulate.{name}.change_s is {change_s:g} s, and clips.{name}.last_s is {last_s:g} s: expected equal "
+            "lengths, for the hidden change must lie in the middle of what is used, or band power shows it; or set "
+            f"simulate.{name}.hidden_share to 0"
+        )
 
 
 def _of_baseline(params: Params, name: str) -> Iterator[str]:

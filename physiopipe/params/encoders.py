@@ -1,5 +1,6 @@
 """`encoders`: the two criss-cross encoders that methods share, and where their weights come from."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -33,6 +34,15 @@ class Weights(Section):
     sha256: str = Field(
         "0792cb808c14e6b7a2bb2ce1dff379bc47bc54c49a779825bdfeb33bf8157178", description="expected sha256 of the file"
     )
+
+    def of_another_file(self, path: Path, found: str) -> str | None:
+        """What to say of a file (origin: file) of this sha256; None where it is the one that is expected."""
+        if found == self.sha256:
+            return None
+        return (
+            f"{path} is not the file that encoders.eeg_weights.sha256 names: its sha256 is {found}, expected "
+            f"{self.sha256}. Name another file or, if these are the EEG weights that you mean, write its sha256 there."
+        )
 
 
 class Encoders(Section):

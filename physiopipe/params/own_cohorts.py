@@ -12,7 +12,7 @@ _TITLES = ("title", "licence", "citation")  # what is said of a cohort, and chan
 
 
 class OwnCohort(Section):
-    """EDF recordings with EEG and ECG in each file, and a table of labels; `data.<name>.path` says where they lie.
+    """EDF recordings of EEG and ECG, and a table of labels; `data.<name>.path` says where they lie.
 
     The threshold of each label and the part of a recording that is used stand in `clips.<name>`.
     """
@@ -22,6 +22,11 @@ class OwnCohort(Section):
     )
     labels: str = Field(
         "labels.csv", description="table in the folder (.csv, .tsv): one row a file, or (bids) a person"
+    )
+    ecg_files: Literal["same", "ecg", "physio"] = Field(
+        "same",
+        description="where the ECG is: same: in the EEG's file; ecg, physio: beside …_eeg.edf, in …_ecg.edf or "
+        "…_physio.tsv.gz; a column ecg_file of the table names each file by itself",
     )
     tasks: tuple[CohortName, ...] = Field(min_length=1, max_length=3, description="columns of that table: the labels")
     eeg: _Channels = Field(description="EEG channels; a file may call them so, or `EEG <name>`")
@@ -47,4 +52,5 @@ class OwnCohort(Section):
 
     def of_windows(self) -> dict[str, object]:
         """What of it determines the stored windows."""
-        return self.model_dump(mode="json", exclude=set(_TITLES))
+        by_table = {"ecg_files"} if self.ecg_files == "same" else set()  # windows of before there was the choice
+        return self.model_dump(mode="json", exclude={*_TITLES, *by_table})

@@ -35,6 +35,11 @@ class Ablations(Section):
     """Ours with one thing changed, see `physiopipe.experiments.ablations`."""
 
     variants: tuple[str, ...] = Field((), description="rows of the table of ablations, in this order; [] for none")
+    planned: tuple[str, ...] = Field(
+        (),
+        description="rows whose comparison was named before the data were seen: corrected among themselves, the others "
+        "among the others",
+    )
     pretrain_epochs: Count | None = Field(
         None, description="epochs of the pretraining runs that ablations need; null: as many as pretrain.epochs"
     )

@@ -28,7 +28,14 @@ from physiopipe.recordings.download_stamp import (
     finished_download,
     write_stamp,
 )
-from physiopipe.recordings.transport import MissingFile, Tree, UnusableFile, WrongContent, check_relative
+from physiopipe.recordings.transport import (
+    MissingFile,
+    Tree,
+    UnusableFile,
+    WrongContent,
+    check_relative,
+    remove_abandoned,
+)
 from physiopipe.recordings.tree import Batch, record_of
 
 if TYPE_CHECKING:
@@ -71,6 +78,7 @@ def download_batch(
     if earlier is not None and (allow_missing or not any(each.absent for each in earlier.rejected)):
         return list(earlier.rejected)
     raw_root.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(raw_root / check_relative(path, f"the plan of {batch.name}") for path, _ in batch.files)
     rejected: dict[str, NotHere] = {}
 
     def reject(relative: str, reason: str, absent: bool) -> None:
@@ -80,7 +88,6 @@ def download_batch(
     wanted: list[tuple[str, str]] = []
     replaced: list[str] = []
     for relative, sha256 in batch.files:
-        check_relative(relative, f"the plan of {batch.name}")
         if not sha256:
             reject(relative, "no checksum of it is published", absent=True)
         elif not (raw_root / relative).is_file():

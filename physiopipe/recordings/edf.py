@@ -70,11 +70,13 @@ class EdfHeader:
 
     Attributes:
         patient, recording: two lines of text about whom and what was recorded.
+        start: day and time at which it began, as stored: `dd.mm.yy hh.mm.ss`.
         plus: the file is EDF+, without gaps.
     """
 
     patient: str
     recording: str
+    start: str
     plus: bool
     records: int
     record_s: float
@@ -146,6 +148,20 @@ def read_edf_samples(path: Path, labels: tuple[str, ...]) -> EdfSamples:
     return EdfSamples(labels, values.reshape(len(labels), -1), rate_hz, units)
 
 
+def check_same_start(first: Path, second: Path) -> None:
+    """Two files of one session must begin at the same second, as their headers say.
+
+    Raises:
+        RejectedRecord: as `read_edf_header`, or they begin at different moments.
+    """
+    began, other = read_edf_header(first).start, read_edf_header(second).start
+    if began != other:
+        raise RejectedRecord(
+            f"{first.name} begins at {began}, {second.name} at {other}: expected files that begin together. Cut the "
+            "earlier one, with the start in its header"
+        )
+
+
 def in_unit(samples: EdfSamples, unit: Unit) -> F32:
     """Samples in mV or uV, whatever unit of voltage each channel has.
 
@@ -190,21 +206,25 @@ def _header(name: str, content: bytes, size: int) -> EdfHeader:
     if kind.startswith("EDF+D"):
         raise RejectedRecord(f"{name} is EDF+D, with gaps between its data records; only files without are read")
     count = _whole(name, "number of signals", text[252:256], 1, _MAX_SIGNALS)
-    start = HEAD_BYTES * (1 + count)
-    if _whole(name, "size of the header", text[184:192], 0, 1 << 31) != start or len(content) < start:
-        raise RejectedRecord(f"{name}: header of {count} signals takes {start} bytes; it says {text[184:192].strip()}")
+    size_of_header = HEAD_BYTES * (1 + count)
+    if _whole(name, "size of the header", text[184:192], 0, 1 << 31) != size_of_header or len(content) < size_of_header:
+        raise RejectedRecord(
+            f"{name}: header of {count} signals takes {size_of_header} bytes; it says {text[184:192].strip()}"
+        )
     records = _whole(name, "number of data records", text[236:244], 1, 1 << 31)
     record_s = _number(name, "length of a data record", text[244:252])
     if record_s <= 0:
         raise RejectedRecord(f"{name}: data records last {record_s:g} s; expected more than 0")
-    signals = _signals(name, content[HEAD_BYTES:start], count)
-    expected = start + 2 * records * sum(signal.samples for signal in signals)
+    signals = _signals(name, content[HEAD_BYTES:size_of_header], count)
+    expected = size_of_header + 2 * records * sum(signal.samples for signal in signals)
     if size != expected:
         raise RejectedRecord(f"{name} holds {size} bytes, its header tells of {expected}")
     fastest = max(signal.samples for signal in signals) / record_s
     if fastest > MAX_RATE_HZ:
         raise RejectedRecord(f"{name}: a signal of {fastest:g} Hz; expected at most {MAX_RATE_HZ:g} Hz")
-    return EdfHeader(text[8:88].strip(), text[88:168].strip(), kind.startswith("EDF+"), records, record_s, signals)
+    start = f"{text[168:176].strip()} {text[176:184].strip()}"
+    plus = kind.startswith("EDF+")
+    return EdfHeader(text[8:88].strip(), text[88:168].strip(), start, plus, records, record_s, signals)
 
 
 def _signals(name: str, head: bytes, count: int) -> tuple[EdfSignal, ...]:

@@ -1,5 +1,6 @@
 """EDF files whose samples are read in stretches, so that memory does not grow with their length."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,14 +34,28 @@ class EdfFile(OpenedFile):
 
     def samples(self, rows: Sequence[int]) -> LongSignal:
         """See OpenedFile."""
-        rate_hz = self.channels[rows[0]].rate_hz
-        beside = [row for row, each in enumerate(self.channels) if each.rate_hz == rate_hz]
-        whole = _EdfSignal(self._path, self._header, [self._rows[row] for row in beside])
-        first = max(whole.shape[1] - LONG_SAMPLES, 0)
-        recorded = first + recorded_samples(whole.read(first, whole.shape[1]), rate_hz)
-        if not recorded:
+        end_s = self.recorded_s() if self.until_s is None else self.until_s
+        if not end_s:
             raise RejectedRecord("no channel ever changes")
-        return Shortened(_EdfSignal(self._path, self._header, [self._rows[row] for row in rows]), recorded)
+        whole = self._signal(rows)
+        # an infinite end, as beside a file without padding, is the file's own
+        return Shortened(whole, math.floor(min(end_s * self.channels[rows[0]].rate_hz + 0.5, whole.shape[1])))
+
+    def recorded_s(self) -> float:
+        """See OpenedFile: channels of every rate count, since one alone may well be still."""
+        rows_of: dict[float, list[int]] = {}
+        for row, each in enumerate(self.channels):
+            rows_of.setdefault(each.rate_hz, []).append(row)
+        looked_at_s = LONG_SAMPLES / max(rows_of, default=1.0)
+        return max((self._recorded_s(rows, rate_hz, looked_at_s) for rate_hz, rows in rows_of.items()), default=0.0)
+
+    def _recorded_s(self, rows: Sequence[int], rate_hz: float, looked_at_s: float) -> float:
+        whole = self._signal(rows)
+        first = max(whole.shape[1] - math.floor(looked_at_s * rate_hz + 0.5), 0)
+        return (first + recorded_samples(whole.read(first, whole.shape[1]), rate_hz)) / rate_hz
+
+    def _signal(self, rows: Sequence[int]) -> "_EdfSignal":
+        return _EdfSignal(self._path, self._header, [self._rows[row] for row in rows])
 
 
 class _EdfSignal(LongSignal):

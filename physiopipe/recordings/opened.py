@@ -4,6 +4,7 @@ One class a format stands behind `physiopipe.recordings.opening.open_recording`.
 file is read only from the folder in which its header lies, and a unit is never guessed.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,9 +46,15 @@ class OpenedFile(ABC):
 
     Attributes:
         channels: of the file, in its order.
+        until_s: where set, samples end there, or at the file's own end; otherwise before the padding at its end.
     """
 
     channels: tuple[Channel, ...]
+    until_s: float | None = None
+
+    def recorded_s(self) -> float:
+        """Seconds before the padding at its end; infinite for a format in which padding is not looked for."""
+        return math.inf
 
     @abstractmethod
     def samples(self, rows: Sequence[int]) -> LongSignal:

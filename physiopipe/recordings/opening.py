@@ -70,6 +70,18 @@ def find_recordings(place: Path) -> list[Found]:
     return found
 
 
+def readable_files(folder: Path) -> list[Path]:
+    """The files of a folder, without those of folders below, that `open_recording` takes, by name.
+
+    Raises:
+        PhysiopipeError: the system would not let the folder be read.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS and path.name[0] != ".")
+    except OSError as error:
+        raise PhysiopipeError(f"{folder} cannot be read ({error.strerror}): mend that, then run again.") from None
+
+
 def _files_below(root: Path) -> Iterator[Path]:
     bids = (root / "dataset_description.json").is_file()
     for folder, folders, names in os.walk(root):

@@ -10,8 +10,9 @@ import re
 import shutil
 import stat
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,7 @@ LARGEST_HEADER_BYTES = 1 << 20
 LARGEST_FILE_BYTES = 1 << 30  # the longest recording of the Challenge 2021 takes 11 MB
 LONGEST_PATH = 1000
 TRIES_OF_CONTENT = 3
+STILL_S = 600.0  # a file that has not changed for so long is written by nobody
 _PART_OF_A_PATH = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.+-]{1,200}")
 
 
@@ -57,6 +59,38 @@ def too_large(where: str, relative: str) -> PhysiopipeError:
         f"{where} is longer than the {largest_bytes(relative):,} bytes that such a file may have: nothing of it was "
         "kept. Is base_url the tree that you meant?"
     )
+
+
+def remove_abandoned(targets: Iterable[Path]) -> None:
+    """Remove what killed processes left of these files: `<name>.<process>.partial`, where no such process lives.
+
+    On a cluster the process may live on another node: what was written to in the last ten minutes stays.
+    """
+    names: dict[Path, set[str]] = {}
+    for target in targets:
+        names.setdefault(target.parent, set()).add(target.name)
+    for folder, here in names.items():
+        for path in folder.glob("*.partial"):
+            name, _, process = path.name.removesuffix(".partial").rpartition(".")
+            if name in here and process.isdecimal() and not _lives(int(process)) and _is_still(path):
+                path.unlink(missing_ok=True)
+
+
+def _is_still(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_ctime > STILL_S
+    except FileNotFoundError:
+        return False
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
 
 
 class Connection(ABC):

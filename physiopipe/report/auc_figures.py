@@ -55,7 +55,7 @@ def _aucs(
                 axes.plot(found[headline], i, "D", color="#000000", markersize=5)
         shown = f"mean of {len(study.tasks)} tasks" if task == MEAN and len(study.tasks) > 1 else task
         axes.set(title=(study.tasks[0] if task == MEAN and len(study.tasks) == 1 else shown).capitalize(),
-                 xlabel=fill(study.headline_words, _LABEL_LETTERS), xlim=(0, 1.02))  # fmt: skip
+                 xlabel=fill(study.headline_words, _LABEL_LETTERS), xlim=(-0.02, 1.02))  # fmt: skip
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", ".25", ".5", ".75", "1"])  # neighbours' do not touch
         axes.set_yticks(range(len(names)), [fill(test.title(name), _LABEL_LETTERS) for name in names])
     for label, name in zip(panels[0].get_yticklabels(), names, strict=True):

@@ -29,7 +29,14 @@ from physiopipe.results.test_set import read_test_set
 from physiopipe.windows.store import WindowStore
 
 
-def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params: Params, cohort: str) -> None:
+def make_figures(
+    folder: Path,
+    pretrain_folder: Path,
+    windows_root: Path,
+    params: Params,
+    cohort: str,
+    raw: quality_figures.RawReader = quality_figures.none_raw,
+) -> None:
     """Write `folder`/figures/*.png and *.svg.
 
     Args:
@@ -38,6 +45,7 @@ def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params
         pretrain_folder: holds loss.csv, metrics.json and reconstructions.npz of pretraining.
         windows_root: holds a folder of each of the two cohorts.
         cohort: the downstream one.
+        raw: gives the recordings that are still here, for the examples of the quality flags.
 
     Raises:
         PhysiopipeError: an input is missing; it says which step writes it.
@@ -48,7 +56,7 @@ def make_figures(folder: Path, pretrain_folder: Path, windows_root: Path, params
         _draw_pretraining(pretrain_folder, out, pretraining)
         _draw_results(folder, out, study)
         for facts in (pretraining, downstream):
-            _draw_data(windows_root / facts.cohort, out, facts)
+            _draw_data(windows_root / facts.cohort, out, facts, raw)
 
 
 def _draw_pretraining(folder: Path, out: Path, facts: DataFacts) -> None:
@@ -87,7 +95,7 @@ def _draw_results(folder: Path, out: Path, study: Study) -> None:
         save(figure, out / name, simulated=study.simulated)
 
 
-def _draw_data(windows: Path, out: Path, facts: DataFacts) -> None:
+def _draw_data(windows: Path, out: Path, facts: DataFacts, raw: quality_figures.RawReader) -> None:
     index = read_table(windows / "index.parquet")
     first = str(index["modality"].iloc[0])
     unit = "clips" if facts.tasks else "records"
@@ -98,7 +106,7 @@ def _draw_data(windows: Path, out: Path, facts: DataFacts) -> None:
         figures["values"] = data_figures.values_plot(index, facts.tasks, facts.thresholds)
     for name, figure in figures.items():
         save(figure, out / f"{facts.cohort}_{name}", simulated=facts.simulated)
-    for modality, figure in quality_figures.quality_plots(WindowStore(windows), facts).items():
+    for modality, figure in quality_figures.quality_plots(WindowStore(windows), facts, raw).items():
         path = out / f"{facts.cohort}_quality_{modality}"
         save(figure, path, simulated=facts.simulated)
         to_palette(path.with_suffix(".png"))

@@ -15,7 +15,13 @@ from physiopipe.windows.store import WindowStore
 CONTENT = "made_from.json"
 
 
-def write_overview(windows: Path, out: Path, facts: DataFacts, modality: str) -> None:
+def write_overview(
+    windows: Path,
+    out: Path,
+    facts: DataFacts,
+    modality: str,
+    raw: quality_figures.RawReader = quality_figures.none_raw,
+) -> None:
     """Write records.csv, flags.csv, thresholds.csv, rejected.csv, lengths.png and quality.png into `out`.
 
     `CONTENT`, with the digest of the windows that they were made from, comes last.
@@ -23,6 +29,7 @@ def write_overview(windows: Path, out: Path, facts: DataFacts, modality: str) ->
     Args:
         windows: data/windows/<cohort>.
         modality: one that the cohort records.
+        raw: gives the recordings that are still here, for the examples of the quality flags.
 
     Raises:
         PhysiopipeError: the windows are missing or damaged.
@@ -40,7 +47,7 @@ def write_overview(windows: Path, out: Path, facts: DataFacts, modality: str) ->
     with styled():
         unit = "clips" if facts.tasks else "records"
         save(data_figures.lengths_plot(index, unit), out / "lengths", simulated=facts.simulated)
-        figure = quality_figures.quality_plot(store, facts, modality)
+        figure = quality_figures.quality_plot(store, facts, modality, raw)
         save(figure, out / "quality", simulated=facts.simulated)
         to_palette(out / "quality.png")
     for drawing in out.glob("*.svg"):  # the page of a workflow embeds each file: the small ones

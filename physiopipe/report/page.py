@@ -123,6 +123,9 @@ def _result(folder: Path, study: Study) -> Section:
     parts.append(Part("ECG without heartbeats", result_parts.without_beats(beats, clips_of(test)), folded=True))
     changed, fused = (read_table(folder / f"{name}.csv") for name in ("ablations", "fusions"))
     parts.append(Part("Ablations", result_parts.contrasts(changed, ABLATIONS_ARE, study)))
+    gap = read_table(folder / "gap.csv")
+    if len(gap):
+        parts.append(Part("The gap to Handcrafted", result_parts.gap(gap, study)))
     parts.append(Part("Fusions", result_parts.contrasts(fused, FUSIONS_ARE, study, explained=changed.empty)))
     parts.append(
         _figure_part(figures, "Robustness", "robustness", ("Mean of the tasks. " if several else "") + _ROBUSTNESS)

@@ -1,6 +1,9 @@
-"""Example windows of each quality flag as strips of all leads: what a threshold lets through and what it marks."""
+"""Example windows of each quality flag as strips of all leads: what a threshold lets through and what it marks.
 
-from collections.abc import Mapping
+They are drawn as they were recorded, for that is what most flags are judged on; as stored where the files are gone.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from physiopipe.params import PATCH_SAMPLES
+from physiopipe.recordings.recording import LongRecording, Recording
 from physiopipe.report.data_facts import DataFacts
 from physiopipe.signals.windowing import LARGEST_INT16
 from physiopipe.windows.part import QUALITY_FLAGS
@@ -19,6 +23,9 @@ from physiopipe.windows.store import WindowStore
 FLAGS = (*QUALITY_FLAGS, "saturated")
 NO_FLAG = "no flag"
 EXAMPLES = 2  # strips of a flag, side by side
+Recordings = Mapping[str, Recording | LongRecording]  # by record
+# `(cohort, modality, {record: batch}) → those of these recordings whose files are still here`
+RawReader = Callable[[str, str, Mapping[str, str]], Recordings]
 UNIT_NAMES = {"uV": "µV", "mV": "mV", "unspecified": "stored units"}
 
 _WIDTH_INCHES = 10.4
@@ -33,13 +40,13 @@ _KEY = (
 
 @dataclass(frozen=True)
 class Strip:
-    """One stored window, as it is drawn.
+    """One window, as it is drawn.
 
     Attributes:
-        title: what it is an example of, and where it comes from.
-        samples: float (channel, time) in the stored unit.
+        title: what it is an example of, where it comes from, and whether this is the raw signal.
+        samples: float (channel, time) in the stored unit: of the raw signal, about each lead's median; or as stored.
         live: bool (channel,), there and not flat;  marked: bool (channel,), raised the flag.
-        start_s: where it starts in the recording;  valid_s: how much of it is valid.
+        start_s: where it starts in the recording;  valid_s: how much of it is valid;  window_s: its length.
     """
 
     title: str
@@ -48,7 +55,8 @@ class Strip:
     marked: npt.NDArray[np.bool_]
     start_s: float
     valid_s: float
-    rate_hz: int
+    window_s: float
+    rate_hz: float
 
 
 def flag_columns(index: pd.DataFrame) -> pd.DataFrame:
@@ -76,14 +84,22 @@ def example_rows(index: pd.DataFrame, modality: str) -> dict[str, list[int]]:
     return found
 
 
-def quality_plots(store: WindowStore, facts: DataFacts) -> dict[str, Figure]:
+def none_raw(cohort: str, modality: str, batches: Mapping[str, str]) -> Recordings:  # noqa: ARG001 - a RawReader
+    """No recording is here any more."""
+    return {}
+
+
+def quality_plots(store: WindowStore, facts: DataFacts, raw: RawReader = none_raw) -> dict[str, Figure]:
     """The strips of each modality of a cohort."""
-    return {modality: quality_plot(store, facts, modality) for modality in units_of(store)}
+    return {modality: quality_plot(store, facts, modality, raw) for modality in units_of(store)}
 
 
-def quality_plot(store: WindowStore, facts: DataFacts, modality: str) -> Figure:
+def quality_plot(store: WindowStore, facts: DataFacts, modality: str, raw: RawReader = none_raw) -> Figure:
     """The strips of one modality of a cohort."""
-    examples = strips(store, modality, facts.quality[modality].amplitude_limit)
+    rows = {row for of_flag in example_rows(store.index, modality).values() for row in of_flag}
+    shown = store.index.iloc[sorted(rows)]
+    batches = dict(zip(shown["record"].astype(str), shown["part"].astype(str), strict=True))
+    examples = strips(store, modality, facts.quality[modality].amplitude_limit, raw(facts.cohort, modality, batches))
     channels = tuple(_attributes(store, modality)["channels"])
     return strips_plot(examples, channels, units_of(store)[modality])
 
@@ -99,11 +115,11 @@ def _attributes(store: WindowStore, modality: str) -> dict[str, Any]:
     return store.attributes(modality, int(rates.iloc[0]))
 
 
-def strips(store: WindowStore, modality: str, amplitude_limit: float) -> dict[str, list[Strip]]:
-    """The windows of `example_rows`, read from the store."""
+def strips(store: WindowStore, modality: str, amplitude_limit: float, recordings: Recordings) -> dict[str, list[Strip]]:
+    """The windows of `example_rows`, from the recordings that are here, else from the store."""
     flags = flag_columns(store.index)
     return {
-        name: [_strip(store, row, name, flags.iloc[row], amplitude_limit) for row in rows]
+        name: [_strip(store, row, name, flags.iloc[row], amplitude_limit, recordings) for row in rows]
         for name, rows in example_rows(store.index, modality).items()
     }
 
@@ -130,7 +146,14 @@ def strips_plot(examples: Mapping[str, list[Strip]], channels: tuple[str, ...], 
     return figure
 
 
-def _strip(store: WindowStore, row: int, name: str, flags: "pd.Series[bool]", amplitude_limit: float) -> Strip:
+def _strip(
+    store: WindowStore,
+    row: int,
+    name: str,
+    flags: "pd.Series[bool]",
+    amplitude_limit: float,
+    recordings: Recordings,
+) -> Strip:
     about = store.index.iloc[row]
     counts, scale, valid = store.gather(np.array([row]))
     whole = counts[0].reshape(counts.shape[1], -1)
@@ -144,17 +167,32 @@ def _strip(store: WindowStore, row: int, name: str, flags: "pd.Series[bool]", am
         "saturated": saturated,
     }.get(name, np.zeros(len(samples), dtype=np.bool_))
     others = [other for other in FLAGS if flags[other] and other != name]
-    rate_hz, start_s = int(about["rate_hz"]), float(about["start_s"])
-    title = f"{name}: {about['record']} ({about['source']}), {rate_hz} Hz"
+    rate_hz, start_s = float(about["rate_hz"]), float(about["start_s"])
+    window_s, valid_s = samples.shape[1] / rate_hz, int(valid[0]) * PATCH_SAMPLES / rate_hz
+    recording, drawn = recordings.get(str(about["record"])), "as stored"
+    if recording is not None:
+        samples, rate_hz, drawn = _raw_stretch(recording, start_s, window_s), float(recording.rate_hz), "raw"
+    title = f"{name}: {about['record']} ({about['source']}), {drawn}, {rate_hz:g} Hz"
     if others:
         title += f"; also {', '.join(others)}"
-    return Strip(title, samples, live, marked, start_s, int(valid[0]) * PATCH_SAMPLES / rate_hz, rate_hz)
+    return Strip(title, samples, live, marked, start_s, valid_s, window_s, rate_hz)
+
+
+def _raw_stretch(recording: Recording | LongRecording, start_s: float, window_s: float) -> npt.NDArray[np.float64]:
+    """A stretch as it was recorded, about each lead's median in it, (channel, time); it may end before the window."""
+    first, count = round(start_s * recording.rate_hz), round(window_s * recording.rate_hz)
+    if isinstance(recording, Recording):
+        stretch = recording.signal[:, first : first + count]
+    else:
+        stretch = recording.signal.read(first, min(first + count, recording.signal.shape[1]))
+    found: npt.NDArray[np.float64] = stretch - np.median(stretch.astype(np.float64), axis=1, keepdims=True)
+    return found
 
 
 def _draw(axes: Axes, strip: Strip, channels: tuple[str, ...], unit: str) -> None:
     samples = strip.samples
     seconds = strip.start_s + np.arange(samples.shape[1]) / strip.rate_hz
-    end_s = strip.start_s + samples.shape[1] / strip.rate_hz
+    end_s = strip.start_s + strip.window_s
     step = _spacing(samples[strip.live])
     places = step * np.arange(len(samples) - 1, -1, -1)
     for values, place, live, marked in zip(samples, places, strip.live, strip.marked, strict=True):

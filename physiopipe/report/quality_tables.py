@@ -13,9 +13,10 @@ from physiopipe.windows.store import WindowStore
 
 CAPTION = (
     f"Up to {EXAMPLES} windows of each flag, of different records, and one without a flag: the first of the index, "
-    "windows recorded throughout before others. Windows are drawn as they are stored, filtered and resampled, but "
-    "missing, flat, clipping, wander and mains are judged on the raw signal: what raised such a flag need not show. "
-    "Amplitude and saturation are judged on what is stored. The bar at the right is in the stored unit."
+    "windows recorded throughout before others. They are drawn as they were recorded, each lead about its median; as "
+    "stored, which is filtered and resampled, where the recording is no longer in data/raw: the title says which. "
+    "Missing, flat, clipping, wander and mains are judged on the raw signal, the others on what is stored. The bar at "
+    "the right is in the stored unit."
 )
 
 

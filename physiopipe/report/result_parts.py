@@ -11,6 +11,7 @@ from physiopipe.report.html_table import as_table
 from physiopipe.report.parts import Part, paragraph
 from physiopipe.results.contrasts_text import caption, notes_of, shown, with_interval
 from physiopipe.results.forms import as_html
+from physiopipe.results.gap_text import cells_shown, gap_caption, shares_shown
 from physiopipe.results.intervals import MEAN
 from physiopipe.results.layout import Typeset
 from physiopipe.results.oracle import ORACLE
@@ -159,6 +160,11 @@ def contrasts(frame: pd.DataFrame, what: str, study: Study, *, explained: bool =
         return words
     notes = "".join(paragraph(f"* {note}") for note in notes_of(frame))
     return words + as_table(shown(frame, study.tasks)) + notes
+
+
+def gap(frame: pd.DataFrame, study: Study) -> str:
+    """Whose the gap between the reference and the handcrafted row is, and the mixtures behind it."""
+    return paragraph(gap_caption(study)) + as_table(shares_shown(frame)) + as_table(cells_shown(frame))
 
 
 def _best(rows: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from physiopipe.experiments.gap_cells import GAP_CELLS
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import oracle_share
@@ -17,6 +18,7 @@ from physiopipe.results.study import REFERENCE, Study
 from physiopipe.results.test_set import TestSet, read_predictions_of, read_test_set, title_of
 
 BESIDE_FUSIONS = ("ecg_only", "eeg_only", REFERENCE)
+PLANNED = "A planned comparison: p is corrected for the planned ones alone."
 _DECIMALS = 4
 
 
@@ -60,12 +62,15 @@ def fusions(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFrame:
 
 def ablations(folder: Path, study: Study) -> pd.DataFrame:
     """The reference with one thing changed, a row a variant; those with other labels or clips are compared among
-    themselves.
+    themselves. The cells of the gap have a table of their own (`results.gap`).
+
+    Holm's correction is for the planned comparisons by themselves, and for all others by themselves.
 
     Args:
         folder: results/<cohort>, which holds predictions/ and ablations/.
     """
-    files = {name: folder / "ablations" / f"{name}.parquet" for name in study.ablations}
+    names = [name for name in study.ablations if name not in GAP_CELLS]
+    files = {name: folder / "ablations" / f"{name}.parquet" for name in names}
     if REFERENCE in study.methods:
         files = {REFERENCE: folder / "predictions" / f"{REFERENCE}.parquet", **files}
     alike: dict[str, dict[str, Path]] = {}
@@ -80,8 +85,9 @@ def ablations(folder: Path, study: Study) -> pd.DataFrame:
     if not alike:
         return contrast_frame([], [], None, study)
     table = pd.concat([_ablations(group, studies[key]) for key, group in alike.items()], ignore_index=True)
-    compared = table["difference_p"].notna()  # by all of the table's comparisons, whatever their labels
-    table.loc[compared, "difference_p_holm"] = [round(p, 6) for p in holm(table.loc[compared, "difference_p"].tolist())]
+    compared, planned = table["difference_p"].notna(), table["name"].isin(study.planned)
+    for family in (compared & planned, compared & ~planned):  # whatever their labels
+        table.loc[family, "difference_p_holm"] = [round(p, 6) for p in holm(table.loc[family, "difference_p"].tolist())]
     return table
 
 
@@ -96,7 +102,10 @@ def _ablations(files: Mapping[str, Path], study: Study) -> pd.DataFrame:
             continue
         notes = [own["note"]] if "note" in own else []
         if "pretrain_epochs" in own:
-            notes.append(f"ECG encoder pretrained for {own['pretrain_epochs']} epochs.")
+            epochs = own["pretrain_epochs"]
+            notes.append(f"ECG encoder pretrained for {epochs} epoch{'s' * (epochs != 1)}.")
+        if name in study.planned:
+            notes.append(PLANNED)
         if own.get("leaky"):
             notes.append("LEAKY on purpose: no result, only what the mistake would have claimed.")
         about[name] = own | {"title": title_of(name, own), "note": " ".join(notes)}

@@ -59,10 +59,13 @@ def caption(frame: pd.DataFrame, what: str, study: Study) -> str:
             "Share: AUC − 50 over that of the oracle, which knows the levels that these clips were simulated from. "
         )
     of = "the mean" if several else "the AUC"
-    return words + (
-        f"Difference: from the row named, points of {of}, paired over subjects, p by sign flips with Holm's "
-        "correction over this table."
-    )
+    words += f"Difference: from the row named, points of {of}, paired over subjects, p by sign flips with Holm's "
+    if frame["name"].isin(study.planned).any():
+        return words + (
+            "correction: planned comparisons among themselves, all others among the others. A comparison is planned "
+            "for data that nobody had looked at when it was named; docs/statistics.md says of which that is true."
+        )
+    return words + "correction over this table."
 
 
 def as_markdown(frame: pd.DataFrame, title: str, what: str, study: Study) -> str:

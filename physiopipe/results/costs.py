@@ -71,3 +71,15 @@ def seconds_words(seconds: float) -> str:
     if seconds < 0.001:
         return "<0.001"
     return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
+
+
+def fitting_words(costs: pd.DataFrame) -> str:
+    """How long all fits of a table took together, by the clock of their device; empty where nothing was noted."""
+    known = costs[costs["fit_s"].notna()]
+    together = (known["folds"] * known["fit_s"]).groupby(known["clock"]).sum()
+    told = [f"{_rough(float(seconds))} ({clock})" for clock, seconds in together.items()]
+    return f"about {' and '.join(told)} to fit every row" if told else ""
+
+
+def _rough(seconds: float) -> str:
+    return f"{seconds / 60:,.0f} minutes" if seconds >= 120 else f"{seconds:,.0f} s"

@@ -11,6 +11,8 @@ from physiopipe.experiments.predictions import read_predictions
 from physiopipe.files import atomic_file, write_json
 from physiopipe.results import contrasts, contrasts_text, forms
 from physiopipe.results.costs import costs_of
+from physiopipe.results.gap import gap_frame
+from physiopipe.results.gap_text import gap_markdown
 from physiopipe.results.intervals import MEAN, Estimates, estimate
 from physiopipe.results.metrics import oracle_share
 from physiopipe.results.oracle import ORACLE, oracle_estimates
@@ -91,7 +93,7 @@ def write_table1(folder: Path, study: Study, names: Sequence[str]) -> pd.DataFra
 
 
 def write_side_tables(folder: Path, study: Study, fusion_names: Sequence[str]) -> pd.DataFrame:
-    """Write fusions.csv/.md, ablations.csv/.md and robustness.csv; return the ablations."""
+    """Write fusions.csv/.md, ablations.csv/.md, gap.csv/.md and robustness.csv; return the ablations."""
     changed = contrasts.ablations(folder, study)
     tables = (
         ("fusions", "Fusions", contrasts_text.FUSIONS_ARE, contrasts.fusions(folder, study, fusion_names)),
@@ -100,6 +102,9 @@ def write_side_tables(folder: Path, study: Study, fusion_names: Sequence[str]) -
     for name, title, what, frame in tables:
         write_text(folder / f"{name}.csv", frame.to_csv(index=False))
         write_text(folder / f"{name}.md", contrasts_text.as_markdown(frame, title, what, study))
+    gap = gap_frame(folder, study)
+    write_text(folder / "gap.csv", gap.to_csv(index=False))
+    write_text(folder / "gap.md", gap_markdown(gap, study))
     robustness = robustness_table(folder / "robustness", study)
     write_text(folder / "robustness.csv", robustness.to_csv(index=False))
     return changed

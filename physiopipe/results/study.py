@@ -25,6 +25,7 @@ class Study:
         headline: the metric that leads;  caveats: sentences that stand beside every number.
         settings: protocol, seeds and statistics.
         methods, ablations, robustness: names of the rows asked for, in order.
+        planned: names of the ablations whose comparison was named beforehand.
         latents: what a simulation drew of each clip, for the oracle's row; None on real recordings.
         reported: rows that a paper printed on this cohort, or None;  footnotes: sentences that go with them.
     """
@@ -44,6 +45,7 @@ class Study:
     reported: Reported | None = None
     footnotes: tuple[str, ...] = field(default=())
     scored_by: Literal["clip", "window"] = "clip"
+    planned: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ def study_of(params: Params, cohort: str) -> Study:
         settings=params.evaluate,
         methods=params.methods,
         ablations=params.ablations.variants,
+        planned=params.ablations.planned,
         robustness=params.robustness.methods,
         headline=known.headline,
         scored_by=known.scored_by,

@@ -19,8 +19,8 @@ LEAST_PROMINENCE = 11.0  # steepest moment of two seconds over the calmest quart
 LEAST_RATE_HZ = 100.0  # too low a rate to see a QRS complex below
 JUDGED_S = 10.0  # a shorter window is judged by so much of the recording around it: it may hold a beat or none
 _SLOPE_S = 0.015  # half of the 30 ms that a slope is taken over
-_MEAN_S = 0.1
 _GRID_S = 0.02  # steepness is kept at these steps
+_MEAN_STEPS = 5  # that a value is the mean of: 0.1 s
 _BEAT_S = 2.0  # in which a heart of 30 beats a minute or more beats
 
 F32 = npt.NDArray[np.float32]
@@ -44,10 +44,10 @@ class Beats:
             raise ValueError(
                 f"a rate of {rate_hz:g} Hz is too low to see heartbeats in: expected {LEAST_RATE_HZ:g} or more"
             )
-        sizes = (max(1, round(length_s * rate_hz)) for length_s in (_SLOPE_S, _MEAN_S, _GRID_S))
-        self._half, self._mean, self._grid = sizes
+        self._half, self._grid = (max(1, round(length_s * rate_hz)) for length_s in (_SLOPE_S, _GRID_S))
         self._step_s = self._grid / rate_hz
-        self._first_s = (self._half + self._mean / 2) / rate_hz  # the middle of what the first value was measured over
+        # the middle of what the first value was measured over
+        self._first_s = self._half / rate_hz + _MEAN_STEPS / 2 * self._step_s
         self._samples_a_beat = round(_BEAT_S / self._step_s)
         self._pieces: list[F32] = []
         self._unused: F32 | None = None
@@ -58,9 +58,11 @@ class Beats:
         if self._unused is not None:
             values = np.concatenate([self._unused, values], axis=-1)
         slope = values[..., 2 * self._half :] - values[..., : -2 * self._half]
-        sums = np.cumsum(np.square(slope), axis=-1, dtype=np.float64)
-        found = sums[..., self._mean :: self._grid] - sums[..., : -self._mean : self._grid]
-        self._pieces.append(found.astype(np.float32))
+        count = max(slope.shape[-1] // self._grid, 0)
+        steps = slope[..., : count * self._grid].reshape(*slope.shape[:-1], count, self._grid)
+        power = np.einsum("...k,...k->...", steps, steps)
+        found = sum(power[..., each : max(count - _MEAN_STEPS + 1, 0) + each] for each in range(_MEAN_STEPS))
+        self._pieces.append(found)
         self._unused = values[..., found.shape[-1] * self._grid :].copy()
         return self
 

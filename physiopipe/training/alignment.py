@@ -12,6 +12,7 @@ from physiopipe.errors import PhysiopipeError
 from physiopipe.models.alignment import TwoLevelAlignment
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.fusion import patch_embeddings
+from physiopipe.training.clip_draws import ALL_WINDOWS, ClipDraws
 
 RATE_HZ = 200
 LOWER_RATES_HZ = (100, 128, 160)
@@ -28,6 +29,7 @@ class AlignmentPlan:
         of_one_clip: windows of a clip in a batch, at most.
         resampled_share: probability that an ECG window is brought to a lower rate and back.
         projected, temperature: see `TwoLevelAlignment`.
+        draws: how many windows of a clip an epoch takes.
     """
 
     epochs: int
@@ -37,6 +39,7 @@ class AlignmentPlan:
     resampled_share: float
     projected: int
     temperature: float
+    draws: ClipDraws = ALL_WINDOWS
 
 
 def align(
@@ -69,10 +72,13 @@ def align(
     means = []
     for epoch in range(1, plan.epochs + 1):
         losses = []
-        for batch in capped_batches(clip_of[usable], plan.batch_size, plan.of_one_clip, order):
+        shown_rows = usable
+        if plan.draws.epoch is not None:
+            shown_rows = usable[np.sort(plan.draws.epoch_rows(order, clip_of[usable]))]
+        for batch in capped_batches(clip_of[shown_rows], plan.batch_size, plan.of_one_clip, order):
             if len(batch) < 2:  # nothing to tell it from
                 continue
-            rows = torch.from_numpy(usable[batch])
+            rows = torch.from_numpy(shown_rows[batch])
             shown = torch.where(
                 ecg_valid[rows].unsqueeze(-1), resampled_at_random(ecg[rows], plan.resampled_share, order), 0.0
             )

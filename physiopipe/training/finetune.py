@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.fusion import Fusion, in_blocks
+from physiopipe.training.clip_draws import ALL_WINDOWS, ClipDraws
 from physiopipe.training.curve import CurvePoint
 from physiopipe.training.recipe import TrainingSettings
 
@@ -38,6 +39,12 @@ class LabelledWindows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def at(self, rows: npt.NDArray[np.int64]) -> "LabelledWindows":
+        """Those in these rows, in this order."""
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
+        return LabelledWindows(tuple(part[rows] for part in self.inputs), self.labels[rows], self.clip_of[rows])
 
 
 class EpochsAndBatches(Protocol):
@@ -81,6 +88,7 @@ def train_with(
     params: EpochsAndBatches,
     seed: int,
     device: torch.device,
+    draws: ClipDraws = ALL_WINDOWS,
 ) -> list[CurvePoint]:
     """Train `model` in place and leave it with the weights of the epoch whose validation AUC was best.
 
@@ -90,6 +98,7 @@ def train_with(
     Args:
         optimiser: makes the optimiser of `model`, once it is on `device`.
         model: windows' inputs → logits (B, n tasks).
+        draws: how many windows of a clip are taken.
         seed: of the order of windows and of dropout; torch's global state is left as it was.
 
     Raises:
@@ -98,6 +107,7 @@ def train_with(
     if len(windows) == 0:
         raise PhysiopipeError("No training windows: no training subject has a clip with both EEG and ECG.")
     order = np.random.default_rng([seed, 1])
+    validation = validation.at(draws.validation_rows(order, validation.clip_of))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         model.to(device)
@@ -106,7 +116,7 @@ def train_with(
         best: tuple[float, float] | None = None
         kept: dict[str, Tensor] = {}
         for epoch in range(1, params.epochs + 1):
-            rows = order.permutation(len(windows))
+            rows = draws.epoch_rows(order, windows.clip_of)
             curve.append(_train_epoch(model, recipe, windows, rows, params.batch_size, epoch, device))
             if not np.isfinite(curve[-1].loss):
                 raise PhysiopipeError(
@@ -209,7 +219,7 @@ def _train_epoch(
     device: torch.device,
 ) -> CurvePoint:
     model.train()
-    logits, total = np.empty(windows.labels.shape), 0.0
+    logits, total = np.zeros(windows.labels.shape), 0.0
     for start in range(0, len(order), batch_size):
         rows = torch.from_numpy(order[start : start + batch_size])
         found = model(*(part[rows].to(device) for part in windows.inputs))
@@ -217,14 +227,16 @@ def _train_epoch(
         recipe.step(loss)
         total += loss.item() * len(rows)
         logits[rows.numpy()] = found.detach().cpu().numpy()
-    return CurvePoint(epoch, "train", total / len(order), _clip_auc(windows, 1 / (1 + np.exp(-logits))))
+    auc = clip_auc(windows, np.sort(order), 1 / (1 + np.exp(-logits)))
+    return CurvePoint(epoch, "train", total / len(order), auc)
 
 
 def _evaluate(model: nn.Module, windows: LabelledWindows, epoch: int, device: torch.device) -> CurvePoint:
     model.eval()
     logits = in_blocks(model, windows.inputs, EVALUATION_BLOCK, device)
     loss = _loss(logits, windows.labels).item()
-    return CurvePoint(epoch, "validation", loss, _clip_auc(windows, torch.sigmoid(logits.double()).numpy()))
+    auc = clip_auc(windows, np.arange(len(windows)), torch.sigmoid(logits.double()).numpy())
+    return CurvePoint(epoch, "validation", loss, auc)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -232,10 +244,14 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(dim=1).mean()
 
 
-def _clip_auc(windows: LabelledWindows, probability: npt.NDArray[np.float64]) -> float:
-    """Mean AUC of clips, whose probability is the mean over their windows."""
-    clips, first, row = np.unique(windows.clip_of, return_index=True, return_inverse=True)
+def clip_auc(windows: LabelledWindows, rows: npt.NDArray[np.int64], probability: npt.NDArray[np.float64]) -> float:
+    """Mean AUC of the clips of some windows (rows), whose probability is the mean over these windows.
+
+    Args:
+        probability: (w, n tasks), of all windows; what stands in other rows does not matter.
+    """
+    clips, first, row = np.unique(windows.clip_of[rows], return_index=True, return_inverse=True)
     totals = np.zeros((len(clips), probability.shape[1]))
-    np.add.at(totals, row, probability)
-    truth = windows.labels.numpy()[first].astype(np.int64)
+    np.add.at(totals, row, probability[rows])
+    truth = windows.labels.numpy()[rows][first].astype(np.int64)
     return mean_auc(truth, totals / np.bincount(row)[:, None])

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from physiopipe.clips.clip_data import F64
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.fusion import in_blocks
+from physiopipe.training.clip_draws import ALL_WINDOWS, ClipDraws
 from physiopipe.training.curve import CurvePoint
-from physiopipe.training.finetune import EVALUATION_BLOCK, LabelledWindows, mean_auc
+from physiopipe.training.finetune import EVALUATION_BLOCK, LabelledWindows, clip_auc
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class Plan:
         epochs: passes over the windows, at most.
         batch_size: windows of a step.
         patience: epochs without a better one after which training ends; None: never.
+        draws: how many windows of a clip an epoch takes.
     """
 
     epochs: int
     batch_size: int
     patience: int | None = None
+    draws: ClipDraws = ALL_WINDOWS
 
 
 def train_with_patience(
@@ -52,11 +54,12 @@ def train_with_patience(
     """
     if len(windows) == 0:
         raise PhysiopipeError("No training windows: no training subject has a window with signal for this method.")
+    validation = validation.at(plan.draws.validation_rows(order, validation.clip_of))
     curve: list[CurvePoint] = []
     best: tuple[float, float] | None = None
     best_epoch, kept = 0, model.state_dict()
     for epoch in range(1, plan.epochs + 1):
-        curve.append(_trained(model, windows, optimiser, plan.batch_size, order, epoch))
+        curve.append(_trained(model, windows, optimiser, plan, order, epoch))
         if not np.isfinite(curve[-1].loss):
             raise PhysiopipeError(f"The loss is {curve[-1].loss} in epoch {epoch}: lower the method's learning rate.")
         score = (float(epoch), 0.0)
@@ -76,16 +79,16 @@ def _trained(
     model: nn.Module,
     windows: LabelledWindows,
     optimiser: torch.optim.Optimizer,
-    batch_size: int,
+    plan: Plan,
     order: np.random.Generator,
     epoch: int,
 ) -> CurvePoint:
     model.train()
     device = next(model.parameters()).device
-    rows = order.permutation(len(windows))
-    found, total = np.empty(windows.labels.shape), 0.0
-    for start in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(rows[start : start + batch_size])
+    rows = plan.draws.epoch_rows(order, windows.clip_of)
+    found, total = np.zeros(windows.labels.shape), 0.0
+    for start in range(0, len(rows), plan.batch_size):
+        batch = torch.from_numpy(rows[start : start + plan.batch_size])
         logits = model(*(part[batch].to(device) for part in windows.inputs))
         loss = _loss(logits, windows.labels[batch].to(device))
         optimiser.zero_grad(set_to_none=True)
@@ -93,24 +96,16 @@ def _trained(
         optimiser.step()
         total += loss.item() * len(batch)
         found[batch.numpy()] = torch.sigmoid(logits.detach().double()).cpu().numpy()
-    return CurvePoint(epoch, "train", total / len(rows), _clip_auc(windows, found))
+    return CurvePoint(epoch, "train", total / len(rows), clip_auc(windows, np.sort(rows), found))
 
 
 def _judged(model: nn.Module, windows: LabelledWindows, epoch: int) -> CurvePoint:
     model.eval()
     logits = in_blocks(model, windows.inputs, EVALUATION_BLOCK, next(model.parameters()).device)
     loss = _loss(logits, windows.labels).item()
-    return CurvePoint(epoch, "validation", loss, _clip_auc(windows, torch.sigmoid(logits.double()).numpy()))
+    auc = clip_auc(windows, np.arange(len(windows)), torch.sigmoid(logits.double()).numpy())
+    return CurvePoint(epoch, "validation", loss, auc)
 
 
 def _loss(logits: Tensor, labels: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(dim=1).mean()
-
-
-def _clip_auc(windows: LabelledWindows, probability: F64) -> float:
-    """Mean AUC of clips, whose probability is the mean over their windows."""
-    clips, first, row = np.unique(windows.clip_of, return_index=True, return_inverse=True)
-    totals = np.zeros((len(clips), probability.shape[1]))
-    np.add.at(totals, row, probability)
-    truth = windows.labels.numpy()[first].astype(np.int64)
-    return mean_auc(truth, totals / np.bincount(row)[:, None])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from physiopipe.clips.clip_data import F64
 from physiopipe.clips.segments import Segments
 from physiopipe.errors import PhysiopipeError
+from physiopipe.training.clip_draws import ALL_WINDOWS, ClipDraws
 from physiopipe.training.curve import CurvePoint
 from physiopipe.training.finetune import mean_auc
 
@@ -31,7 +32,8 @@ class Schedule:
 
     Attributes:
         epochs, batch_size, learning_rate, betas, epsilon: of Adam.
-        segments: how many are drawn for an epoch; None: all.
+        segments: how many are drawn for an epoch, of those that `draws` takes; None: all.
+        draws: how many of a clip.
     """
 
     epochs: int
@@ -40,6 +42,7 @@ class Schedule:
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     segments: int | None = None
+    draws: ClipDraws = ALL_WINDOWS
 
 
 class SegmentNetwork(nn.Module):
@@ -82,6 +85,7 @@ def train(
             "channel that is valid for half a segment?"
         )
     device = next(network.parameters()).device
+    validation = validation.at(schedule.draws.validation_rows(order, validation.clip_of))
     values = torch.from_numpy(segments.values)
     truth = torch.from_numpy(labels[segments.clip_of].astype(np.float32))
     optimiser = torch.optim.Adam(
@@ -93,7 +97,7 @@ def train(
     for epoch in range(1, schedule.epochs + 1):
         network.train()
         probability, seen, total = [], [], 0.0
-        for rows in _batches(order, len(values), schedule):
+        for rows in _batches(order, segments.clip_of, schedule):
             x, y = values[rows], truth[rows]
             if more is not None:
                 added, its_labels = more(len(rows))
@@ -165,9 +169,11 @@ def _point(
     return CurvePoint(epoch, "train" if split == "train" else "validation", total / len(clip_of), auc)
 
 
-def _batches(order: np.random.Generator, count: int, schedule: Schedule) -> Iterator[npt.NDArray[np.int64]]:
+def _batches(
+    order: np.random.Generator, clip_of: npt.NDArray[np.int64], schedule: Schedule
+) -> Iterator[npt.NDArray[np.int64]]:
     """Rows of each step of an epoch; batch normalisation wants two or more in each."""
-    rows = order.permutation(count)[: schedule.segments]
+    rows = schedule.draws.epoch_rows(order, clip_of)[: schedule.segments]
     for start in range(0, len(rows), schedule.batch_size):
         batch = rows[start : start + schedule.batch_size]
         if len(batch) > 1:

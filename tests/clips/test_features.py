@@ -217,6 +217,7 @@ def test_five_hundred_windows_take_about_a_second() -> None:
 # ------------------------------------------------------------------------------------------- truth
 
 
+@pytest.mark.slow
 def test_the_planted_quantities_are_measured_from_the_signals(tmp_path: Path) -> None:
     params = SimulateDreamer(subjects=10, clips=8, min_clip_s=65, max_clip_s=68, baseline_s=1, seed=7)
     found = cohort(tmp_path / "DREAMER.mat", params)

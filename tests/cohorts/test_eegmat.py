@@ -1,6 +1,5 @@
 """EEGMAT: what is planned, what is read, who is left out, and the real people through the pipeline's own steps."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 
 from physiopipe.clips.features import band_power, beat_features
-from physiopipe.cohorts.eegmat import COHORT, EEG_CHANNELS, EegmatData, SimulateEegmat
-from physiopipe.cohorts.eegmat_simulation import simulate_eegmat
+from physiopipe.cohorts.eegmat import COHORT, EEG_CHANNELS, EegmatData
 from physiopipe.cohorts.eegmat_tree import LABELS, plan_batches, read_recording
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Run
@@ -26,21 +24,6 @@ from physiopipe.windows.shard import shard_batch
 from physiopipe.windows.store import WindowStore
 
 SIMULATED = EegmatData(origin="simulated")
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("eegmat") / "tree"
-    simulate_eegmat(root / "SHA256SUMS.txt", SimulateEegmat(subjects=5, rest_s=25, arithmetic_s=20, seed=3))
-    return root
-
-
-@pytest.fixture(scope="module")
-def real() -> Path:
-    sample = os.environ.get("PHYSIOPIPE_SAMPLE_DIR")
-    if not sample:
-        pytest.skip("PHYSIOPIPE_SAMPLE_DIR is not set")
-    return Path(sample) / "eegmat" / "1.0.0"
 
 
 def plan(root: Path, data: EegmatData) -> list[Batch]:
@@ -66,10 +49,10 @@ def test_the_channels_are_electrodes_of_the_ten_twenty_system() -> None:
     assert COHORT.modalities["ecg"].channels == ("ECG",)
 
 
-def test_the_plan_holds_every_file_with_its_sum(tree: Path, tmp_path: Path) -> None:
-    batches = plan(tree, SIMULATED)
+def test_the_plan_holds_every_file_with_its_sum(eegmat_tree: Path, tmp_path: Path) -> None:
+    batches = plan(eegmat_tree, SIMULATED)
     assert [(batch.name, batch.source) for batch in batches] == [("eegmat", "eegmat")]
-    listed = (tree / "RECORDS").read_text().split()
+    listed = (eegmat_tree / "RECORDS").read_text().split()
     assert [path for path, _ in batches[0].files] == listed
     assert all(len(sha256) == 64 for _, sha256 in batches[0].files)
     assert batches[0].records == tuple(name.removesuffix(".edf") for name in listed)
@@ -95,8 +78,8 @@ def test_lists_that_are_wrong_are_refused(tmp_path: Path) -> None:
             plan(tmp_path, EegmatData(allow_missing=True))
 
 
-def test_a_recording_is_what_the_file_says(tree: Path) -> None:
-    path = tree / "Subject03_2.edf"
+def test_a_recording_is_what_the_file_says(eegmat_tree: Path) -> None:
+    path = eegmat_tree / "Subject03_2.edf"
     samples = read_edf_samples(path, LABELS)
     eeg, ecg = (read_recording(path, "eegmat", modality, SIMULATED) for modality in ("eeg", "ecg"))
     assert (eeg.record, ecg.record) == ("s03_c02_eeg", "s03_c02_ecg")
@@ -106,7 +89,7 @@ def test_a_recording_is_what_the_file_says(tree: Path) -> None:
         assert (each.subject, each.clip, each.source, each.rate_hz) == ("s03", 2, "eegmat", 500.0)
         assert each.ratings == {"arithmetic": 1.0}
         np.testing.assert_array_equal(each.signal, samples.signal[rows, : 20 * 500])
-    rest = read_recording(tree / "Subject03_1.edf", "eegmat", "eeg", SIMULATED)
+    rest = read_recording(eegmat_tree / "Subject03_1.edf", "eegmat", "eeg", SIMULATED)
     assert (rest.record, rest.clip, rest.ratings) == ("s03_c01_eeg", 1, {"arithmetic": 0.0})
     assert rest.signal.shape == (19, 25 * 500)
     with_ears = read_recording(path, "eegmat", "eeg", EegmatData(origin="simulated", use_a2_a1=True))
@@ -114,9 +97,9 @@ def test_a_recording_is_what_the_file_says(tree: Path) -> None:
     np.testing.assert_array_equal(with_ears.signal, samples.signal[:20, : 20 * 500])
 
 
-def test_real_and_simulated_are_never_taken_for_each_other(tree: Path, tmp_path: Path) -> None:
+def test_real_and_simulated_are_never_taken_for_each_other(eegmat_tree: Path, tmp_path: Path) -> None:
     with pytest.raises(PhysiopipeError, match=r"is a simulated file, expected a real one: set `data\.eegmat\.origin`"):
-        read_recording(tree / "Subject00_1.edf", "eegmat", "eeg", EegmatData())
+        read_recording(eegmat_tree / "Subject00_1.edf", "eegmat", "eeg", EegmatData())
     for clip in (1, 2):
         (tmp_path / f"Subject00_{clip}.edf").write_bytes(_file())
     with pytest.raises(PhysiopipeError, match="is not a simulated file"):
@@ -147,9 +130,9 @@ def test_a_file_that_cannot_be_used_is_a_reason(tmp_path: Path, content: bytes, 
         read_recording(tmp_path / "Subject00_1.edf", "eegmat", "eeg", EegmatData())
 
 
-def test_a_person_without_both_files_is_left_out_by_name_or_refused(tree: Path, tmp_path: Path) -> None:
+def test_a_person_without_both_files_is_left_out_by_name_or_refused(eegmat_tree: Path, tmp_path: Path) -> None:
     part = tmp_path / "tree"
-    shutil.copytree(tree, part)
+    shutil.copytree(eegmat_tree, part)
     for name in ("Subject01_1.edf", "Subject04_1.edf", "Subject04_2.edf"):
         (part / name).unlink()
     with pytest.raises(PhysiopipeError, match=r"10 recordings and has not Subject01_1\.edf, Subject04_1\.edf, Subj"):
@@ -166,10 +149,10 @@ def test_a_person_without_both_files_is_left_out_by_name_or_refused(tree: Path, 
 
 
 @pytest.mark.sample
-def test_the_real_people_that_are_here_are_read_and_the_others_named(real: Path, tmp_path: Path) -> None:
+def test_the_real_people_that_are_here_are_read_and_the_others_named(real_eegmat: Path, tmp_path: Path) -> None:
     with pytest.raises(PhysiopipeError, match=r"72 recordings and has not Subject16_1\.edf"):
-        plan(real, EegmatData())
-    items = found(real, tmp_path, "eeg", EegmatData(allow_missing=True))
+        plan(real_eegmat, EegmatData())
+    items = found(real_eegmat, tmp_path, "eeg", EegmatData(allow_missing=True))
     assert sum(isinstance(item, Rejected) for item in items) == 40
     assert names(items) == [f"s{person:02d}_c{clip:02d}_eeg" for person in range(16) for clip in (1, 2)]
     for item in items:
@@ -179,10 +162,10 @@ def test_the_real_people_that_are_here_are_read_and_the_others_named(real: Path,
 
 
 @pytest.mark.sample
-def test_a_real_clip_goes_through_the_steps(real: Path, tmp_path: Path) -> None:
+def test_a_real_clip_goes_through_the_steps(real_eegmat: Path, tmp_path: Path) -> None:
     data, windows = EegmatData(allow_missing=True), {}
     for modality, how in COHORT.modalities.items():
-        read = [read_recording(real / f"Subject06_{clip}.edf", "eegmat", modality, data) for clip in (1, 2)]
+        read = [read_recording(real_eegmat / f"Subject06_{clip}.edf", "eegmat", modality, data) for clip in (1, 2)]
         filter_batch(in_batches(read), tmp_path / "filtered", how.filter)
         resample_batch(tmp_path / "filtered", tmp_path / "resampled", how.resample)
         name = PartName("eegmat", modality, "eegmat", "test", False, COHORT.task_names)

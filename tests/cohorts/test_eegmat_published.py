@@ -1,6 +1,5 @@
 """EEGMAT as CBraMod's authors prepared and split it: what is stored, what is a clip, which side, which rows."""
 
-import os
 from pathlib import Path
 
 import mne
@@ -212,13 +211,10 @@ def test_the_tree_is_downloaded_for_the_cohort_that_the_study_has() -> None:
 
 
 @pytest.mark.sample
-def test_the_real_recordings_have_as_many_windows_as_their_files_have_seconds() -> None:
-    sample = os.environ.get("PHYSIOPIPE_SAMPLE_DIR")
-    if not sample:
-        pytest.skip("PHYSIOPIPE_SAMPLE_DIR is not set")
-    root, data = Path(sample) / "eegmat" / "1.0.0", EegmatPublishedData(allow_missing=True)
+def test_the_real_recordings_have_as_many_windows_as_their_files_have_seconds(real_eegmat: Path) -> None:
+    data = EegmatPublishedData(allow_missing=True)
     for name, windows in (("Subject00_1", 36), ("Subject04_1", 34), ("Subject10_1", 37), ("Subject00_2", 12)):
-        signal = read_whole_recording(root / f"{name}.edf", "eegmat", "eeg", data).signal
+        signal = read_whole_recording(real_eegmat / f"{name}.edf", "eegmat", "eeg", data).signal
         assert signal.shape[1] * 200 // 500 // 1000 == windows
         assert np.ptp(signal[:, -100:], axis=1).max() == 0  # padded
 

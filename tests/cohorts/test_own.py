@@ -15,8 +15,7 @@ from prepared import store_tree
 from physiopipe import plan
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.clips.selection import load_clips
-from physiopipe.cohorts.eegmat import ECG_CHANNEL, PUBLISHED_EEG, SimulateEegmat
-from physiopipe.cohorts.eegmat_simulation import simulate_eegmat
+from physiopipe.cohorts.eegmat import ECG_CHANNEL, PUBLISHED_EEG
 from physiopipe.cohorts.own_labels import read_labels
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
@@ -43,21 +42,6 @@ def params_of(folder: Path, last_s: float = 20.0, **changes: Any) -> Params:
         "clips": {"stress": {"last_s": last_s}},
     }
     return check_params(content, "test", with_methods=False)
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("published") / "tree"
-    simulate_eegmat(root / "SHA256SUMS.txt", SimulateEegmat(subjects=5, rest_s=25, arithmetic_s=20, seed=3))
-    return root
-
-
-@pytest.fixture(scope="module")
-def real() -> Path:
-    sample = os.environ.get("PHYSIOPIPE_SAMPLE_DIR")
-    if not sample:
-        pytest.skip("PHYSIOPIPE_SAMPLE_DIR is not set")
-    return Path(sample) / "eegmat" / "1.0.0"
 
 
 def as_folder(tree: Path, target: Path) -> Path:
@@ -113,25 +97,25 @@ def compare(tree: Path, own: Path, folder: Path, last_s: float, **changes: Any) 
     ("arrange", "changes"), [(as_folder, {}), (as_bids, {"layout": "bids", "labels": "scans.tsv"})]
 )
 def test_simulated_files_give_the_same_clips(
-    simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    eegmat_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     arrange: Callable[[Path, Path], Path], changes: dict[str, Any],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(plan, "simulated_file", lambda *_: simulated / "SHA256SUMS.txt")
-    compare(simulated, arrange(simulated, tmp_path / "mine"), tmp_path, 20.0, **changes)
+    monkeypatch.setattr(plan, "simulated_file", lambda *_: eegmat_tree / "SHA256SUMS.txt")
+    compare(eegmat_tree, arrange(eegmat_tree, tmp_path / "mine"), tmp_path, 20.0, **changes)
 
 
 @pytest.mark.slow
 @pytest.mark.sample
-def test_real_people_give_the_same_clips(real: Path, tmp_path: Path) -> None:
+def test_real_people_give_the_same_clips(real_eegmat: Path, tmp_path: Path) -> None:
     tree = tmp_path / "published"
     tree.mkdir()
     names = [f"Subject{person:02d}_{clip}.edf" for person in range(PEOPLE) for clip in (1, 2)]
     for name in (*names, "subject-info.csv"):
-        shutil.copyfile(real / name, tree / name)
+        shutil.copyfile(real_eegmat / name, tree / name)
     (tree / "RECORDS").write_text("\n".join(names) + "\n")
-    lines = (real / "SHA256SUMS.txt").read_text().splitlines()
+    lines = (real_eegmat / "SHA256SUMS.txt").read_text().splitlines()
     (tree / "SHA256SUMS.txt").write_text("\n".join(line for line in lines if "RECORDS" not in line) + "\n")
-    compare(tree, as_folder(real, tmp_path / "mine"), tmp_path, 60.0)
+    compare(tree, as_folder(real_eegmat, tmp_path / "mine"), tmp_path, 60.0)
 
 
 def test_a_declaration_makes_a_complete_file_that_reads_back(tmp_path: Path) -> None:
@@ -214,7 +198,7 @@ def test_the_source_is_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder.mkdir()
     (folder / "labels.csv").write_text("file,subject,arithmetic\na.edf,p,1\nb.edf,q,0\n")
     params = params_of(folder)
-    with pytest.raises(PhysiopipeError, match=r"names 2 recordings, and .* has not a\.edf, b\.edf"):
+    with pytest.raises(PhysiopipeError, match=r"names 2 files, and .* has not a\.edf, b\.edf"):
         plan.plan_folder(params, "stress")
     for name in ("a.edf", "b.edf"):
         (folder / name).write_bytes(name.encode())

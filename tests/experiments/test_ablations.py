@@ -11,6 +11,7 @@ from small_methods import SIZES
 from physiopipe.experiments.ablations import ABLATION_OF, changed_params, pretrained, run_ablation
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
+from physiopipe.experiments.rival_settings import RIVAL_SETTINGS
 from physiopipe.models.weights import read_metadata, read_tensors
 from physiopipe.params import Params, check_params
 from physiopipe.training.pretrain import PretrainFiles
@@ -56,7 +57,7 @@ def run(world: Path, tmp_path: Path, name: str, **ablations: object) -> tuple[np
 
 
 def test_every_ablation_is_described_and_points_at_a_row_that_exists() -> None:
-    assert all(spec.versus in {"ours", *ABLATION_OF} for spec in ABLATION_OF.values())
+    assert all(spec.versus in {"", "ours", *ABLATION_OF} for spec in ABLATION_OF.values())
     assert len({spec.title for spec in ABLATION_OF.values()}) == len(ABLATION_OF)
     assert all(spec.title.startswith("LEAKY") == spec.leaky for spec in ABLATION_OF.values())
 
@@ -171,3 +172,17 @@ def test_a_network_stands_beside_itself_without_alignment(world: Path, tmp_path:
     assert "not aligned" in str(about_without["provenance"])
     assert "ECG encoder pretrained" in str(about_without["provenance"])
     assert about_without["versus"] == "brant_x_style_aligned"
+
+
+@pytest.mark.parametrize("name", sorted(RIVAL_SETTINGS))
+def test_a_rivals_setting_differs_in_one_value_from_what_it_is_compared_with(name: str, tmp_path: Path) -> None:
+    spec = RIVAL_SETTINGS[name]
+    (key,) = spec.changes
+    params = parameters(tmp_path)
+    mine = changed_params(spec, params).model_dump(mode="json")["method"].get(spec.method, {})
+    published = ABLATION_OF[spec.versus] if spec.versus else spec
+    assert published.method == spec.method
+    other = changed_params(published, params).model_dump(mode="json")["method"][spec.method]
+    differ = {each for each in mine if mine[each] != other[each]}
+    assert differ == ({key.rpartition(".")[2]} if spec.versus else set())
+    assert set(published.changes) == {key}  # it says which choice it is

@@ -64,7 +64,7 @@ def test_a_cohort_of_other_channels_and_one_task_goes_the_whole_way(
     tmp_path: Path, make_clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing but the cohort's own object and its windows says how many channels and tasks there are."""
-    clips = make_clips(subjects=6, clips=4, windows=2, patches=10, channels=(19, 1), tasks=("asleep",))
+    clips = make_clips(subjects=6, clips=4, windows=1, patches=4, channels=(19, 1), tasks=("asleep",))
     root = store_cohort(tmp_path, clips)
     other = dataclasses.replace(registered("dreamer"), tasks=(Task("asleep", high_from=3.0),))
     for module in (cross_validation, experiment_study):

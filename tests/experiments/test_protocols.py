@@ -83,9 +83,10 @@ def shuffled_labels(clips: ClipData, seed: int) -> ClipData:
 
 def own_clips(make_clips, seed: int = 3) -> ClipData:
     """Clips whose windows resemble each other more than those of other clips, as a person's state lasts: no effect."""
-    clips = shuffled_labels(make_clips(subjects=10, clips=10, windows=5, patches=10, effect=0.0, seed=seed), seed)
+    sizes = {"subjects": 10, "clips": 10, "windows": 5, "patches": 5, "channels": (6, 2)}
+    clips = shuffled_labels(make_clips(**sizes, effect=0.0, seed=seed), seed)
     random = np.random.default_rng(seed)
-    gain = np.exp(random.normal(0, 0.5, (len(clips), 14)))[clips.clip_of]
+    gain = np.exp(random.normal(0, 0.5, (len(clips), 6)))[clips.clip_of]
     clips.eeg[:] *= gain[:, :, None, None]
     clips.ecg[:] *= np.exp(random.normal(0, 0.5, len(clips)))[clips.clip_of, None, None, None]
     return clips
@@ -116,14 +117,14 @@ def test_the_canary_sings_of_shuffled_windows_and_is_silent_on_honest_ones(make_
 
 
 def test_leaky_ours_predicts_the_same_clips_and_computes_each_embedding_once(make_clips, tmp_path: Path) -> None:
-    cohort = store_cohort(tmp_path, own_clips(make_clips))
+    cohort = store_cohort(tmp_path, make_clips(subjects=10, clips=3, windows=5, patches=2, channels=(3, 2)))
     params = parameters(tmp_path, epochs=2)
     run_leaky(study_of("ours", params, cohort), tmp_path / "leaky.parquet")
     frame, about = read_predictions(tmp_path / "leaky.parquet")
     assert len(list((tmp_path / "state" / "embeddings").glob("*.npy"))) == 2 * 10  # by subject and modality, no more
     tested = subject_split([f"s{i:02d}" for i in range(1, 11)], "paper", 0)[0].test
     assert set(frame["subject"]) == set(tested)
-    assert len(frame) == len(tested) * 10 * 3
+    assert len(frame) == len(tested) * 3 * 3
     assert about["inputs"] == ["eeg", "ecg"]
 
 
@@ -203,7 +204,7 @@ def test_the_default_levels_are_those_asked_for() -> None:
 def test_robustness_starts_from_what_the_study_has_fitted(
     make_clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cohort = store_cohort(tmp_path, make_clips(subjects=6, clips=6, windows=1, patches=10, effect=2.0))
+    cohort = store_cohort(tmp_path, make_clips(subjects=6, clips=6, windows=1, patches=2, channels=(8, 2)))
     params = parameters(tmp_path, epochs=3)
     evaluate = params.evaluate.model_copy(update={"protocol": "crossval", "seeds": (0, 1)})
     robustness = params.robustness.model_copy(update={"dropped_eeg_channels": (7,), "noise_snr_db": (-5.0,)})
@@ -257,7 +258,7 @@ def test_without_a_modality_the_other_still_tells_and_without_its_own_a_single_o
 
 @pytest.mark.parametrize("name", ["handcrafted", "nearest_neighbours", "cross_attention", "gated"])
 def test_every_method_still_answers_whatever_is_lost(make_clips, tmp_path: Path, name: str) -> None:
-    whole = make_clips(subjects=6, clips=4, windows=1, patches=10)
+    whole = make_clips(subjects=6, clips=4, windows=1, patches=4)
     names = sorted(set(whole.subjects))
     train, validation, test = (whole.of_subjects(part) for part in (names[:3], names[3:4], names[4:]))
     model = method_class(name)(Setup(parameters(tmp_path, epochs=1), None, tmp_path / "state"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ from physiopipe.experiments.subject_splits import subject_split
 from physiopipe.methods.base import Arrays
 from physiopipe.methods.registry import method_class
 
-# Rows that take more than a second each here
+# Rows that take more than a second each here, and those that read the same embeddings in the same way as `ours`,
+# `transductive` and `mixture` do
 SLOW = (
+    "ecg_only", "eeg_only", "gated", "cross_attention",
     "in_domain", "lin_style", "single_lead", "brant_x_style", "mlf_capsnet", "eeg_conformer", "minirocket", "simmtm",
     "tfc", "one_fits_all", "time_llm",
 )  # fmt: skip
+Run = tuple[Arrays, dict[str, object], pd.DataFrame]
 
 
 def clips() -> ClipData:
@@ -57,7 +61,13 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[ClipData], Pa
     return folder_of
 
 
-def run(name: str, folder: Path) -> tuple[Arrays, dict[str, object], pd.DataFrame]:
+@pytest.fixture(scope="module")
+def plain_run(cohorts: Callable[[ClipData], Path]) -> Callable[[str], Run]:
+    """`run` of a method on the clips as they are, once for both tests."""
+    return cache(lambda name: run(name, cohorts(clips())))
+
+
+def run(name: str, folder: Path) -> Run:
     """Arrays and values of the one fitted method, and its predictions."""
     study = study_of(name, parameters(folder, epochs=3), folder / "windows")
     run_method(study, folder / "out.parquet")
@@ -74,9 +84,11 @@ def equal(one: tuple[Arrays, dict[str, object]], other: tuple[Arrays, dict[str, 
 
 
 @pytest.mark.parametrize("name", every_method(slow=SLOW))
-def test_no_fitted_state_or_threshold_knows_the_test_subjects(cohorts: Callable[[ClipData], Path], name: str) -> None:
+def test_no_fitted_state_or_threshold_knows_the_test_subjects(
+    cohorts: Callable[[ClipData], Path], plain_run: Callable[[str], Run], name: str
+) -> None:
     """True of the transductive row too: it learns from no test subject, but predicts each by the whole of its clips."""
-    *fitted, plain = run(name, cohorts(clips()))
+    *fitted, plain = plain_run(name)
     tested = set(plain["subject"])
     assert 0 < len(tested) < 8
     *again, other = run(name, cohorts(perturbed(clips(), tested)))
@@ -93,11 +105,11 @@ def test_no_fitted_state_or_threshold_knows_the_test_subjects(cohorts: Callable[
 
 @pytest.mark.parametrize("name", every_method(slow=SLOW))
 def test_only_the_transductive_row_predicts_a_clip_by_its_subjects_other_clips(
-    cohorts: Callable[[ClipData], Path], name: str
+    cohorts: Callable[[ClipData], Path], plain_run: Callable[[str], Run], name: str
 ) -> None:
     if not method_class(name).inputs:
         pytest.skip("it reads no signal")
-    *_, plain = run(name, cohorts(clips()))
+    *_, plain = plain_run(name)
     subject = str(plain["subject"].iloc[0])
     whole = clips()
     row = (whole.subjects == subject) & (whole.clips == 1)

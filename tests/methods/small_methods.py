@@ -17,9 +17,10 @@ _OF_GPT2 = {"gpt2": _GPT2, "patch_samples": 32, "stride_samples": 32, "batch_siz
 _SERIES = {"finetune_series": 128, "validation_series": 64, "pretrain_epochs": 1, "finetune_epochs": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
     "handcrafted": {},
+    "mixed_features": {"epochs": 2, "ecg": "features"},
     "in_domain": {"pretrain_epochs": 1, "epochs": 2},
     "lin_style": {"epochs": 2, "width": 16},
-    "single_lead": {"penalties": [1.0], "kept_features": [10, 20]},
+    "single_lead": {"penalties": [1.0], "kept_features": [10]},
     "brant_x_style": {"align_epochs": 1, "align_batch_size": 8, "epochs": 2},
     "mlf_capsnet": {"filters": 8, "epochs": 2, "batch_size": 16, "learning_rate": 1e-3},
     "eeg_conformer": {"blocks": 1, "epochs": 2, "batch_size": 16, "recombined": 16, "learning_rate": 1e-3},

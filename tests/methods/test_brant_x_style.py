@@ -51,7 +51,7 @@ def state_bytes(method: BrantXStyle) -> bytes:
     return save({key: np.ascontiguousarray(value) for key, value in method.state()[0].items()})
 
 
-@pytest.mark.parametrize("align", [True, False])
+@pytest.mark.parametrize("align", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_planted_effects_are_learnt(tmp_path: Path, align: bool) -> None:
     train, validation, _ = small(subjects=14, clips=8, effect=2.0)
     test = planted_clips(subjects=5, clips=8, windows=2, patches=2, channels=(3, 1), effect=2.0, seed=5)

@@ -28,10 +28,18 @@ def made(name: str, setup: Setup) -> Ours:
     return found
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_what_is_planted_is_learnt_by_who_can_see_it(make_clips, tmp_path: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where rows of the same untrained encoders find each other's embeddings."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "transductive")) for name in TRAINED]
+)
+def test_what_is_planted_is_learnt_by_who_can_see_it(make_clips, state: Path, name: str) -> None:
     train, validation, _ = sides(make_clips(subjects=15, clips=12, windows=2, effect=2.0))
-    model = made(name, setup(tmp_path)).fit(train, validation, 0)
+    model = made(name, setup(state)).fit(train, validation, 0)
     test = make_clips(subjects=6, clips=12, windows=2, seed=5, effect=2.0)
     found = model.predict(test.without_labels())
     auc = [roc_auc_score(test.labels[:, label], found[:, label]) for label in range(3)]

@@ -19,7 +19,17 @@ from physiopipe.methods.registry import METHODS, settings_class
 from physiopipe.params import Params, check_params
 from physiopipe.windows.store import WindowStore
 
-FUSION = {"ours", "ecg_only", "eeg_only", "transductive", "in_domain", "gated", "cross_attention", "mixture"}
+FUSION = {
+    "ours",
+    "ecg_only",
+    "eeg_only",
+    "transductive",
+    "in_domain",
+    "mixed_features",
+    "gated",
+    "cross_attention",
+    "mixture",
+}
 ELSE: dict[str, list[Any]] = {"choose": [{"layer": 0}], "inverse_regularisations": [0.5]}
 WITHOUT_EFFECT = {  # on results
     ("transductive", "frozen"),  # it is frozen whatever is said
@@ -114,6 +124,8 @@ def test_a_parameter_of_one_method_changes_no_digest_of_another(tmp_path: Path, 
             shared = key[0] in FusionSettings.model_fields
             if name in FUSION - {"ours"} and shared and key[0] not in ("epochs", "frozen"):
                 continue  # the same class as that of Ours: two of its parameters stand for the others
+            if (name, key[0]) == ("mixed_features", "frozen"):
+                continue  # it takes no other value
             after = digests(changed(params, "method", name, *key), cohort)
             expected = set() if (name, *key) in WITHOUT_EFFECT else {name}
             assert stale(before, after) == expected, (name, key)
@@ -127,7 +139,7 @@ def test_what_all_share_makes_stale_all_that_use_it(tmp_path: Path, cohort: Path
     expected = {
         ("encoders", "eeg_scale_uv"): FUSION - {"ecg_only"},
         ("encoders", "eeg", "layers"): FUSION - {"ecg_only"},
-        ("pretrain", "encoder", "layers"): FUSION - {"eeg_only"},
+        ("pretrain", "encoder", "layers"): FUSION - {"eeg_only", "mixed_features"},  # here that reads features of ECG
         ("pretrain", "epochs"): set(),
         ("robustness", "seed"): set(),
         ("evaluate", "bootstrap"): set(),

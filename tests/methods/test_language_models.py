@@ -33,6 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "d_model": 8, "d_ff": 16, "heads": 2, "prototypes": 10, "prompt_digits": 3,
     },
 }  # fmt: skip
+THREE = ("valence", "arousal", "dominance")
 BOTH = pytest.mark.parametrize("name", sorted(SMALL))
 
 
@@ -63,9 +64,14 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
-@BOTH
 @pytest.mark.parametrize(
-    ("channels", "tasks"), [((4, 1), ("arithmetic",)), ((3, 2), ("valence", "arousal", "dominance"))]
+    ("name", "channels", "tasks"),
+    [
+        ("one_fits_all", (3, 2), THREE),
+        ("time_llm", (4, 1), ("arithmetic",)),
+        pytest.param("one_fits_all", (4, 1), ("arithmetic",), marks=pytest.mark.slow),
+        pytest.param("time_llm", (3, 2), THREE, marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_planted_is_learnt(
     name: str, channels: tuple[int, int], tasks: tuple[str, ...], tmp_path: Path

@@ -10,6 +10,7 @@ from physiopipe.clips.embeddings import Encoders, encoder_inputs
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
+from physiopipe.files import sha256_file
 from physiopipe.methods.ours import Ours
 from physiopipe.models.encoder import CrissCrossEncoder
 from physiopipe.models.weights import save_encoder
@@ -115,6 +116,9 @@ def test_channels_pooling_and_unscaled_embeddings_run(make_clips, tmp_path: Path
 def test_provenance_says_what_is_untrained(tmp_path: Path, ecg_encoder: Path) -> None:
     assert Ours(setup(tmp_path, ecg_encoder)).provenance == "reimplementation (EEG encoder untrained)"
     weights = {"origin": "file", "path": str(ecg_encoder)}
+    with pytest.raises(PhysiopipeError, match=r"not the file that encoders\.eeg_weights\.sha256 names"):
+        Ours(setup(tmp_path, ecg_encoder, weights=weights))._encoders.encoder("eeg")  # not CBraMod's: no genuine row
+    weights["sha256"] = sha256_file(ecg_encoder)
     trained = Ours(setup(tmp_path, ecg_encoder, weights=weights))
     assert trained.provenance == "reimplementation"
     loaded, expected = (dict(trained._encoders.encoder(side).state_dict()) for side in ("eeg", "ecg"))

@@ -17,6 +17,7 @@ from test_every_method import restored
 from physiopipe.clips.amplitude import eeg_rms_uv, log_amplitude
 from physiopipe.clips.embeddings import encoder_inputs
 from physiopipe.errors import PhysiopipeError
+from physiopipe.files import sha256_file
 from physiopipe.methods.in_domain import InDomain
 from physiopipe.methods.ours import Ours
 from physiopipe.methods.registry import method_class
@@ -49,6 +50,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a draw a seed": {"untrained_seed": None},
     "chosen": {"choose": [{"layer": 0}, {"pooling": "per_channel", "head": "logistic", "eeg_scale": "rms"}]},
 }  # fmt: skip
+COMBINED = ("logistic, per channel, patch embedding", "attention, amplitudes")  # each part is a way of its own too
 TRAINED_ALONG = {name: way for name, way in WAYS.items() if not {"head", "eeg_amplitude", "choose"} & way.keys()}
 P, D, EEG, ECG = 2, SIZES["width"], 5, 2  # patches, width, channels
 
@@ -91,7 +93,7 @@ def test_embeddings_have_their_shape_and_are_those_of_the_encoders(tmp_path: Pat
         np.testing.assert_allclose(found, direct, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.slow] * (way in COMBINED)) for way in WAYS])
 def test_each_way_is_repeatable_kept_and_blind_to_people_it_is_not_trained_on(tmp_path: Path, way: str) -> None:
     clips = small_clips(subjects=8, clips=4, windows=2, patches=P)
     clips.ecg_present[-1] = False  # a test window without one modality
@@ -237,7 +239,8 @@ def test_the_rms_is_that_of_the_training_people_and_of_untrained_encoders_alone(
     assert "training subjects' RMS" in model.reads
     weights = tmp_path / "eeg.safetensors"
     save_encoder(weights, CrissCrossEncoder(setup(tmp_path).params.encoders.eeg), {})
-    given = Ours(setup(tmp_path, weights={"origin": "file", "path": str(weights)}, eeg_scale="rms", epochs=1))
+    of_file = {"origin": "file", "path": str(weights), "sha256": sha256_file(weights)}
+    given = Ours(setup(tmp_path, weights=of_file, eeg_scale="rms", epochs=1))
     assert given.fit(train, validation, 0)._encoders.choice.eeg_scale_uv == 100
     assert "100 µV" in given.reads
 

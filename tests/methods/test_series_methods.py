@@ -94,6 +94,7 @@ def test_only_training_people_are_learnt_from(make_clips, tmp_path: Path, name: 
 
 
 @both
+@pytest.mark.slow
 def test_the_stage_without_labels_learns_and_is_of_use_to_the_second(make_clips, tmp_path: Path, name: str) -> None:
     from physiopipe.clips.series import ClipSeries
     from physiopipe.training.series import pretrain

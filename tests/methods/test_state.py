@@ -16,8 +16,13 @@ from physiopipe.models.weights import save_encoder
 TRAINED = ("ours", "ecg_only", "eeg_only", "transductive", "gated", "cross_attention", "mixture")
 
 
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    ("name", "shared"),
+    [
+        *((name, False) for name in TRAINED),
+        *(pytest.param(name, True, marks=[pytest.mark.slow] * (name not in ("ours", "ecg_only"))) for name in TRAINED),
+    ],
+)
 def test_encoders_that_were_trained_along_are_kept_too(tmp_path: Path, name: str, shared: bool) -> None:
     train, validation, test = sides(planted_clips(subjects=6, clips=3, windows=1, patches=2))
     ecg = tmp_path / "ecg.safetensors"
@@ -56,8 +61,15 @@ def test_a_restored_method_leaves_torchs_stream_as_it_was(tmp_path: Path) -> Non
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize("name", ["handcrafted", "ours", "mixture"])
-@pytest.mark.parametrize("channels", [(19, 1), (5, 1)])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("handcrafted", (5, 1)),
+        ("ours", (5, 1)),
+        *(pytest.param(name, (19, 1), marks=pytest.mark.slow) for name in ("handcrafted", "ours", "mixture")),
+        pytest.param("mixture", (5, 1), marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_planted_is_learnt_with_other_channels_too(
     tmp_path: Path, name: str, channels: tuple[int, int]
 ) -> None:

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from formula import uniform
 from torch import Tensor
+from torch.nn import functional
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.models.channel_graph import ChannelGraph
@@ -136,3 +138,49 @@ def test_windows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(PhysiopipeError, match="found windows of shape"):
         ChannelGraph(connectivity(14))(torch.zeros(shape))
     assert ChannelGraph(connectivity(14))(torch.zeros(2, 14, 32)).shape == (2, 2)
+
+
+def test_graph_convolutions_are_those_of_dgcnn() -> None:
+    """Numbers made by running DGCNN's `normalize_A` and `GraphConvolution` (torcheeg 1.1.3) on given weights."""
+
+    def given(name: str, *shape: int) -> Tensor:
+        return torch.from_numpy(2 * uniform(name, math.prod(shape)).reshape(shape) - 1)
+
+    channels, width = 4, 2
+    prior = given("connectivity", channels, channels).abs()
+    model = ChannelGraph((prior + prior.T) / 2, width=width).double()
+    nodes = given("nodes", 2, channels, width)
+    model.within = NodesThemselves()  # type: ignore[assignment]
+    with torch.no_grad():
+        model.learned.copy_(given("learned", channels, channels))
+        for number, layer in enumerate(model.between):
+            layer.weight.copy_(2 * given(f"weight {number}", width, width))  # type: ignore[union-attr,operator]
+            layer.bias.copy_(given(f"bias {number}", width).abs())  # type: ignore[union-attr,operator]
+        found, _ = model.nodes_and_scores(functional.pad(nodes, (0, 30)))
+    torch.testing.assert_close(model.graph().detach(), DGCNN_GRAPH, rtol=0, atol=1e-7)
+    torch.testing.assert_close(found, DGCNN_NODES, rtol=0, atol=1e-7)
+
+
+class NodesThemselves(torch.nn.Module):
+    """In place of the convolutions within a channel: the first samples are the node's features."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0, :2, None]
+
+
+DGCNN_GRAPH = torch.tensor(
+    [
+        [0.7095249953, 0.0233134718, 0.0, 0.2352423701],
+        [0.0233134718, 0.4909471452, 0.2573650733, 0.1442147290],
+        [0.0, 0.2573650733, 0.5146477692, 0.2124913104],
+        [0.2352423701, 0.1442147290, 0.2124913104, 0.5113104174],
+    ],
+    dtype=torch.float64,
+)
+DGCNN_NODES = torch.tensor(
+    [
+        [[0.28884702, 1.08600719], [0.502262, 1.60219867], [0.47057505, 1.50856489], [0.44337188, 1.44193203]],
+        [[0.63224187, 1.89023927], [0.1803696, 0.75026161], [0.17276172, 0.72887346], [0.35670765, 1.18469904]],
+    ],
+    dtype=torch.float64,
+)

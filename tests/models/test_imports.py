@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -55,6 +56,7 @@ def of_distributions(wanted: set[str]) -> set[str]:
     return {top for top, names in known.items() if found & {canonicalize_name(name) for name in names}}
 
 
+@pytest.mark.slow  # a process of its own, with torch
 def test_networks_load_and_run_where_nothing_else_can_be_imported(tmp_path: Path) -> None:
     sizes = Encoder(layers=1, width=40, feedforward=40, heads=4, position_kernel=(3, 3))
     save_encoder(tmp_path / "weights.safetensors", CrissCrossEncoder(sizes), {"encoder": sizes.model_dump_json()})

@@ -366,6 +366,7 @@ def fetch_in_a_process(endpoint: str, home: Path, *changes: dict[str, str]) -> l
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow  # a process of its own, with torch and the Hub's client
 def test_a_file_from_the_hub_is_checked_and_a_missing_one_told(hub: str, tmp_path: Path) -> None:
     right = hashlib.sha256(CONTENT).hexdigest()
     wanted = ({"sha256": right}, {"sha256": "0" * 64}, {"filename": "other.pth"})

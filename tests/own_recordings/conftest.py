@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from own_study import OTHERS, SmallStudy, make_small_study, write_encoder
+from lab_study import LabStudy, make_lab_study
+from own_study import SmallStudy, make_small_study, write_encoder
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,5 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
 
 
 @pytest.fixture(scope="session")
-def other_study(tmp_path_factory: pytest.TempPathFactory) -> SmallStudy:
-    """As `small_study`, with networks and a rival."""
-    return make_small_study(tmp_path_factory.mktemp("others"), OTHERS)
+def lab(tmp_path_factory: pytest.TempPathFactory) -> LabStudy:
+    return make_lab_study(tmp_path_factory.mktemp("lab"))

@@ -24,7 +24,7 @@ from physiopipe.windows.encoder_input import preparation_text
 
 SIZES = Encoder(layers=1, width=40, feedforward=80, heads=4, position_kernel=(3, 3))
 LAST_S = 20.0
-OTHERS = ("eeg_only", "ours", "minirocket")
+METHOD = "handcrafted"
 
 
 def write_encoder(path: Path, **changes: str) -> Path:
@@ -53,14 +53,15 @@ class SmallStudy:
     root: Path
     tree: Path
     params: Params
+    cohort: str
 
     def of(self, method: str) -> Study:
         encoder = self.root / "ecg_encoder.safetensors"
-        return Study(method, self.params, "eegmat", self.root / "windows", encoder, self.root / "state")
+        return Study(method, self.params, self.cohort, self.root / "windows", encoder, self.root / "state")
 
     @property
     def results(self) -> Path:
-        return self.root / "results" / "eegmat"
+        return self.root / "results" / self.cohort
 
     def model(self, method: str) -> Path:
         """The folder of a fitted method, fitted when first asked for."""
@@ -77,18 +78,16 @@ def samples_root() -> Path:
     return Path(name)
 
 
-def make_small_study(root: Path, methods: tuple[str, ...] = ("handcrafted",)) -> SmallStudy:
-    """Simulate, prepare, cross-validate and evaluate below `root`."""
-    few = {"ours": {"epochs": 2}, "eeg_only": {"epochs": 2}, "minirocket": {"features": 84}}
+def make_small_study(root: Path, name: str = "eegmat") -> SmallStudy:
+    """Simulate EEGMAT or a cohort of its files, prepare, cross-validate and evaluate below `root`."""
     content = {
-        "cohorts": {"downstream": ["eegmat"]},
-        "data": {"eegmat": {"origin": "simulated"}},
-        "simulate": {"eegmat": {"subjects": 5, "rest_s": 25.0, "arithmetic_s": LAST_S, "seed": 3}},
-        "clips": {"eegmat": {"last_s": LAST_S}},
+        "cohorts": {"downstream": [name]},
+        "data": {name: {"origin": "simulated"}},
+        "simulate": {name: {"subjects": 5, "rest_s": 25.0, "arithmetic_s": LAST_S, "seed": 3}},
+        "clips": {name: {"last_s": LAST_S if name == "eegmat" else None}},
         "pretrain": {"encoder": SIZES.model_dump(mode="json")},
         "encoders": {"eeg": SIZES.model_dump(mode="json"), "eeg_weights": {"origin": "none"}},
-        "methods": list(methods),
-        "method": {name: few[name] for name in methods if name in few},
+        "methods": [METHOD],
         "evaluate": {"protocol": "crossval", "seeds": [0], "bootstrap": 100, "permutations": 100},
         "ablations": {"variants": []},
         "robustness": {"methods": []},
@@ -96,15 +95,14 @@ def make_small_study(root: Path, methods: tuple[str, ...] = ("handcrafted",)) ->
     }
     params = check_params(content, "small study")
     with contextlib.chdir(root):  # a simulated tree lies where the parameters say, below the study
-        last = simulated_file(params, "eegmat")
-        imported(cohort("eegmat").simulator)(last, params.simulate["eegmat"])
-        windows = store_tree(root / "made", "eegmat", params)
+        last = simulated_file(params, name)
+        imported(cohort(name).simulator)(last, params.simulate[name])
+        windows = store_tree(root / "made", name, params)
     tree = root / last.parent
     (root / "windows").mkdir()
-    windows.rename(root / "windows" / "eegmat")
+    windows.rename(root / "windows" / name)
     write_encoder(root / "ecg_encoder.safetensors")
-    found = SmallStudy(root, tree, params)
-    for name in methods:
-        run_method(found.of(name), found.results / "predictions" / f"{name}.parquet")
-    evaluate(found.results, study_of(params, "eegmat"))
+    found = SmallStudy(root, tree, params, name)
+    run_method(found.of(METHOD), found.results / "predictions" / f"{METHOD}.parquet")
+    evaluate(found.results, study_of(params, name))
     return found

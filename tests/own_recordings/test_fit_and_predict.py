@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from own_study import LAST_S, OTHERS, SmallStudy, samples_root
+from own_study import LAST_S, METHOD, SmallStudy, samples_root
 from recordings_made import write_edf, write_wfdb
 from typer.testing import CliRunner
 
@@ -32,22 +32,8 @@ def predictions(place: Path, model: Path, out: Path, **changes: object) -> pd.Da
 def test_its_own_people_get_the_methods_own_probabilities(
     small_study: SmallStudy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    check_own_people(small_study, tmp_path, "handcrafted", capsys)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", OTHERS)
-def test_networks_and_a_rival_are_kept_like_the_others(
-    other_study: SmallStudy, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check_own_people(other_study, tmp_path, method, capsys)
-    names = {"README.md", "model.json", "model.safetensors"}
-    names |= {"ecg_encoder.safetensors"} if method == "ours" else set()
-    assert {path.name for path in other_study.model(method).iterdir()} == names
-
-
-def check_own_people(small_study: SmallStudy, tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The oracle: the pipeline's stored windows through the five fits; `predict` begins at the EDF files."""
+    method = METHOD
     folder = small_study.model(method)
     study = small_study.of(method)
     clips = load_clips(small_study.root / "windows" / "eegmat", study.rule.last_s, study.high_from)
@@ -107,19 +93,6 @@ def test_what_is_unlike_the_training_data_is_told(small_study: SmallStudy, tmp_p
     assert "EEG recorded at 250 Hz, trained on 500 Hz" in found.loc["slower", "warnings"]
     refused = (tmp_path / "p.refused.csv").read_text()
     assert "none of the model's EEG channels" in refused
-
-
-@pytest.mark.slow
-def test_a_model_that_reads_the_eeg_alone_needs_no_ecg(other_study: SmallStudy, tmp_path: Path) -> None:
-    source = other_study.tree / "Subject00_2.edf"
-    labels = tuple(label for label in read_edf_header(source).labels if not label.startswith("ECG"))
-    write_edf(tmp_path / "eeg.edf", read_edf_samples(source, labels).signal.astype(np.float64), 500, labels, "uV")
-    model = other_study.model("eeg_only")
-    alone, both = (
-        predictions(tmp_path / "eeg.edf", model, tmp_path / "q.csv"),
-        predictions(source, model, tmp_path / "r.csv"),
-    )
-    assert alone["probability"].tolist() == pytest.approx(both["probability"].tolist(), abs=1e-5)
 
 
 def test_consecutive_clips_lie_back_from_the_end(small_study: SmallStudy, tmp_path: Path) -> None:

@@ -490,14 +490,14 @@ def test_all_processes_together_keep_to_the_connections(tmp_path: Path) -> None:
         context = multiprocessing.get_context("spawn")
         jobs = [
             context.Process(target=_bring_elsewhere, args=(server.url, batch, tmp_path, f"job{number}"))
-            for number in range(3)
+            for number in range(2)
         ]
         for job in jobs:
             job.start()
         for job in jobs:
             job.join(60)
-        assert [job.exitcode for job in jobs] == [0, 0, 0]
-        assert all(server.requests[relative] == 3 for relative, _ in batch.files)
+        assert [job.exitcode for job in jobs] == [0, 0]
+        assert all(server.requests[relative] == 2 for relative, _ in batch.files)
         assert 1 < server.most_open <= RUN.connections
 
 

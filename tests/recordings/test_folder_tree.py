@@ -3,12 +3,14 @@
 import hashlib
 import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import pytest
 from test_download import FIRST, FOLDER, RUN, bring, check_whole, planned, write_tree
 
 from physiopipe.errors import PhysiopipeError
+from physiopipe.files import sha256_file
 from physiopipe.recordings import transport
 from physiopipe.recordings.tree import open_tree
 
@@ -70,6 +72,38 @@ def test_two_processes_that_bring_one_file_leave_the_source_alone(root: Path, tm
     assert [process.exitcode for process in both] == [0, 0]
     assert (root / "RECORDS").read_bytes() == content == (tmp_path / "raw" / "RECORDS").read_bytes()
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["RECORDS"]
+
+
+def test_what_a_killed_download_left_of_a_file_goes_with_a_later_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (root / FIRST).open("wb") as handle:
+        handle.truncate(128 << 20)  # a hole, whose checksum takes long enough to be killed meanwhile
+    sums = [line for line in (root / "SHA256SUMS.txt").read_text().splitlines() if not line.endswith(FIRST)]
+    (root / "SHA256SUMS.txt").write_text("\n".join([*sums, f"{sha256_file(root / FIRST)} {FIRST}", ""]))
+    batch = planned(str(root))
+    folder = tmp_path / "raw" / FOLDER
+    process = multiprocessing.get_context("fork").Process(target=bring, args=(str(root), batch, tmp_path))
+    process.start()
+    left = folder / f"E00001.mat.{process.pid}.partial"
+    while not left.exists():
+        assert process.is_alive()
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert left.exists()
+    of_the_living = folder / f"E00001.mat.{os.getppid()}.partial"
+    of_another_file = folder / f"E99999.mat.{process.pid}.partial"
+    of_a_person = folder / "E00001.mat.my-notes.partial"
+    for path in (of_the_living, of_another_file, of_a_person):
+        path.write_bytes(b"not ours")
+    assert bring(str(root), batch, tmp_path) == []
+    assert (folder / "E00001.mat").samefile(root / FIRST)
+    assert left.exists()  # it may be another node's
+    (folder / "E00001.mat").unlink()
+    monkeypatch.setattr(transport, "STILL_S", 0.0)
+    assert bring(str(root), batch, tmp_path) == []
+    assert set(folder.glob("*.partial")) == {of_the_living, of_another_file, of_a_person}
 
 
 def test_a_record_that_is_a_pipe_or_a_loop_is_a_named_reject(root: Path, tmp_path: Path) -> None:

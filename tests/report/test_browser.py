@@ -105,6 +105,7 @@ def test_report(
     assert own == []
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_even_where_the_page_would_ask(page: browser.Page, report: Path, tmp_path: Path) -> None:
     """The page's own policy stops what a later version of its scripts might load."""
     changed = tmp_path / "changed.html"

@@ -37,8 +37,7 @@ NAMES = {
     "auc_by_task", "challenge_composition", "challenge_lengths", "challenge_quality_ecg", "confusion", "cost",
     "critical_difference",
     "dreamer_lengths", "dreamer_quality_ecg", "dreamer_quality_eeg", "dreamer_values", "finetuning_loss", "headline",
-    "pretraining_loss", "reconstruction_100hz", "reconstruction_200hz", "reconstruction_500hz",
-    "reconstruction_1000hz", "robustness", "roc",
+    "pretraining_loss", "reconstruction_100hz", "reconstruction_1000hz", "robustness", "roc",
 }  # fmt: skip
 
 

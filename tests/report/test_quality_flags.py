@@ -1,4 +1,6 @@
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ from made_up_study import CHANNELS, write_windows
 from matplotlib.figure import Figure
 
 from physiopipe.params import check_params
+from physiopipe.recordings.recording import HeldSignal, LongRecording, Recording
 from physiopipe.report.data_facts import DataFacts, facts_of
-from physiopipe.report.quality_figures import FLAGS, NO_FLAG, example_rows, quality_plots, strips
-from physiopipe.report.quality_tables import flags_by_source, quality, thresholds
+from physiopipe.report.quality_figures import FLAGS, NO_FLAG, Recordings, example_rows, quality_plots, strips
+from physiopipe.report.quality_tables import CAPTION, flags_by_source, quality, thresholds
 from physiopipe.windows.part import index_schema, write_index
 from physiopipe.windows.store import WindowStore
 
@@ -105,9 +108,9 @@ def test_strips_are_the_stored_windows_and_mark_the_leads(windows: Path, tmp_pat
     index.loc[7, ["missing", "amplitude"]] = True
     index.loc[7, "channel_mask"] = 0xFFF & ~0b10  # without lead II
     store = changed(windows, tmp_path / "marked", index)
-    found = strips(store, "ecg", 1.05)
+    found = strips(store, "ecg", 1.05, {})
     (missing,), (amplitude,), (clean,) = (found[name] for name in ("missing", "amplitude", NO_FLAG))
-    assert missing.title.endswith("; also amplitude")
+    assert missing.title.endswith(", as stored, 1000 Hz; also amplitude")
     counts, scale, _ = store.gather(np.array([7]))
     assert np.array_equal(missing.samples.reshape(12, 10, 200), counts[0] * float(scale[0]))
     assert [name for name, marked in zip(channels, missing.marked, strict=True) if marked] == ["II"]
@@ -120,6 +123,41 @@ def test_strips_are_the_stored_windows_and_mark_the_leads(windows: Path, tmp_pat
     dotted = [line.get_linestyle() != "-" for line in axes.get_lines()[:12]]
     assert [name for name, is_dotted in zip(channels, dotted, strict=True) if is_dotted] == ["II"]
     assert any(text.get_text().endswith(" mV") for text in axes.texts)
+
+
+def test_strips_are_the_raw_signal_where_it_is_here(windows: Path, tmp_path: Path) -> None:
+    index = WindowStore(windows / "challenge").index
+    index = index.assign(**dict.fromkeys(FLAGS, False)).assign(saturated=0)
+    shown = index.index[(index["record"] == "ptb1") & (index["rate_hz"] == 500)][1]  # not the record's first window
+    index.loc[shown, "wander"] = True
+    store = changed(windows, tmp_path / "raw", index)
+    start_s, window_s, rate_hz = float(index.loc[shown, "start_s"]), 4.0, 1000.0
+    assert start_s > 0
+    signal = np.cumsum(np.random.default_rng(3).normal(size=(12, 115_000)), axis=1).astype(np.float32)
+    recording = Recording(signal, rate_hz, CHANNELS["challenge", "ecg"], "mV", "ptb", "ptb1", "ptb1")
+    asked = []
+
+    def raw(cohort: str, modality: str, batches: Mapping[str, str]) -> Recordings:
+        asked.append((cohort, modality, dict(batches)))
+        return {"ptb1": recording}
+
+    first = round(start_s * rate_hz)
+    expected = signal[:, first : first + round(window_s * rate_hz)].astype(np.float64)
+    expected -= np.median(expected, axis=1, keepdims=True)
+    long = LongRecording(replace(recording, signal=signal[:, :0]), HeldSignal(signal))
+    for kind in (recording, long):
+        (wander,) = strips(store, "ecg", 5.0, {"ptb1": kind})["wander"]
+        np.testing.assert_array_equal(wander.samples, expected)
+        assert wander.title == "wander: ptb1 (ptb), raw, 1000 Hz"
+    figure = quality_plots(store, facts("challenge"), raw)["ecg"]
+    assert titles(figure) == ["wander: ptb1 (ptb), raw, 1000 Hz", "no flag: georgia0 (georgia), as stored, 200 Hz"]
+    assert asked == [("challenge", "ecg", {"ptb1": index.loc[shown, "part"], "georgia0": index.loc[0, "part"]})]
+    axes = figure.axes[0]
+    assert axes.get_xlim() == pytest.approx((start_s, start_s + window_s))
+    drawn = axes.get_lines()[0].get_xydata()
+    assert drawn[:, 0] == pytest.approx(start_s + np.arange(expected.shape[1]) / rate_hz)
+    assert np.ptp(drawn[:, 1]) == pytest.approx(np.ptp(expected[0]))
+    assert "as they were recorded" in CAPTION
 
 
 def test_table_counts_each_source_and_all_of_them(windows: Path) -> None:

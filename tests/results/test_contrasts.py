@@ -1,5 +1,6 @@
 """Fusions, ablations and robustness from saved predictions."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from sklearn.metrics import roc_auc_score
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.experiments.predictions import read_predictions, write_predictions
-from physiopipe.results.contrasts_text import share_of_the_oracle
+from physiopipe.results.contrasts import ablations
+from physiopipe.results.contrasts_text import as_markdown, share_of_the_oracle
 from physiopipe.results.evaluate import write_side_tables
 from physiopipe.results.intervals import estimate, headline_interval, resample_subjects
 from physiopipe.results.oracle import posterior
+from physiopipe.results.p_values import holm
 
 
 def subject_auc(frame: pd.DataFrame) -> float:
@@ -84,6 +87,22 @@ def test_ablations_are_compared_with_the_row_they_change(results: Path) -> None:
     ])  # fmt: skip
     share = (table["mean_percent"] - 50) / (100 * oracle - 50)
     np.testing.assert_allclose(table["oracle_share_percent"], 100 * share, atol=0.01)
+
+
+def test_planned_comparisons_are_corrected_among_themselves(results: Path) -> None:
+    plain = pd.read_csv(results / "ablations.csv").set_index("name")
+    study = replace(make_study(), planned=("ecg_untrained",))
+    table = ablations(results, study).set_index("name")
+    compared = table["difference_p"].notna()
+    pd.testing.assert_series_equal(table["difference_p"], plain["difference_p"])
+    assert table.loc["ecg_untrained", "difference_p_holm"] == table.loc["ecg_untrained", "difference_p"]
+    others = table[compared & (table.index != "ecg_untrained")]
+    np.testing.assert_allclose(others["difference_p_holm"], holm(others["difference_p"].tolist()))
+    assert compared.sum() == len(others) + 1 > 2
+    text = as_markdown(table.reset_index(), "Ablations", "What.", study)
+    assert "Title of ecg_untrained: A planned comparison" in text
+    assert "planned comparisons among themselves" in text
+    assert "planned" not in (results / "ablations.md").read_text()
 
 
 def test_share_of_the_oracle_is_told_with_and_without_pretraining(made_study: tuple[Path, Path]) -> None:

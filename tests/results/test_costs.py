@@ -10,7 +10,7 @@ from made_up_predictions import TABLE, make_study
 from made_up_study import write_costs
 
 from physiopipe.experiments.fit_cost import write_costs as write_costs_csv
-from physiopipe.results.costs import costs_of, rounded, seconds_words
+from physiopipe.results.costs import costs_of, fitting_words, rounded, seconds_words
 from physiopipe.results.evaluate import write_table1
 
 
@@ -38,6 +38,14 @@ def test_a_row_is_the_median_of_its_fits_by_the_clock_of_its_device(tmp_path: Pa
     assert (c["fit_s"], c["folds"]) == (3.0, 1)
     assert math.isnan(c["kept_s"])
     assert pd.isna(c["trained_parameters"])
+
+
+def test_all_fits_together_are_told_by_their_clocks() -> None:
+    rows = [(10, 0.5, "CPU"), (2, 100.0, "CPU"), (3, 2.0, "wall"), (5, math.nan, "CPU")]
+    costs = pd.DataFrame(rows, columns=["folds", "fit_s", "clock"]).astype({"folds": "Int64"})
+    assert fitting_words(costs) == "about 3 minutes (CPU) and 6 s (wall) to fit every row"
+    assert fitting_words(costs[:1]) == "about 5 s (CPU) to fit every row"
+    assert fitting_words(costs[3:]) == fitting_words(costs[:0]) == ""
 
 
 @pytest.mark.parametrize(

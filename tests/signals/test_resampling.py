@@ -167,7 +167,7 @@ def oracle(signal: np.ndarray, rate_hz: float, notch_hz: float) -> dict[int, np.
 
 
 @pytest.mark.sample
-@pytest.mark.parametrize("at_257_hz", [False, True])
+@pytest.mark.parametrize("at_257_hz", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_real_records_agree_with_scipy(every: int, at_257_hz: bool) -> None:
     sample = os.environ.get("PHYSIOPIPE_SAMPLE_DIR")

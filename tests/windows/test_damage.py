@@ -93,6 +93,7 @@ def test_whoever_reads_a_damaged_table_or_description_stops(tmp_path: Path, name
     assert list(damage_of_cohort(windows)) == [windows / name]
 
 
+@pytest.mark.slow  # DVC itself says where its cache is: two processes of it
 def test_damage_goes_from_windows_parts_and_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DVC takes its hard link for good, and would restore it; a copy that it made of the damage as well."""
     subprocess.run(["dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import pytest
 from made_parts import write_part
+from verbs import run
 
+from physiopipe import plan
 from physiopipe.errors import PhysiopipeError
-from physiopipe.params import Resample
-from physiopipe.recordings.tree import Batch, check_records
+from physiopipe.params import Resample, load_params
+from physiopipe.params.presets import preset_with
+from physiopipe.params.writing import dump_params
+from physiopipe.recordings.tree import Batch, check_records, write_plan
 from physiopipe.windows.collect import collect_cohort
 from physiopipe.windows.rejections import Rejections, check_share, count_rejections
+
+PRESETS = Path(__file__).parents[2] / "presets"
 
 
 def test_a_share_above_the_limit_stops_before_anything_is_written(tmp_path: Path) -> None:
@@ -52,6 +58,27 @@ def test_reasons_of_one_kind_are_counted_together() -> None:
     assert counted.reasons == ((2, "A1.mat holds 0 bytes, expected 9", "A1"), (1, "no unit", "B2"))
     assert (counted.unusable, counted.absent) == (2, 1)
     assert counted.in_words().startswith("ecg: 2 of 4 records rejected, 1 absent: 2 x A1.mat")
+
+
+@pytest.mark.parametrize(
+    ("sources", "missing"), [("[georgia]", "none"), ("[georgia, st_petersburg_incart]", "st_petersburg_incart")]
+)
+def test_collect_ends_with_rejections_and_missing_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: str, missing: str
+) -> None:
+    published = ["data.challenge.origin=published", f"data.challenge.base_url={tmp_path}"]
+    few = [f"data.challenge.sources={sources}", "data.challenge.allow_missing_sources=true"]
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(dump_params(preset_with(PRESETS, "tiny", [*published, *few])))
+    params = load_params(Path("params.yaml"))
+    batch = Batch("b1", "georgia", (("training/georgia/g1/A.hea", "1" * 64),))
+    write_plan(plan.plan_folder(params, "challenge"), [batch])
+    (part,) = plan.planned_parts(params, "challenge")
+    write_part(part.folder, 1, [1, 1, 0], digest=part.digest, inputs=plan.inputs_digest(batch))
+    code, output = run(tmp_path, "collect", "--cohort", "challenge")
+    assert code == 0, output
+    told = f"ecg: 1 of 3 records rejected: 1 x gave no window (b1r2). missing sources: {missing}"
+    assert output.splitlines()[-1] == f"challenge: {told}"
 
 
 def test_a_name_in_two_batches_is_refused() -> None:

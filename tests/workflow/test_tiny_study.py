@@ -14,7 +14,7 @@ from physiopipe.files import read_json, write_json
 pytestmark = pytest.mark.workflow
 
 
-SIDE_TABLES = ("fusions.csv", "fusions.md", "ablations.csv", "ablations.md", "robustness.csv")
+SIDE_TABLES = ("fusions.csv", "fusions.md", "ablations.csv", "ablations.md", "gap.csv", "gap.md", "robustness.csv")
 
 
 def ran(output: str) -> set[str]:
@@ -140,6 +140,36 @@ def test_snakemakes_own_report_holds_figures_and_tables_of_the_windows_that_are_
     assert jobs(output) == {"all": 1, "overview": 1}
     assert "Nothing to be done" in tiny.run("snakemake", "--cores", "2")
     (tiny.folder / "overview.html").unlink()
+
+
+def test_a_second_cohort_is_made_beside_the_first(tiny: Study) -> None:
+    """One encoder, two tables. Of the first cohort nothing is prepared or fitted again: its stages find their folds."""
+    rows = ["chance", "handcrafted"]
+    try:
+        tiny.preset(
+            "tiny", "cohorts.downstream=[dreamer,eegmat]", "data.eegmat.origin=simulated", f"methods={rows}",
+            "simulate.eegmat.subjects=5", "simulate.eegmat.rest_s=25", "simulate.eegmat.arithmetic_s=20",
+            "clips.eegmat.last_s=20", "ablations.variants=[]", "robustness.methods=[]",
+        )  # fmt: skip
+        output = tiny.run("dvc", "repro")
+        finetuned = {f"finetune@{cohort}-{row}" for cohort in ("dreamer", "eegmat") for row in rows}
+        tables = {f"{verb}@{cohort}" for cohort in ("dreamer", "eegmat") for verb in ("evaluate", "report")}
+        assert ran(output) <= {"inputs", "windows@eegmat", *finetuned, *tables}
+        fitted = {text.partition("'")[0] for text in output.split("Running stage '") if "fold 0 done" in text}
+        assert fitted == {f"finetune@eegmat-{row}" for row in rows}
+        summaries = json.loads(tiny.run("dvc", "metrics", "show", "--json"))[""]["data"]
+        for cohort, title, tasks in (("dreamer", "DREAMER", 3), ("eegmat", "EEGMAT", 1)):
+            results = tiny.folder / "results" / cohort
+            table = pd.read_csv(results / "table1.csv")
+            assert set(table.loc[table["kind"] == "measured", "method"]) == set(rows)
+            assert len(read_json(results / "metrics.json")["handcrafted"]) >= tasks
+            assert summaries[f"results/{cohort}/summary.json"]["data"]["seeds"] == 1
+            assert f"physiopipe: simulated {title}" in (results / "report.html").read_text()
+        assert ran(tiny.run("dvc", "repro")) <= {"inputs"}
+    finally:
+        tiny.run("git", "checkout", "-q", ".")
+        tiny.run("git", "clean", "-fdq", "results")
+        tiny.run("dvc", "checkout", "-q")
 
 
 def _leaves(content: object) -> list[list[object]]:

@@ -13,6 +13,8 @@ COHORTS = PARAMS.cohorts.in_use
 # A job's own Snakemake, on another node, leaves the files' times alone
 if workflow.is_main_process:
     workflow_run.mark_stale_windows(PARAMS)
+    if not workflow.dryrun:  # which is asked for to see the plan
+        workflow_run.keep_plans_off_the_screen()
 
 
 onstart:
