@@ -105,7 +105,8 @@ def load_gpt2(source: str | Path, *, revision: str | None = None, layers: int | 
             f"the weights in {source} cannot be loaded as GPT-2 ({type(error).__name__}: {reason}). Fetch them again, "
             "or name another GPT-2."
         ) from None
-    wrong = sorted(report["missing_keys"]) + [f"{name} (shape)" for name, *_ in report["mismatched_keys"]]
+    mismatched = (key if isinstance(key, str) else key[0] for key in report["mismatched_keys"])  # names alone before 5
+    wrong = sorted(report["missing_keys"]) + [f"{name} (shape)" for name in mismatched]
     wrong += [f"{name} (not finite)" for name, p in body.named_parameters() if not bool(p.isfinite().all())]
     if wrong:
         raise PhysiopipeError(
