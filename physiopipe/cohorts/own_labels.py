@@ -50,12 +50,33 @@ class Labelled:
         return (self.file, self.ecg_file, *of_physio)
 
 
+def label_of(root: Path, file: str, declared: OwnCohort) -> Labelled | None:
+    """What the table says of one recording; None: nothing. Files of other people need not be there yet.
+
+    Args:
+        file: of the EEG, its path below the folder.
+
+    Raises:
+        PhysiopipeError: as `read_labels`.
+    """
+    named = _OF_BIDS_PATH.match(file) if declared.layout == "bids" else None
+    return _labels(root, declared, named[1] if named else None).get(file)
+
+
 def read_labels(root: Path, declared: OwnCohort) -> dict[str, Labelled]:
     """Every recording that the table names, by its path below the folder, in the table's order.
 
     Raises:
         PhysiopipeError: no such table, a column or a value that is missing or wrong, a file named twice.
     """
+    found = _labels(root, declared, None)
+    if not found:
+        raise PhysiopipeError(f"{root / declared.labels} names no recording: there is nothing to do.")
+    return found
+
+
+def _labels(root: Path, declared: OwnCohort, person: str | None) -> dict[str, Labelled]:
+    """The table's recordings; of one person alone, where the table names people and no files."""
     path = root / declared.labels
     try:
         about = path.stat()
@@ -64,11 +85,11 @@ def read_labels(root: Path, declared: OwnCohort) -> dict[str, Labelled]:
             f"{path} cannot be read ({error.strerror}): expected a table with the columns file, subject and "
             f"{', '.join(declared.tasks)}. `data.<name>.path` names its folder, `cohorts.own.<name>.labels` the table."
         ) from None
-    return dict(_read(path, root, declared.model_dump_json(), about.st_mtime_ns, about.st_size))
+    return dict(_read(path, root, declared.model_dump_json(), person, about.st_mtime_ns, about.st_size))
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, root: Path, declared_json: str, *_: int) -> dict[str, Labelled]:
+def _read(path: Path, root: Path, declared_json: str, person: str | None, *_: int) -> dict[str, Labelled]:
     declared = OwnCohort.model_validate_json(declared_json)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -92,6 +113,8 @@ def _read(path: Path, root: Path, declared_json: str, *_: int) -> dict[str, Labe
         where = f"{path}, line {number}"
         values = {key: (value or "").strip() for key, value in row.items() if key is not None}
         subject = _subject(values.get(subject_column or "", ""), values.get(file_column or "", ""), declared, where)
+        if file_column is None and person not in (None, subject):
+            continue
         ratings = {task: value for task in declared.tasks if (value := _label(values[task], task, where)) is not None}
         files = [_file(values[file_column], where)] if file_column else _of_person(root, subject)
         if not files:
@@ -109,8 +132,6 @@ def _read(path: Path, root: Path, declared_json: str, *_: int) -> dict[str, Labe
 
 
 def _check_unique(path: Path, found: dict[str, Labelled]) -> None:
-    if not found:
-        raise PhysiopipeError(f"{path} names no recording: there is nothing to do.")
     seen: dict[str, str] = {}
     for one in found.values():
         names = (f"the name {record_of(file)}" for file in one.files)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from physiopipe.cohorts.own import OwnData
-from physiopipe.cohorts.own_labels import Labelled, read_labels
+from physiopipe.cohorts.own_labels import Labelled, label_of, read_labels
 from physiopipe.cohorts.own_signals import of_one_file, of_two_files
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
@@ -45,7 +45,7 @@ def files_of(root: Path, first: str, data: OwnData) -> tuple[str, ...]:
     Raises:
         PhysiopipeError: as `read_labels`.
     """
-    labelled = read_labels(root, data.declared).get(first)
+    labelled = label_of(root, first, data.declared)
     return () if labelled is None else (data.declared.labels, *labelled.files)
 
 
@@ -102,7 +102,7 @@ def read_recording(path: Path, source: str, modality: str, data: OwnData) -> Rec
     root = next((folder for folder in path.parents if (folder / declared.labels).is_file()), None)
     if root is None:
         raise PhysiopipeError(f"{declared.labels} is not beside {path}: run again, so that it is brought there.")
-    labelled = read_labels(root, declared).get(path.relative_to(root).as_posix())
+    labelled = label_of(root, path.relative_to(root).as_posix(), declared)
     if labelled is None:  # of an ECG
         return ()
     if unknown := [task for task in declared.tasks if task not in labelled.ratings]:

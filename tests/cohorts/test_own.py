@@ -16,7 +16,7 @@ from physiopipe import plan
 from physiopipe.clips.clip_data import ClipData
 from physiopipe.clips.selection import load_clips
 from physiopipe.cohorts.eegmat import ECG_CHANNEL, PUBLISHED_EEG
-from physiopipe.cohorts.own_labels import read_labels
+from physiopipe.cohorts.own_labels import label_of, read_labels
 from physiopipe.cohorts.registry import cohort
 from physiopipe.errors import PhysiopipeError
 from physiopipe.params import Params, check_params
@@ -190,6 +190,24 @@ def test_labels_of_people_count_for_each_of_their_bids_recordings(tmp_path: Path
     assert [(one.subject, one.clip, one.ratings) for one in found] == [
         ("01", 1, {"arithmetic": 1.0}), ("01", 2, {"arithmetic": 1.0}), ("02", 1, {}),
     ]  # fmt: skip
+
+
+def test_a_recording_is_read_before_other_people_s_are_brought(tmp_path: Path) -> None:
+    one, other = "sub-01/eeg/sub-01_eeg.edf", "sub-02/eeg/sub-02_eeg.edf"
+    (tmp_path / one).parent.mkdir(parents=True)
+    (tmp_path / one).touch()
+    (tmp_path / "participants.tsv").write_text("participant_id\tarithmetic\nsub-01\t1\nsub-02\t0\n")
+    people = declared(layout="bids", labels="participants.tsv")
+    with pytest.raises(PhysiopipeError, match=r"holds no sub-02"):
+        read_labels(tmp_path, people)
+    found = label_of(tmp_path, one, people)
+    assert found is not None
+    assert found.ratings == {"arithmetic": 1.0}
+    (tmp_path / other).parent.mkdir(parents=True)
+    (tmp_path / other).touch()
+    found = label_of(tmp_path, other, people)
+    assert found is not None  # and the table, read before, says so now
+    assert (found.subject, found.clip, found.ratings) == ("02", 1, {"arithmetic": 0.0})
 
 
 def test_the_source_is_its_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

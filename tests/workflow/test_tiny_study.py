@@ -149,7 +149,7 @@ def test_a_second_cohort_is_made_beside_the_first(tiny: Study) -> None:
         tiny.preset(
             "tiny", "cohorts.downstream=[dreamer,eegmat]", "data.eegmat.origin=simulated", f"methods={rows}",
             "simulate.eegmat.subjects=5", "simulate.eegmat.rest_s=25", "simulate.eegmat.arithmetic_s=20",
-            "clips.eegmat.last_s=20", "ablations.variants=[]", "robustness.methods=[]",
+            "simulate.eegmat.change_s=20", "clips.eegmat.last_s=20", "ablations.variants=[]", "robustness.methods=[]",
         )  # fmt: skip
         output = tiny.run("dvc", "repro")
         finetuned = {f"finetune@{cohort}-{row}" for cohort in ("dreamer", "eegmat") for row in rows}
