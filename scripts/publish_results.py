@@ -135,7 +135,7 @@ def publish(study: Path, cohort: str, target: Path, note: str, unfinished: bool 
         ),
         *([f"- **Unfinished**: not run yet: {', '.join(missing)}. `dvc repro` goes on from there."] if missing else []),
         *([f"- {note}"] if note else []),
-        "- Made by `dvc repro` with [params.yaml](params.yaml), kept by `scripts/publish_results.py`. "
+        "- Parameters: [params.yaml](params.yaml); kept by `scripts/publish_results.py`. "
         + _what_is_here(target),
     ]  # fmt: skip
     (target / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
