@@ -29,7 +29,7 @@ class InDomainSettings(FusionSettings):
     eeg_scale: Literal["fixed", "rms"] = Field(
         "rms", description="divide the EEG by the RMS of the training subjects' EEG, or by encoders.eeg_scale_uv"
     )
-    pretrain_epochs: Count = Field(10, description="passes over the training subjects' windows")
+    pretrain_epochs: Count = Field(20, description="passes over the training subjects' windows")
     pretrain_batch_size: Count = Field(8, description="windows of a pretraining step")
 
 
