@@ -125,7 +125,7 @@ def publish(study: Path, cohort: str, target: Path, note: str, unfinished: bool 
     windows = {name: read_json(study / f"data/windows/{name}/manifest.json") for name in _cohorts(study)}
     simulated = windows[cohort]["simulated"]
     lines = [
-        f"# What was run, and where: {cohort}", "",
+        f"# {target.name}: what was run, and where", "",
         "- **Simulated**: these numbers say nothing about people." if simulated else "- Real recordings.",
         f"- Commit {commit.strip()}, {datetime.now(UTC).date()}; {processor()}, Python {platform.python_version()}.",
         *(
