@@ -7,7 +7,7 @@ from pathlib import Path
 
 from physiopipe.cohorts.challenge import ChallengeData
 from physiopipe.cohorts.challenge_tree import plan_batches
-from physiopipe.recordings.transport import FolderTree
+from physiopipe.recordings.folder_tree import FolderTree
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "join_trees.py"
 

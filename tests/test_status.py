@@ -56,7 +56,8 @@ def test_a_download_is_told_with_its_bytes_its_time_and_the_disk_it_takes(publis
     assert any(line.startswith("to download: about 180 MB, 8 minutes") for line in lines)
 
 
-def test_too_little_disk_is_told_beforehand(published: Params, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("published")
+def test_too_little_disk_is_told_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     free = shutil.disk_usage(Path.cwd())._replace(free=1_100_000_000)
     monkeypatch.setattr(study_status.shutil, "disk_usage", lambda _: free)
     lines = said(Path.cwd())

@@ -18,8 +18,9 @@ from physiopipe.cohorts.eegmat import (
 )
 from physiopipe.errors import PhysiopipeError
 from physiopipe.recordings.edf import EdfSamples, in_unit, read_edf_header, read_edf_samples
+from physiopipe.recordings.folder_tree import FolderTree
 from physiopipe.recordings.recording import Recording, RejectedRecord, Unit
-from physiopipe.recordings.transport import FolderTree, Tree
+from physiopipe.recordings.transport import Tree
 from physiopipe.recordings.tree import Batch, read_lines, read_sums
 from physiopipe.signals.padding import recorded_samples
 

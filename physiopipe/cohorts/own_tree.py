@@ -10,8 +10,9 @@ from physiopipe.cohorts.own_signals import of_one_file, of_two_files
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
 from physiopipe.recordings.edf import in_unit
+from physiopipe.recordings.folder_tree import FolderTree
 from physiopipe.recordings.recording import Recording, RejectedRecord, Unit
-from physiopipe.recordings.transport import FolderTree, Tree, check_relative
+from physiopipe.recordings.transport import Tree, check_relative
 from physiopipe.recordings.tree import Batch
 
 MAX_BATCH_BYTES = 250_000_000

@@ -28,13 +28,13 @@ from physiopipe.recordings.download_stamp import (
     finished_download,
     write_stamp,
 )
+from physiopipe.recordings.folder_tree import remove_abandoned
 from physiopipe.recordings.transport import (
     MissingFile,
     Tree,
     UnusableFile,
     WrongContent,
     check_relative,
-    remove_abandoned,
 )
 from physiopipe.recordings.tree import Batch, record_of
 

@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import atomic_file
+from physiopipe.recordings.folder_tree import FolderTree
 from physiopipe.recordings.http_tree import HttpTree
-from physiopipe.recordings.transport import Connection, FolderTree, Tree, read_required
+from physiopipe.recordings.transport import Connection, Tree, read_required
 
 if TYPE_CHECKING:
     from physiopipe.params import Run

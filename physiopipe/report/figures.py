@@ -35,7 +35,7 @@ def make_figures(
     windows_root: Path,
     params: Params,
     cohort: str,
-    raw: quality_figures.RawReader = quality_figures.none_raw,
+    raw: quality_figures.RawReader | None = None,
 ) -> None:
     """Write `folder`/figures/*.png and *.svg.
 
@@ -95,7 +95,7 @@ def _draw_results(folder: Path, out: Path, study: Study) -> None:
         save(figure, out / name, simulated=study.simulated)
 
 
-def _draw_data(windows: Path, out: Path, facts: DataFacts, raw: quality_figures.RawReader) -> None:
+def _draw_data(windows: Path, out: Path, facts: DataFacts, raw: quality_figures.RawReader | None) -> None:
     index = read_table(windows / "index.parquet")
     first = str(index["modality"].iloc[0])
     unit = "clips" if facts.tasks else "records"

@@ -20,7 +20,7 @@ def write_overview(
     out: Path,
     facts: DataFacts,
     modality: str,
-    raw: quality_figures.RawReader = quality_figures.none_raw,
+    raw: quality_figures.RawReader | None = None,
 ) -> None:
     """Write records.csv, flags.csv, thresholds.csv, rejected.csv, lengths.png and quality.png into `out`.
 

@@ -84,22 +84,18 @@ def example_rows(index: pd.DataFrame, modality: str) -> dict[str, list[int]]:
     return found
 
 
-def none_raw(cohort: str, modality: str, batches: Mapping[str, str]) -> Recordings:  # noqa: ARG001 - a RawReader
-    """No recording is here any more."""
-    return {}
-
-
-def quality_plots(store: WindowStore, facts: DataFacts, raw: RawReader = none_raw) -> dict[str, Figure]:
+def quality_plots(store: WindowStore, facts: DataFacts, raw: RawReader | None = None) -> dict[str, Figure]:
     """The strips of each modality of a cohort."""
     return {modality: quality_plot(store, facts, modality, raw) for modality in units_of(store)}
 
 
-def quality_plot(store: WindowStore, facts: DataFacts, modality: str, raw: RawReader = none_raw) -> Figure:
+def quality_plot(store: WindowStore, facts: DataFacts, modality: str, raw: RawReader | None = None) -> Figure:
     """The strips of one modality of a cohort."""
     rows = {row for of_flag in example_rows(store.index, modality).values() for row in of_flag}
     shown = store.index.iloc[sorted(rows)]
     batches = dict(zip(shown["record"].astype(str), shown["part"].astype(str), strict=True))
-    examples = strips(store, modality, facts.quality[modality].amplitude_limit, raw(facts.cohort, modality, batches))
+    recordings = {} if raw is None else raw(facts.cohort, modality, batches)
+    examples = strips(store, modality, facts.quality[modality].amplitude_limit, recordings)
     channels = tuple(_attributes(store, modality)["channels"])
     return strips_plot(examples, channels, units_of(store)[modality])
 

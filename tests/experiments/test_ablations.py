@@ -4,56 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_cohort import store_challenge, store_cohort, study_of
-from planted_clips import planted_clips
-from small_methods import SIZES
+from ablation_study import parameters, run
+from made_cohort import study_of
 
-from physiopipe.experiments.ablations import ABLATION_OF, changed_params, pretrained, run_ablation
+from physiopipe.experiments.ablations import ABLATION_OF, changed_params, pretrained
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.predictions import read_predictions
 from physiopipe.experiments.rival_settings import RIVAL_SETTINGS
 from physiopipe.models.weights import read_metadata, read_tensors
-from physiopipe.params import Params, check_params
-from physiopipe.training.pretrain import PretrainFiles
-from physiopipe.windows.pretraining import pretrain_on_store
+from physiopipe.params import Params
 from physiopipe.windows.store import WindowStore
-
-
-def parameters(tmp_path: Path, **ablations: object) -> Params:
-    content = {
-        "pretrain": {"encoder": SIZES, "epochs": 2, "batch_size": 8, "held_out_share": 0.2,
-                     "rate_weights": {200: 1.0, 500: 1.0}},
-        "encoders": {"eeg": SIZES, "eeg_weights": {"origin": "none"}},
-        "method": {
-            "ours": {"hidden": 16, "epochs": 1}, "brant_x_style": {"align_epochs": 2, "epochs": 1, "hidden": 16},
-        },
-        "evaluate": {"protocol": "paper", "seeds": [0]},
-        "ablations": ablations,
-        "run": {"state_folder": str(tmp_path / "state"), "log_folder": "", "device": "cpu", "threads": 1},
-    }  # fmt: skip
-    return check_params(content, "test")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both cohorts, and the study's encoder pretrained on one of them."""
-    root = tmp_path_factory.mktemp("world")
-    store_cohort(root, planted_clips(subjects=10, clips=4, windows=1, patches=10))
-    store_challenge(root)
-    params = parameters(root)
-    names = ("ecg_encoder.safetensors", "loss.csv", "metrics.json", "reconstructions.npz")
-    files = PretrainFiles(*(root / name for name in names))
-    pretrain_on_store(root / "windows" / "challenge", params, files)
-    return root
-
-
-def run(world: Path, tmp_path: Path, name: str, **ablations: object) -> tuple[np.ndarray, dict[str, object]]:
-    out = tmp_path / f"{name}.parquet"
-    params = parameters(tmp_path, **ablations)
-    run_ablation(name, study_of("ours", params, world / "windows", world / "ecg_encoder.safetensors"), out)
-    frame, about = read_predictions(out)
-    assert set(frame["method"]) == {name}
-    return frame["probability"].to_numpy(), about
 
 
 def test_every_ablation_is_described_and_points_at_a_row_that_exists() -> None:

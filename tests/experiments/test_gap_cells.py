@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ablation_study import parameters, run
 from made_cohort import study_of
-from test_ablations import parameters, run, world  # noqa: F401
 
 from physiopipe.experiments.cross_validation import run_method
 from physiopipe.experiments.gap_cells import CELLS, CLAIM, FACTORS
@@ -15,7 +15,7 @@ ENDS = {"ours": frozenset[str](), "handcrafted": frozenset(each.name for each in
 
 
 @pytest.mark.parametrize("row", ENDS)
-def test_an_end_predicts_what_the_row_does(world: Path, tmp_path: Path, row: str) -> None:  # noqa: F811
+def test_an_end_predicts_what_the_row_does(world: Path, tmp_path: Path, row: str) -> None:
     study = study_of(row, parameters(tmp_path), world / "windows", world / "ecg_encoder.safetensors")
     run_method(study, tmp_path / "row.parquet")
     expected, _ = read_predictions(tmp_path / "row.parquet")

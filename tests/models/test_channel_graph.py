@@ -150,12 +150,13 @@ def test_graph_convolutions_are_those_of_dgcnn() -> None:
     prior = given("connectivity", channels, channels).abs()
     model = ChannelGraph((prior + prior.T) / 2, width=width).double()
     nodes = given("nodes", 2, channels, width)
-    model.within = NodesThemselves()  # type: ignore[assignment]
+    state = model.state_dict() | {"learned": given("learned", channels, channels)}
+    for number in range(2):
+        state[f"between.{number}.weight"] = 2 * given(f"weight {number}", width, width)
+        state[f"between.{number}.bias"] = given(f"bias {number}", width).abs()
+    model.load_state_dict(state)
+    model.within = torch.nn.Sequential(NodesThemselves())
     with torch.no_grad():
-        model.learned.copy_(given("learned", channels, channels))
-        for number, layer in enumerate(model.between):
-            layer.weight.copy_(2 * given(f"weight {number}", width, width))  # type: ignore[union-attr,operator]
-            layer.bias.copy_(given(f"bias {number}", width).abs())  # type: ignore[union-attr,operator]
         found, _ = model.nodes_and_scores(functional.pad(nodes, (0, 30)))
     torch.testing.assert_close(model.graph().detach(), DGCNN_GRAPH, rtol=0, atol=1e-7)
     torch.testing.assert_close(found, DGCNN_NODES, rtol=0, atol=1e-7)

@@ -11,7 +11,7 @@ from test_download import FIRST, FOLDER, RUN, bring, check_whole, planned, write
 
 from physiopipe.errors import PhysiopipeError
 from physiopipe.files import sha256_file
-from physiopipe.recordings import transport
+from physiopipe.recordings import folder_tree, transport
 from physiopipe.recordings.tree import open_tree
 
 pytestmark = pytest.mark.timeout(30)  # a pipe that is waited for
@@ -101,7 +101,7 @@ def test_what_a_killed_download_left_of_a_file_goes_with_a_later_one(
     assert (folder / "E00001.mat").samefile(root / FIRST)
     assert left.exists()  # it may be another node's
     (folder / "E00001.mat").unlink()
-    monkeypatch.setattr(transport, "STILL_S", 0.0)
+    monkeypatch.setattr(folder_tree, "STILL_S", 0.0)
     assert bring(str(root), batch, tmp_path) == []
     assert set(folder.glob("*.partial")) == {of_the_living, of_another_file, of_a_person}
 
