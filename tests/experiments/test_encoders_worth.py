@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_ablations import parameters, run, world  # noqa: F401
+from ablation_study import parameters, run
 
 from physiopipe.experiments.ablations import ABLATION_OF, changed_params
 from physiopipe.experiments.encoders_worth import CLAIM, ENCODERS_WORTH
@@ -20,7 +20,7 @@ QUICK = ("best_by_validation", "in_domain_eeg", "ecg_alone_last_layer_1_epochs")
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in ENCODERS_WORTH]
 )
-def test_it_runs_and_says_what_it_is(world: Path, tmp_path: Path, name: str) -> None:  # noqa: F811
+def test_it_runs_and_says_what_it_is(world: Path, tmp_path: Path, name: str) -> None:
     found, about = run(world, tmp_path, name)
     assert len(found)
     assert ((found > 0) & (found < 1)).all()
@@ -30,7 +30,7 @@ def test_it_runs_and_says_what_it_is(world: Path, tmp_path: Path, name: str) -> 
     json.dumps(about)
 
 
-def test_each_row_predicts_something_of_its_own(world: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_each_row_predicts_something_of_its_own(world: Path, tmp_path: Path) -> None:
     names = ("pooling_per_channel", "patch_embedding", "logistic_head", "eeg_amplitude", "ecg_amplitude")
     found = [run(world, tmp_path, name)[0] for name in names]
     assert all(not np.array_equal(a, b) for i, a in enumerate(found) for b in found[i + 1 :])
